@@ -1,0 +1,28 @@
+PY := .venv/bin/python
+
+.PHONY: setup demo lint test test-all clean
+
+setup: .venv/.ready
+.venv/.ready: pyproject.toml constraints.txt
+	python3 -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev]"
+	touch $@
+
+demo: setup
+	.venv/bin/striate train digits
+
+lint: setup
+	.venv/bin/ruff check --output-format concise src tests
+	.venv/bin/ruff format --check --quiet src tests
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
+
+test: setup
+	.venv/bin/pytest -m "not slow"
+
+test-all: setup
+	.venv/bin/pytest
+
+clean:
+	rm -rf .venv runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

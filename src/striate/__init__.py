@@ -1,0 +1,3 @@
+"""striate: a convolutional-network workbench."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,117 @@
+"""A walk along the tokens: taking them, failing at them, and reading the values among them."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from striate.errors import NotationError, nearest
+from striate.notation.tokens import Token, tokens
+from striate.spec.network import GIVEN
+from striate.spec.source import Source, Span
+from striate.spec.value import Choice, Name, Range, Size, Value
+
+
+class Cursor:
+    """A place in the tokens of a text, and how to read values and fail there.
+
+    parameters: the names that stand for numbers in the `let` being read.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.tokens = tokens(source)
+        self.index = 0
+        self.parameters: tuple[str, ...] = ()
+
+    @property
+    def here(self) -> Token:
+        return self.tokens[self.index]
+
+    def ahead(self, steps: int = 1) -> Token:
+        return self.tokens[min(self.index + steps, len(self.tokens) - 1)]
+
+    def take(self) -> Token:
+        token = self.here
+        if token.kind != "end":
+            self.index += 1
+        return token
+
+    def expect(self, kind: str, what: str, cure: str = "") -> Token:
+        if self.here.kind != kind:
+            self.fail(self.here, expected=what, cure=cure)
+        return self.take()
+
+    def fail(self, token: Token, problem: str = "", expected: str = "", cure: str = "") -> NoReturn:
+        if not problem:
+            problem = "the text ends too early" if token.kind == "end" else f"unexpected `{token.text}`"
+        self.fail_at(token.span, problem, expected, cure)
+
+    def fail_at(self, span: Span, problem: str, expected: str, cure: str) -> NoReturn:
+        raise NotationError(
+            problem,
+            place=self.source.place(span),
+            excerpt=self.source.excerpt(span),
+            expected=expected,
+            cure=cure,
+        )
+
+    def value(self) -> Value:
+        """value = NUMBER | KxK | NAME | hole"""
+        token = self.take()
+        if token.kind == "hole":
+            return self.hole()
+        return self.plain_value(token)
+
+    def plain_value(self, token: Token) -> int | float | Size | Name:
+        if token.kind == "number":
+            return self.number(token)
+        if token.kind == "size":
+            height, width = token.text.replace("×", "x").split("x")
+            if max(len(height), len(width)) > 9:
+                self.fail(token, "this size is too large", "sides of at most 9 digits")
+            return Size(int(height), int(width))
+        if token.kind == "name":
+            if token.text in self.parameters or token.text in GIVEN:
+                return Name(token.text)
+            known = (*self.parameters, *GIVEN)
+            self.fail(
+                token,
+                f"`{token.text}` is not a value",
+                f"a number, a size, or one of {', '.join(known)}",
+                nearest(token.text, known) or "",
+            )
+        self.fail(token, expected="a number, a size such as 3x3, or a name")
+
+    def number(self, token: Token) -> int | float:
+        if len(token.text) > 30:
+            self.fail(token, "this number is too long", "at most 30 characters")
+        if token.text.isdigit():
+            return int(token.text)
+        value = float(token.text)
+        if value > 1e30:
+            self.fail(token, f"{token.text} is too large", "at most 1e9")
+        return value
+
+    def hole(self) -> Choice | Range:
+        """hole = "?(" value { "," value } ")" | "?(" NUMBER ".." NUMBER ")" """
+        first = self.take()
+        start = self.hole_value(first)
+        if self.here.kind == "dots":
+            self.take()
+            end_token = self.take()
+            end = self.hole_value(end_token)
+            self.expect(")", "`)`")
+            if not isinstance(start, int | float) or not isinstance(end, int | float) or not start < end:
+                self.fail(end_token, "this range is empty", "a smaller number, .., a larger one", "?(1 .. 8)")
+            return Range(start, end)
+        values = [start]
+        while self.here.kind == ",":
+            self.take()
+            values.append(self.hole_value(self.take()))
+        self.expect(")", "`,`, `..` or `)`")
+        return Choice(tuple(values))
+
+    def hole_value(self, token: Token) -> int | float | Size | Name:
+        if token.kind == "name" and token.text not in (*self.parameters, *GIVEN):
+            return Name(token.text)
+        return self.plain_value(token)

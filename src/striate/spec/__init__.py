@@ -1,0 +1,1 @@
+"""What a network is: frozen values and their arithmetic.  Imports no torch and no other floor."""

@@ -1,0 +1,87 @@
+"""Sliding windows along one side of a map, and the receptive field they add up to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A window that slides along one side.
+
+    kernel: how many rows the window reads.  stride: how far it moves.  dilation: the distance of the rows
+    that it reads.  before, after: rows of padding on either end.  ceil: a last, partly empty window is
+    kept as long as it begins inside the map or its leading padding (the rule of torch's `ceil_mode`).
+    """
+
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    before: int = 0
+    after: int = 0
+    ceil: bool = False
+
+    @property
+    def extent(self) -> int:
+        """Rows from the first to the last that one window reads, dilation * (kernel - 1) + 1."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    def room(self, length: int) -> int:
+        """How far the window can move on a side of `length`; negative where it does not fit."""
+        return length + self.before + self.after - self.extent
+
+    def out(self, length: int) -> int:
+        """How many windows fit: floor((N + 2P - extent) / S) + 1."""
+        room = self.room(length)
+        if room < 0:
+            return 0
+        windows = room // self.stride + 1
+        if self.ceil and room % self.stride and windows * self.stride < length + self.before:
+            windows += 1
+        return windows
+
+    def unread(self, length: int) -> int:
+        """Rows left over at the far end, padding counted, where the stride does not divide."""
+        return max(0, self.room(length) - (self.out(length) - 1) * self.stride)
+
+    def reads(self, length: int, wanted: frozenset[int]) -> frozenset[int]:
+        """Which rows of the input the windows `wanted` read."""
+        rows: set[int] = set()
+        for window in wanted:
+            first = window * self.stride - self.before
+            rows.update(range(first, first + self.extent, self.dilation))
+        return frozenset(row for row in rows if 0 <= row < length)
+
+
+POINT = Axis(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The receptive field along one side: what one unit sees of the input picture.
+
+    size: rows of the input, from the first to the last that can change the unit.
+    step: how far the fields of two neighbouring units lie apart.
+    start: the input row at which the field of unit 0 begins; negative in the padding.
+    """
+
+    size: int = 1
+    step: int = 1
+    start: int = 0
+
+    def through(self, axis: Axis) -> Field:
+        """The field of a unit after one more window: r' = r + (extent - 1) * step, step' = step * S.
+
+        Source: Dumoulin and Visin 2016, "A guide to convolution arithmetic"; Araujo, Norris and Sim 2019.
+        """
+        return Field(
+            size=self.size + (axis.extent - 1) * self.step,
+            step=self.step * axis.stride,
+            start=self.start - axis.before * self.step,
+        )
+
+    def joined(self, other: Field) -> Field:
+        """The smallest field that holds both, for branches that are added or concatenated."""
+        start = min(self.start, other.start)
+        end = max(self.start + self.size, other.start + other.size)
+        return Field(size=end - start, step=max(self.step, other.step), start=start)

@@ -1,0 +1,88 @@
+"""What every layer says of itself."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import ClassVar
+
+from striate.spec.argument import Misfit
+from striate.spec.axis import POINT, Axis
+from striate.spec.shape import Map, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Saves:
+    """What the backward pass keeps of one layer, parameters and running statistics not counted.
+
+    input, output: the tensor itself is kept (once, however many layers keep it).
+    per_element_in, per_element_out: further bytes for each element of the input or output, as masks.
+    per_place: bytes for each row and column of the map, whatever its channels.
+    per_batch_bytes: bytes that do not grow with the batch.
+    A float takes 4 bytes.
+    """
+
+    input: bool = False
+    output: bool = False
+    per_element_in: int = 0
+    per_element_out: int = 0
+    per_place: int = 0
+    per_batch_bytes: int = 0
+
+
+class Layer(abc.ABC):
+    """One layer: its arguments are its fields, its arithmetic its methods.
+
+    All shapes are of one picture.  `word` is how the notation calls it.
+    """
+
+    __slots__ = ()
+    word: ClassVar[str]
+
+    @abc.abstractmethod
+    def out(self, shape: Shape) -> Shape:
+        """The output shape; raises Misfit where the layer cannot stand after `shape`."""
+
+    def weights(self, shape: Shape) -> int:
+        """How many numbers are trained, biases counted."""
+        return 0
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Multiply-adds of one forward pass; convolutions and fully connected layers count, others are 0."""
+        return 0
+
+    def axes(self, shape: Shape) -> tuple[Axis, Axis]:
+        """The windows along height and width; a layer that works point by point has 1x1."""
+        return POINT, POINT
+
+    @abc.abstractmethod
+    def saves(self, shape: Shape) -> Saves:
+        """What the backward pass needs of a float32 forward pass in training."""
+
+
+def as_map(layer: Layer, shape: Shape) -> Map:
+    """The shape as a map; raises Misfit after `flatten` or `fc`."""
+    if isinstance(shape, Map):
+        return shape
+    raise Misfit(
+        f"`{layer.word}` needs feature maps, and here are {shape.features} plain features",
+        expected="channels x height x width",
+        cure=f"`{layer.word}` before the first fc or flatten",
+    )
+
+
+def slid(layer: Layer, shape: Map, rows: Axis, columns: Axis) -> tuple[int, int]:
+    """The output height and width of a window; raises Misfit where it does not fit."""
+    if rows.room(shape.height) < 0 or columns.room(shape.width) < 0:
+        extent = f"{rows.extent}x{columns.extent}"
+        dilated = "" if rows.dilation == columns.dilation == 1 else " (dilated)"
+        padding = max(rows.before, columns.before)
+        most = f"{shape.height + rows.before + rows.after}x{shape.width + columns.before + columns.after}"
+        short = max(rows.extent - shape.height, columns.extent - shape.width)
+        raise Misfit(
+            f"the {extent}{dilated} window does not fit: the map here is {shape.height}x{shape.width} and "
+            + (f"the padding is {padding}" if padding else "no padding was given"),
+            expected="dilate*(F-1)+1 <= N + 2P",
+            cure=f"a window of at most {most}, or pad {(short + 1) // 2}",
+        )
+    return rows.out(shape.height), columns.out(shape.width)
