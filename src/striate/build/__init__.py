@@ -1,0 +1,1 @@
+"""A laid-out network as a torch.nn.Module, its first weights, and weights in and out."""
