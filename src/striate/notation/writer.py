@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from striate.spec.argument import arguments
 from striate.spec.network import AUX_WEIGHT, Aux, Branch, Call, Flow, Network, Step, Word
-from striate.spec.value import Choice, Size, Value, write_value
-from striate.spec.words import WORDS
+from striate.spec.value import write_value
+from striate.spec.words import write_word
 
 # A flow longer than this is broken before an arrow.
 WIDTH = 100
@@ -37,7 +36,7 @@ def write_step(step: Step) -> str:
 
 def _write_atom(atom: Word | Flow | Branch | Aux | Call) -> str:
     if isinstance(atom, Word):
-        return write_word(atom)
+        return write_word(atom.word, atom.arguments)
     if isinstance(atom, Flow):
         return f"[{write_flow(atom)}]"
     if isinstance(atom, Branch):
@@ -46,29 +45,6 @@ def _write_atom(atom: Word | Flow | Branch | Aux | Call) -> str:
         weight = "" if atom.weight == AUX_WEIGHT else f"{write_value(atom.weight)} "
         return f"aux {weight}{{ {write_flow(atom.flow)} }}"
     return f"{atom.name}({', '.join(write_value(value) for value in atom.values)})"
-
-
-def write_word(word: Word) -> str:
-    """A layer with its arguments, as `conv 64 7x7 stride 2 nobias`."""
-    known = arguments(WORDS[word.word])
-    parts = [word.word]
-    for name, value in word.arguments:
-        argument = known[name]
-        if argument.keyed:
-            parts.append(name)
-        if not isinstance(value, bool):
-            parts.append(_write_argument(value, short=argument.kind == "size" and word.word != "conv"))
-    return " ".join(parts)
-
-
-def _write_argument(value: Value | str, *, short: bool) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Size) and value.height == value.width and short:
-        return str(value.height)
-    if isinstance(value, Choice):
-        return str(value)
-    return write_value(value)
 
 
 def _wrapped(steps: list[str]) -> list[str]:

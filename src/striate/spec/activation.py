@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 from striate.spec.argument import count, real
 from striate.spec.layer import Layer, Saves
-from striate.spec.pooling import fewer_channels
+from striate.spec.pooling import INDEX_BYTES, fewer_channels
 from striate.spec.shape import Shape
 
 
@@ -235,4 +235,4 @@ class Maxout(Layer):
         return fewer_channels(shape, self.pieces)
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(per_element_out=8)
+        return Saves(picture_bytes=INDEX_BYTES * self.out(shape).elements)

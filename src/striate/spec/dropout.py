@@ -32,7 +32,7 @@ class Dropout(Layer):
         return shape
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(per_element_in=4)
+        return Saves(picture_bytes=4 * shape.elements)
 
 
 @final

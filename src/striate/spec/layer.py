@@ -16,18 +16,15 @@ class Saves:
     """What the backward pass keeps of one layer, parameters and running statistics not counted.
 
     input, output: the tensor itself is kept (once, however many layers keep it).
-    per_element_in, per_element_out: further bytes for each element of the input or output, as masks.
-    per_place: bytes for each row and column of the map, whatever its channels.
-    per_batch_bytes: bytes that do not grow with the batch.
+    picture_bytes: further bytes for each picture, as masks and indices.
+    batch_bytes: further bytes once, whatever the batch.
     A float takes 4 bytes.
     """
 
     input: bool = False
     output: bool = False
-    per_element_in: int = 0
-    per_element_out: int = 0
-    per_place: int = 0
-    per_batch_bytes: int = 0
+    picture_bytes: int = 0
+    batch_bytes: int = 0
 
 
 class Layer(abc.ABC):

@@ -37,7 +37,7 @@ class BatchNorm(Layer):
         return 2 * shape.channels
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(input=True, per_batch_bytes=8 * shape.channels)
+        return Saves(input=True, batch_bytes=8 * shape.channels)
 
 
 @final
@@ -65,7 +65,7 @@ class LayerNorm(Layer):
         return 2 * shape.channels
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(input=True, per_place=8)
+        return Saves(input=True, picture_bytes=8 * (shape.elements // shape.channels))
 
 
 @final

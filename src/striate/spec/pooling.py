@@ -11,6 +11,9 @@ from striate.spec.layer import Layer, Saves, as_map, slid
 from striate.spec.shape import Flat, Map, Shape
 from striate.spec.value import Size
 
+# A maximum keeps where it was found, as int64.
+INDEX_BYTES = 8
+
 
 @dataclass(frozen=True, slots=True)
 class _Pooled(Layer):
@@ -60,7 +63,7 @@ class MaxPool(_Pooled):
     word: ClassVar[str] = "maxpool"
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(input=True, per_element_out=8)
+        return Saves(input=True, picture_bytes=INDEX_BYTES * self.out(shape).elements)
 
 
 @final
@@ -117,7 +120,7 @@ class Pool(Layer):
 
     def saves(self, shape: Shape) -> Saves:
         if self.kind == "max":
-            return Saves(input=True, per_element_out=8)
+            return Saves(input=True, picture_bytes=INDEX_BYTES * self.out(shape).elements)
         return Saves(input=self.grid != Size(1, 1))
 
 
@@ -144,7 +147,9 @@ class DepthPool(Layer):
         return fewer_channels(shape, self.depth)
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(per_element_out=8) if self.kind == "max" else Saves()
+        if self.kind == "max":
+            return Saves(picture_bytes=INDEX_BYTES * self.out(shape).elements)
+        return Saves()
 
 
 def fewer_channels(shape: Shape, factor: int) -> Shape:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from striate.spec.activation import Elu, Gelu, Leaky, Maxout, PRelu, Relu, Relu6, Sigmoid, Silu, Tanh
+from striate.spec.argument import arguments
 from striate.spec.convolution import Conv, Filter, Grey, Local
 from striate.spec.dropout import Dropout, Dropout2d, DropPath
 from striate.spec.layer import Layer
 from striate.spec.linear import Fc, Flatten, Identity, Softmax, Widen
 from striate.spec.normalisation import BatchNorm, LayerNorm, LocalResponseNorm, Scale
 from striate.spec.pooling import AvgPool, DepthPool, MaxPool, Pool
+from striate.spec.value import Size, Value, write_value
 
 _LAYERS: tuple[type[Layer], ...] = (
     Conv, Local, Filter, Grey,
@@ -20,3 +24,30 @@ _LAYERS: tuple[type[Layer], ...] = (
 )  # fmt: skip
 
 WORDS: dict[str, type[Layer]] = {layer.word: layer for layer in _LAYERS}
+
+
+def write_word(word: str, values: Iterable[tuple[str, Value | str | bool]]) -> str:
+    """A layer with its arguments as text, as `conv 64 7x7 stride 2 nobias`.
+
+    values: the arguments that are to be said, in order.
+    """
+    known = arguments(WORDS[word])
+    parts = [word]
+    for name, value in values:
+        argument = known[name]
+        if argument.keyed:
+            parts.append(name)
+        if isinstance(value, Size) and value.height == value.width and (argument.keyed or word != "conv"):
+            parts.append(str(value.height))
+        elif isinstance(value, str):
+            parts.append(value)
+        elif not isinstance(value, bool):
+            parts.append(write_value(value))
+    return " ".join(parts)
+
+
+def write_layer(layer: Layer) -> str:
+    """The text of a laid-out layer, arguments at their defaults left out."""
+    known = arguments(type(layer))
+    values = ((name, getattr(layer, name)) for name in known)
+    return write_word(layer.word, [(name, value) for name, value in values if value != known[name].default])

@@ -1,0 +1,34 @@
+"""Data sets that come with a library and need no files."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from striate.data.entry import ArraySplit, Listing
+from striate.errors import MissingExtra
+
+BUILT_IN = ("digits",)
+
+
+def list_digits() -> Listing:
+    """scikit-learn's 1,797 handwritten digits of 8x8 grey pixels, all in the training split.
+
+    uint8 = round(v * 255 / 16), for v in 0..16.  Source: UCI, Optical Recognition of Handwritten Digits.
+    Raises: MissingExtra where scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise MissingExtra(
+            "the built-in digits come with scikit-learn, which is not installed",
+            cure='pip install "striate[train]"',
+        ) from None
+    digits = load_digits()
+    pictures = np.round(digits.images * 255 / 16).astype(np.uint8)[..., None]
+    return Listing(
+        source="digits",
+        name="digits",
+        kind="built-in",
+        classes=tuple(str(each) for each in digits.target_names),
+        arrays=(ArraySplit("train", np.ascontiguousarray(pictures), digits.target.astype(np.int64)),),
+    )

@@ -1,0 +1,293 @@
+"""The one place where a picture's file is opened and decoded.
+
+Here, and nowhere else: the file is told by its content, its kind is one of a short list, its header
+is read and its size refused before a pixel is decoded, and every failure becomes an `Unreadable`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile
+from PIL.AvifImagePlugin import SUPPORTED as AVIF_SUPPORTED
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import SUPPORTED as WEBP_SUPPORTED
+from PIL.WebPImagePlugin import WebPImageFile
+
+from striate.data import npy, tiff
+from striate.data.finding import shown
+from striate.data.flatten import flatten, is_grey
+from striate.data.magic import HEAD_BYTES, recognise
+from striate.data.trouble import Unreadable
+
+MAX_PIXELS = 100_000_000
+"""Pictures of more pixels are refused on their header."""
+
+Source = Path | bytes
+
+# The plugins themselves, not Image.open: it would try every format there is, and its limit on the
+# number of pixels is a global of the user's.
+_PLUGINS: dict[str, Callable[[IO[bytes]], ImageFile.ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+    "AVIF": AvifImageFile,
+    "TIFF": TiffImageFile,
+    "BMP": BmpImageFile,
+    "GIF": GifImageFile,
+}
+_MISSING = {"AVIF": not AVIF_SUPPORTED, "WEBP": not WEBP_SUPPORTED}
+
+_TILTED = frozenset({5, 6, 7, 8})
+"""EXIF orientations that exchange height and width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is known of a picture before it is decoded.
+
+    height, width: as it is seen, after its EXIF orientation.
+    channels: 1 (grey), 3 (colour), or any number for arrays; transparency does not count.
+    bytes: whether its values are 8-bit, or come to be; else they are float32.
+    """
+
+    height: int
+    width: int
+    channels: int
+    bytes: bool
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A decoded picture, not yet turned as its EXIF orientation says.
+
+    content: a PIL image of mode L or RGB, or an array (H, W, C) of uint8 or float32.
+    width, height: its extent in decoded pixels; not whole where a JPEG was decoded at a reduced scale.
+    orientation: EXIF's, 1 to 8.
+    """
+
+    content: Image.Image | npt.NDArray[Any]
+    width: float
+    height: float
+    orientation: int
+
+
+def read_header(source: Source, max_pixels: int = MAX_PIXELS) -> Header:
+    """The header of the picture in a file (or in bytes); no pixel is decoded.
+
+    Raises: Unreadable, also where it declares more than `max_pixels`.
+    """
+    with _opened(source) as (file, kind, content_bytes), _reasons():
+        if kind == "NPY":
+            header = Header(*npy.picture_header(file, content_bytes))
+        else:
+            picture = _plugin(file, kind)
+            if isinstance(picture, ImageFile.ImageFile):
+                width, height = picture.size
+                if kind != "TIFF" and _orientation(picture) in _TILTED:
+                    width, height = height, width
+                grey = is_grey(picture)
+                header = Header(height, width, 1 if grey else 3, picture.mode not in ("I", "F"))
+            else:
+                header = Header(picture.height, picture.width, picture.channels, picture.bytes)
+        refuse_too_many(header.height, header.width, max_pixels)
+        return header
+
+
+def decode(source: Source, cover: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """The pixels of the picture in a file (or in bytes); of an animation, the first frame.
+
+    cover: the height and width that it will be shrunk to cover, if it will be: a JPEG at least twice as
+    large after halving is decoded at 1/2, 1/4 or 1/8 of its scale, which is several times faster.
+
+    Raises: Unreadable; MissingExtra where a many-band TIFF needs tifffile.
+    """
+    with _opened(source) as (file, kind, content_bytes), _reasons():
+        if kind == "NPY":
+            header = npy.picture_header(file, content_bytes)
+            refuse_too_many(header[0], header[1], max_pixels)
+            file.seek(0)
+            array = npy.read_picture(file)
+            return Pixels(array, array.shape[1], array.shape[0], 1)
+        picture = _plugin(file, kind)
+        if not isinstance(picture, ImageFile.ImageFile):
+            refuse_too_many(picture.height, picture.width, max_pixels)
+            array = tiff.read_bands(file)
+            return Pixels(array, array.shape[1], array.shape[0], 1)
+        refuse_too_many(picture.height, picture.width, max_pixels)
+        return pixels_of(picture, cover)
+
+
+def pixels_of(picture: Image.Image, cover: tuple[int, int] | None = None) -> Pixels:
+    """The pixels of an opened PIL image, as `decode` gives them."""
+    reduced = None
+    if cover is not None and isinstance(picture, JpegImageFile):
+        height, width = cover if _orientation(picture) not in _TILTED else (cover[1], cover[0])
+        scale = 2 * max(height / picture.height, width / picture.width)
+        if scale <= 0.5:
+            wanted = (-int(-picture.width * scale // 1), -int(-picture.height * scale // 1))
+            reduced = picture.draft(None, wanted)
+    picture.load()
+    # A PNG may carry its EXIF behind the pixels; a TIFF is turned by Pillow while it is loaded.
+    orientation = _orientation(picture)
+    width_left, height_left = (reduced[1][2], reduced[1][3]) if reduced else picture.size
+    flat = flatten(picture)
+    return Pixels(flat if isinstance(flat, Image.Image) else npy.finite(flat), width_left, height_left, orientation)
+
+
+def refuse_too_many(height: int, width: int, max_pixels: int) -> None:
+    """Raises: Unreadable where a picture declares more pixels than the limit."""
+    if height * width > max_pixels:
+        raise Unreadable(
+            "too-many-pixels",
+            f"its header declares {width:,} x {height:,} pixels, and {max_pixels:,} are the most",
+            "shrink it, or raise the limit if you trust it",
+        )
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Keeps Pillow's warnings about odd files off the terminal; what matters becomes a finding.
+
+    Only for the thread that starts others: Python's warning filters belong to the whole process.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[tuple[IO[bytes], str, int]]:
+    """The open file, its kind, and its length; the file is closed afterwards.
+
+    Raises: Unreadable where it is no file that may be read, or none of the kinds that are.
+    """
+    if isinstance(source, bytes):
+        file: IO[bytes] = io.BytesIO(source)
+        content_bytes = len(source)
+    else:
+        file, content_bytes = _regular(source)
+    with file:
+        if content_bytes == 0:
+            raise Unreadable("empty-file", "the file is empty")
+        try:
+            head = file.read(HEAD_BYTES)
+            file.seek(0)
+        except OSError as problem:
+            raise Unreadable("unreadable", f"it cannot be read: {problem.strerror or problem}") from None
+        sort, kind = recognise(head)
+        if sort == "other":
+            raise Unreadable("not-a-picture", f"it is {kind}", "move it out of the class folders")
+        if sort == "refused" or _MISSING.get(kind):
+            raise Unreadable(
+                "unsupported-format",
+                f"it is {kind}, which is not opened"
+                if sort == "refused"
+                else f"it is {kind}, which this Pillow was built without",
+                "save it as PNG or JPEG",
+            )
+        yield file, kind, content_bytes
+
+
+def _regular(path: Path) -> tuple[IO[bytes], int]:
+    # Without O_NONBLOCK, a pipe put in the place of a picture would block for ever.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        looked = os.stat(path)
+        if not stat.S_ISREG(looked.st_mode):
+            raise Unreadable("special-file", "it is no ordinary file", "remove it")
+        descriptor = os.open(path, flags)
+    except OSError as problem:
+        raise opening_failed(path, problem) from None
+    except ValueError:
+        raise Unreadable("missing-file", "there cannot be a file of this name", "mend its path") from None
+    file = os.fdopen(descriptor, "rb")
+    looked = os.fstat(descriptor)
+    if not stat.S_ISREG(looked.st_mode):  # exchanged between the look and the opening
+        file.close()
+        raise Unreadable("special-file", "it is no ordinary file", "remove it")
+    return file, looked.st_size
+
+
+def opening_failed(path: Path, problem: OSError) -> Unreadable:
+    """Why the file at `path` cannot be opened."""
+    if isinstance(problem, FileNotFoundError):
+        link = path.is_symlink()
+        return Unreadable(
+            "missing-file", "a link that leads nowhere" if link else "there is no such file", "mend its path"
+        )
+    if isinstance(problem, PermissionError):
+        return Unreadable("no-permission", "no permission to read it", "give yourself the permission")
+    return Unreadable("unreadable", f"it cannot be opened: {problem.strerror or problem}")
+
+
+def _plugin(file: IO[bytes], kind: str) -> ImageFile.ImageFile | tiff.Bands:
+    try:
+        return _PLUGINS[kind](file)
+    except SyntaxError:
+        if kind != "TIFF":
+            raise
+        # Pillow knows the usual layouts; what it does not know may be any number of bands.
+        file.seek(0)
+        bands = tiff.bands_header(file)
+        file.seek(0)
+        if bands is None:
+            raise
+        return bands
+
+
+def _orientation(picture: Image.Image) -> int:
+    if isinstance(picture, PngImageFile) and "exif" not in picture.info and picture.tile:
+        return 1  # getexif would decode the whole picture to look behind it
+    try:
+        value = picture.getexif().get(0x0112, 1)
+    except Exception:  # a damaged EXIF block costs the orientation, not the picture
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Turns whatever a decoder raises into an `Unreadable` with its reason."""
+    try:
+        yield
+    except Unreadable:
+        raise
+    except Image.DecompressionBombError as problem:
+        raise Unreadable("too-many-pixels", _reason(problem), "shrink it") from None
+    except MemoryError:
+        raise Unreadable("unreadable", "decoding it takes more memory than there is", "shrink it") from None
+    except ImportError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError) as problem:
+        raise _from_decoder(problem) from None
+    except (AttributeError, RuntimeError, NotImplementedError, AssertionError) as problem:
+        raise _from_decoder(problem) from None
+
+
+def _from_decoder(problem: Exception) -> Unreadable:
+    reason = _reason(problem)
+    early = isinstance(problem, EOFError) or any(
+        each in reason.lower() for each in ("truncated", "end of file", "unexpected end", "buffer is not large enough")
+    )
+    return Unreadable("truncated" if early else "unreadable", reason)
+
+
+def _reason(problem: Exception) -> str:
+    text = shown(" ".join(str(problem).split()))[:200]
+    return f"Pillow: {text or type(problem).__name__}"

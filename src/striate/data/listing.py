@@ -1,0 +1,91 @@
+"""From what a user calls DATA to the list of its pictures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from striate.data.builtin import BUILT_IN, list_digits
+from striate.data.cifar import is_cifar, list_cifar
+from striate.data.entry import ArraySplit as ArraySplit
+from striate.data.entry import Entry as Entry
+from striate.data.entry import Listing as Listing
+from striate.data.finding import shown
+from striate.data.folder import list_folder, one_class
+from striate.data.idx import is_idx, list_idx
+from striate.data.manifest import SUFFIXES, list_manifest
+from striate.data.npz import list_npz
+from striate.data.walk import visible
+from striate.errors import DataError, nearest
+
+EXPECTED = (
+    "a folder of class folders, a folder of train/, val/ and test/, MNIST's idx files, CIFAR's binary "
+    "batches, an .npz, a manifest (.csv or .jsonl), or a built-in name: " + ", ".join(BUILT_IN)
+)
+
+
+def list_data(source: str | Path) -> Listing:
+    """The pictures, or the arrays, that `source` stands for.
+
+    A path wins over a built-in name.  Files are listed and not opened; arrays are read.
+    Raises: DataError, ResourceError, MissingExtra.
+    """
+    path = Path(source).expanduser()
+    place = shown(str(source))
+    name = shown(path.name or path.resolve().name)
+    try:
+        there = path.exists()
+        folder = path.is_dir()
+        regular = path.is_file()
+    except (OSError, ValueError) as problem:
+        raise DataError(f"it cannot be looked at: {problem}", place=place, expected=EXPECTED) from None
+    if not there:
+        if str(source) in BUILT_IN:
+            return list_digits()
+        near = nearest(str(source), BUILT_IN) or _near_path(path)
+        raise DataError(
+            "there is no such file or folder, and no built-in data of this name",
+            place=place or "''",
+            expected=EXPECTED,
+            cure=near or "",
+        )
+    if folder:
+        listing = _list_in_folder(path, place, name)
+    elif regular and path.suffix.lower() == ".npz":
+        listing = list_npz(path, place, name)
+    elif regular and path.suffix.lower() in SUFFIXES:
+        listing = list_manifest(path, place, name)
+    else:
+        raise DataError(
+            "this is no file of pictures and labels" if regular else "this is no file and no folder",
+            place=place,
+            expected=EXPECTED,
+            cure="unpack it and give the folder"
+            if path.suffix.lower() in {".zip", ".gz", ".tgz", ".tar", ".xz", ".bz2", ".7z", ".rar"}
+            else "",
+        )
+    if len(listing.classes) < 2:
+        raise one_class(place, listing.classes)
+    return listing
+
+
+def _list_in_folder(path: Path, place: str, name: str) -> Listing:
+    others = visible(path, place)[1]
+    if is_idx(others) or is_cifar(others):
+        files = [each for each in others if (path / each).is_file()]  # a pipe would block its reader
+        if is_idx(files):
+            return list_idx(path, files, place.rstrip("/"), name)
+        if is_cifar(files):
+            return list_cifar(path, files, place.rstrip("/"), name)
+    return list_folder(path, place, name)
+
+
+def _near_path(path: Path) -> str | None:
+    """What lies where `path` should lie and is called nearly so."""
+    parent = path.parent
+    try:
+        there = [each.name for each in os.scandir(parent) if not each.name.startswith(".")]
+    except OSError:
+        return _near_path(parent) if parent != parent.parent else None
+    near = nearest(path.name, there)
+    return shown(str(parent / near)) if near else None

@@ -1,0 +1,91 @@
+"""What a file is, told by its first bytes and never by its name."""
+
+from __future__ import annotations
+
+HEAD_BYTES = 512
+"""How many first bytes `recognise` wants to see."""
+
+PICTURE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .avif .tif .tiff .bmp .gif .npy .heic .heif .psd .jp2".split()
+)
+"""Suffixes under which people keep pictures: only for guessing what was meant in an error."""
+
+# (offset, bytes, what it is): the formats that are decoded.
+_DECODED: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"GIF87a", "GIF"),
+    (0, b"GIF89a", "GIF"),
+    (0, b"II*\x00", "TIFF"),
+    (0, b"MM\x00*", "TIFF"),
+    (0, b"II+\x00", "TIFF"),
+    (0, b"MM\x00+", "TIFF"),
+    (0, b"\x93NUMPY", "NPY"),
+    (4, b"ftypavif", "AVIF"),
+    (4, b"ftypavis", "AVIF"),
+)
+
+# Pictures and documents that are named but never opened: their readers run interpreters,
+# follow references or are seldom tested against hostile files.
+_REFUSED: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"8BPS", "a Photoshop document"),
+    (0, b"%!PS", "a PostScript document"),
+    (0, b"\xc5\xd0\xd3\xc6", "a PostScript document"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"SIMPLE  =", "a FITS file"),
+    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
+    (0, b"\xff\x0a", "a JPEG XL picture"),
+    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture"),
+    (4, b"ftyphei", "a HEIC picture"),
+    (4, b"ftyphev", "a HEIC picture"),
+    (4, b"ftypmif1", "a HEIF picture"),
+    (0, b"\x00\x00\x01\x00", "an icon"),
+)
+
+_OTHERS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"\x1f\x8b", "a gzip file"),
+    (257, b"ustar", "a tar archive"),
+    (4, b"ftyp", "a film"),
+    (0, b"SQLite format 3\x00", "an SQLite database"),
+)
+
+
+def recognise(head: bytes) -> tuple[str, str]:
+    """What a file that begins with `head` is, as (sort, name).
+
+    sort is "decoded" (name: JPEG, PNG, WEBP, AVIF, TIFF, BMP, GIF or NPY), "refused" (a picture
+    or document of a kind that is never opened) or "other"; name then says what it is, with its article.
+    """
+    for offset, mark, name in _DECODED:
+        if head.startswith(mark, offset):
+            return "decoded", name
+    if head.startswith(b"RIFF") and head.startswith(b"WEBP", 8):
+        return "decoded", "WEBP"
+    if head.startswith(b"BM") and head[14:18] in _BMP_HEADERS:
+        return "decoded", "BMP"
+    if head.startswith(b"ftypmif1", 4) and b"avif" in head[16:64]:
+        return "decoded", "AVIF"
+    for offset, mark, name in _REFUSED:
+        if head.startswith(mark, offset):
+            return "refused", name
+    for offset, mark, name in _OTHERS:
+        if head.startswith(mark, offset):
+            return "other", name
+    return _text(head)
+
+
+# The size of the second header, little-endian: with it, a text that begins with "BM" is no BMP.
+_BMP_HEADERS = frozenset(each.to_bytes(4, "little") for each in (12, 40, 52, 56, 64, 108, 124))
+
+
+def _text(head: bytes) -> tuple[str, str]:
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return "other", "an HTML page"
+    if start.startswith(b"<svg") or (start.startswith((b"<?xml", b"<!--")) and b"<svg" in start):
+        return "refused", "an SVG drawing"
+    if not any(byte < 9 or 13 < byte < 32 for byte in head):
+        return "other", "a text"
+    return "other", "a file of no known kind"

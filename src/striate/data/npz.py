@@ -1,0 +1,165 @@
+"""Arrays in an .npz file, by Keras' names or MedMNIST's."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.data.entry import ArraySplit, Listing
+from striate.data.memory import refuse_beyond_memory
+from striate.data.npy import array_header, looks_channels_first
+from striate.errors import DataError, counted
+
+# (split, the pictures' name, the labels' name)
+NAMES = (
+    (("train", "x_train", "y_train"), ("val", "x_val", "y_val"), ("test", "x_test", "y_test")),
+    (
+        ("train", "train_images", "train_labels"),
+        ("val", "val_images", "val_labels"),
+        ("test", "test_images", "test_labels"),
+    ),
+)
+EXPECTED = "arrays named x_train, y_train, x_test, y_test, or train_images, train_labels, val_images, ..."
+
+
+def list_npz(path: Path, source: str, name: str) -> Listing:
+    """The pictures of an .npz: (N, H, W) or (N, H, W, C), labels (N,) or (N, 1), whole numbers or texts.
+
+    Whole numbers within 0..255 are kept as bytes; anything else becomes float32, unscaled.
+    The classes are the labels that occur in any split, sorted.
+    Raises: DataError where names are missing, an array is pickled, damaged or ill-shaped, or labels
+    are several a picture; ResourceError where it declares more than the memory holds.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            held = {each.removesuffix(".npy") for each in archive.namelist()}
+            names = next((each for each in NAMES if each[0][1] in held), None)
+            if names is None:
+                raise DataError(
+                    f"it holds {', '.join(sorted(held)[:8]) or 'nothing'}", place=source, expected=EXPECTED
+                )
+            splits = []
+            for split, images, labels in names:
+                if images not in held and labels not in held:
+                    continue
+                for each in (images, labels):
+                    if each not in held:
+                        raise DataError(f"there is no array `{each}`", place=source, expected=EXPECTED)
+                pictures = _pictures(_member(archive, images, source), f"{source}: {images}")
+                marks = _labels(_member(archive, labels, source), f"{source}: {labels}", len(pictures))
+                splits.append((split, pictures, marks))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as problem:
+        raise DataError(
+            f"it is damaged or no .npz file: {problem}",
+            place=source,
+            expected=EXPECTED,
+            cure="save it again with numpy.savez_compressed",
+        ) from None
+    except OSError as problem:
+        raise DataError(
+            f"it cannot be read: {problem.strerror or problem}", place=source, expected=EXPECTED
+        ) from None
+    if len({marks.dtype.kind == "U" for _, _, marks in splits}) > 1:
+        raise DataError("labels are texts in one split and numbers in another", place=source)
+    values = np.unique(np.concatenate([marks for _, _, marks in splits]))
+    if any(pictures.dtype == np.float32 for _, pictures, _ in splits):
+        splits = [(split, pictures.astype(np.float32), marks) for split, pictures, marks in splits]
+    return Listing(
+        source=source,
+        name=name,
+        kind="npz",
+        classes=tuple(str(each) for each in values),
+        arrays=tuple(
+            ArraySplit(split, pictures, np.searchsorted(values, marks).astype(np.int64))
+            for split, pictures, marks in splits
+        ),
+    )
+
+
+def _member(archive: zipfile.ZipFile, name: str, source: str) -> npt.NDArray[Any]:
+    """One array, its header compared with its member's length before memory is taken."""
+    info = archive.getinfo(f"{name}.npy")
+    place = f"{source}: {name}"
+    with archive.open(info) as file:
+        try:
+            shape, fortran, dtype = array_header(file)
+        except ValueError as problem:
+            raise DataError(f"it is no array: {problem}", place=place, expected=EXPECTED) from None
+        if dtype.hasobject:
+            raise DataError(
+                "it holds Python objects, and opening them could run code",
+                place=place,
+                expected="an array of numbers",
+                cure="stack the pictures into one (N, H, W, C) array of uint8 before saving",
+            )
+        declared = math.prod(shape) * dtype.itemsize
+        if declared > info.file_size:
+            raise DataError(
+                f"it declares {declared:,} bytes and holds at most {info.file_size:,}",
+                place=place,
+                expected="a header that agrees with the file",
+                cure="save it again with numpy.savez_compressed",
+            )
+        refuse_beyond_memory(declared, place)
+        content = file.read(declared)
+        if len(content) != declared:
+            raise DataError(
+                f"it declares {declared:,} bytes and holds {len(content):,}",
+                place=place,
+                expected="a header that agrees with the file",
+                cure="save it again with numpy.savez_compressed",
+            )
+    return np.frombuffer(content, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _pictures(array: npt.NDArray[Any], place: str) -> npt.NDArray[Any]:
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or not array.size:
+        raise DataError(
+            f"its shape is {array.shape}", place=place, expected="(N, H, W) or (N, H, W, C), at least one picture"
+        )
+    if looks_channels_first(array.shape[1:]):
+        raise DataError(
+            f"its shape {array.shape} looks like (N, C, H, W)",
+            place=place,
+            expected="(N, H, W, C)",
+            cure="numpy.moveaxis(pictures, 1, -1) before saving",
+        )
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    if array.dtype.kind not in "uifb":
+        raise DataError(f"its values are {array.dtype}", place=place, expected="whole or real numbers")
+    if array.dtype.kind in "ui" and array.min() >= 0 and array.max() <= 255:
+        return np.ascontiguousarray(array.astype(np.uint8))
+    if not np.isfinite(array).all():
+        raise DataError("it holds NaN or infinity", place=place, expected="finite numbers")
+    return np.ascontiguousarray(array.astype(np.float32))
+
+
+def _labels(array: npt.NDArray[Any], place: str, pictures: int) -> npt.NDArray[Any]:
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise DataError(
+            f"its shape is {array.shape}",
+            place=place,
+            expected="one label a picture: (N,) or (N, 1)",
+            cure="where it is one-hot, labels.argmax(axis=1) before saving",
+        )
+    if len(array) != pictures:
+        raise DataError(
+            f"there {'is' if len(array) == 1 else 'are'} {counted(len(array), 'label')} for "
+            f"{counted(pictures, 'picture')}",
+            place=place,
+            expected="one label a picture",
+        )
+    if array.dtype.kind not in "uiU":
+        raise DataError(f"the labels are {array.dtype}", place=place, expected="whole numbers or texts")
+    return array if array.dtype.kind == "U" else array.astype(np.int64)

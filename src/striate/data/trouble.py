@@ -1,0 +1,24 @@
+"""Why one picture cannot be used, on its way from the decoder to whoever asked."""
+
+from __future__ import annotations
+
+from striate.data.finding import Finding
+from striate.errors import DataError
+
+
+class Unreadable(DataError):
+    """One picture cannot be used: `code` is a finding's, `problem` the reason.
+
+    Where many pictures are read it becomes a finding; where one was asked for it goes to the user.
+    """
+
+    def __init__(self, code: str, reason: str, cure: str = "mend or remove the file") -> None:
+        super().__init__(reason, expected=EXPECTED, cure=cure)
+        self.code = code
+
+    def finding(self, name: str) -> Finding:
+        """What is said of it in a list."""
+        return Finding(self.code, name, self.problem, self.cure)
+
+
+EXPECTED = "a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or .npy picture"

@@ -1,0 +1,129 @@
+"""What a laid-out network costs, layer by layer and in all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from striate.errors import FitError
+from striate.plan.field import Fields, trace_fields
+from striate.plan.saved import trace_saved
+from striate.plan.warning import unread_rows, warnings
+from striate.spec.layout import Chain, Join, Layout, Part, Placed
+from striate.spec.shape import Map, Shape
+from striate.spec.words import write_layer
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One layer of the table.
+
+    path: the labels and places that lead to it.  text: the layer as it is written.
+    output: its shape for one picture.  weights: trained numbers.  multiply_adds: for one picture.
+    field: its receptive field along height and width, or None where it sees the whole picture.
+    saved_bytes: what the backward pass keeps because of it, for the whole batch, in float32.
+    side: it belongs to a side classifier, which is absent at inference.
+    """
+
+    path: str
+    text: str
+    output: Shape
+    weights: int
+    multiply_adds: int
+    field: Fields | None
+    saved_bytes: int
+    side: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The table of a network and its sums.
+
+    weights, multiply_adds: at inference, side classifiers left out; `side_weights` are theirs.
+    saved_bytes: activations that a training step keeps, for a batch of `batch`, in float32.
+    warnings: what is legal but hardly meant, a sentence each.
+    """
+
+    input: Map
+    classes: int | None
+    batch: int
+    rows: tuple[Row, ...]
+    weights: int
+    side_weights: int
+    multiply_adds: int
+    saved_bytes: int
+    warnings: tuple[str, ...]
+
+    def training_bytes(self, slots: int) -> int:
+        """Memory of a float32 training step: weights, gradients, optimiser state and saved activations.
+
+        slots: numbers that the optimiser keeps for each weight, 1 for momentum, 2 for Adam.
+        """
+        return FLOAT_BYTES * (self.weights + self.side_weights) * (2 + slots) + self.saved_bytes
+
+
+def plan(layout: Layout, *, batch: int = 1, strict: bool = False) -> Plan:
+    """The plan of a laid-out network.
+
+    batch: pictures in one training step, for `saved_bytes`.
+    strict: raise FitError where a stride does not divide, which is otherwise a warning.
+    """
+    if strict:
+        _refuse_unread(layout)
+    fields = trace_fields(layout)
+    saved = trace_saved(layout, batch)
+    rows = tuple(
+        Row(
+            path=placed.path,
+            text=write_layer(placed.layer),
+            output=placed.output,
+            weights=placed.layer.weights(placed.input),
+            multiply_adds=placed.layer.multiply_adds(placed.input),
+            field=fields[placed.path],
+            saved_bytes=saved[placed.path],
+            side=side,
+        )
+        for placed, side in _placed(layout.root, False)
+    )
+    return Plan(
+        input=layout.input,
+        classes=layout.classes,
+        batch=batch,
+        rows=rows,
+        weights=sum(row.weights for row in rows if not row.side),
+        side_weights=sum(row.weights for row in rows if row.side),
+        multiply_adds=sum(row.multiply_adds for row in rows if not row.side),
+        saved_bytes=sum(row.saved_bytes for row in rows),
+        warnings=warnings(layout, fields),
+    )
+
+
+def _placed(part: Part, side: bool) -> Iterator[tuple[Placed, bool]]:
+    if isinstance(part, Placed):
+        yield part, side
+    elif isinstance(part, Chain):
+        for each in part.parts:
+            yield from _placed(each, side)
+    elif isinstance(part, Join):
+        for chain in part.chains:
+            yield from _placed(chain, side)
+    else:
+        yield from _placed(part.chain, True)
+
+
+def _refuse_unread(layout: Layout) -> None:
+    for placed in layout.layers():
+        left = unread_rows(placed)
+        if left is None:
+            continue
+        source = layout.network.source
+        shown = source is not None and placed.at is not None
+        raise FitError(
+            f"the stride does not divide: the last {left} of the padded map {placed.input} are not read",
+            place=source.place(placed.at) if shown and source and placed.at else placed.path,
+            excerpt=source.excerpt(placed.at) if shown and source and placed.at else "",
+            expected="(N + 2P - F) / S whole",
+            cure="another pad, window or input size, or leave out --strict",
+        )
