@@ -1,0 +1,184 @@
+"""The folder of a run: its files, its record, and how it is found again."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from striate.errors import RunError, nearest
+from striate.runs.atomic import cannot_write, write_atomic
+from striate.runs.events import EventFile
+
+ROOT = Path("runs")
+FORMAT = 1
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The files of one run.
+
+    net.txt: the text of the network.  recipe.toml: how it is trained.  data.json: what the pictures were.
+    run.json: the record: status, result, versions, machine.  weights.safetensors: the best weights.
+    last.safetensors: the last ones.  events.jsonl: what happened.  times.jsonl: when.  state/: to resume.
+    report.html: all of it to look at.
+    """
+
+    path: Path
+
+    @property
+    def net(self) -> Path:
+        """The text of the network."""
+        return self.path / "net.txt"
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe, every key said."""
+        return self.path / "recipe.toml"
+
+    @property
+    def data(self) -> Path:
+        """What the pictures were: counts, hashes, classes, split, preparation."""
+        return self.path / "data.json"
+
+    @property
+    def weights(self) -> Path:
+        """The weights that were best on the validation pictures."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def last_weights(self) -> Path:
+        """The weights after the last step."""
+        return self.path / "last.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """The checkpoints to resume from."""
+        return self.path / "state"
+
+    @property
+    def report(self) -> Path:
+        """The report, one self-contained page."""
+        return self.path / "report.html"
+
+    @property
+    def events(self) -> EventFile:
+        """What happened, by step and epoch; nothing of the clock."""
+        return EventFile(self.path / "events.jsonl")
+
+    @property
+    def times(self) -> EventFile:
+        """When it happened, in seconds."""
+        return EventFile(self.path / "times.jsonl")
+
+    def read_record(self) -> Record:
+        """The record of the run.  Raises RunError where it is missing, damaged or of a later striate."""
+        return _read_json(self.path / "run.json", self.path)
+
+    def write_record(self, record: Record) -> None:
+        """Replace the record, whole or not at all."""
+        write_atomic(self.path / "run.json", json_bytes(record))
+
+    def read_data(self) -> Record:
+        """What data.json says.  Raises RunError as `read_record`."""
+        return _read_json(self.data, self.path)
+
+
+def json_bytes(value: object) -> bytes:
+    """JSON as people read it."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def create_run(name: str, out: Path | None) -> RunFolder:
+    """Make a new, empty run folder.
+
+    out: the folder itself; `runs/NAME-DATE-TIME` where None.  An existing folder is only taken if it is
+    empty.  Raises RunError where it exists with something in it.
+    """
+    if out is None:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.") or "run"
+        out = ROOT / f"{safe[:60]}-{stamp}"
+        while out.exists():
+            out = out.with_name(out.name + "-2")
+    try:
+        occupied = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    except OSError as error:
+        raise cannot_write(out, error, 0) from error
+    if occupied:
+        is_run = (out / "run.json").exists()
+        raise RunError(
+            "there is a run in this folder already" if is_run else "this exists and is not an empty folder",
+            place=str(out),
+            expected="a new or empty folder",
+            cure=f"another --out, or striate resume {out}" if is_run else "another --out",
+        )
+    try:
+        (out / "state").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(out, error, 0) from error
+    return RunFolder(out)
+
+
+def find_run(name: str | Path) -> RunFolder:
+    """The run of a path or name; `latest` is the newest one in its folder (`runs` if none is said).
+
+    Raises RunError where there is none, with the nearest name.
+    """
+    path = Path(name)
+    if path.name == "latest" and not path.exists():
+        root = path.parent if path.parent != Path(".") else ROOT
+        newest = list_runs(root)
+        if not newest:
+            raise RunError("there is no run here yet", place=str(root), cure="striate train DATA")
+        return newest[0]
+    for candidate in (path, ROOT / path):
+        if (candidate / "run.json").is_file():
+            return RunFolder(candidate)
+    near = nearest(path.name, [run.path.name for run in list_runs(path.parent)] or [])
+    near = near or nearest(path.name, [run.path.name for run in list_runs(ROOT)])
+    raise RunError(
+        "this folder holds no run" if path.is_dir() else "there is no such run",
+        place=str(path),
+        expected="a folder with run.json in it, as `striate train` leaves it",
+        cure=near or "striate runs, which lists them",
+    )
+
+
+def list_runs(root: Path = ROOT) -> list[RunFolder]:
+    """All runs directly inside a folder, newest first."""
+    if not root.is_dir():
+        return []
+    found = []
+    for child in root.iterdir():
+        record = child / "run.json"
+        if record.is_file():
+            try:
+                created = str(json.loads(record.read_bytes()).get("created", ""))
+            except (OSError, ValueError, AttributeError):
+                created = ""
+            found.append((created, child.name, RunFolder(child)))
+    return [run for _, _, run in sorted(found, key=lambda each: each[:2], reverse=True)]
+
+
+def _read_json(path: Path, run: Path) -> Record:
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RunError(f"the run has no {path.name}", place=str(run), cure="striate runs") from None
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path.name} cannot be read: {error}", place=str(run), expected="a record as `train` writes it"
+        ) from None
+    if not isinstance(value, dict):
+        raise RunError(f"{path.name} is not a record", place=str(run), expected="a JSON object")
+    if int(value.get("format", FORMAT)) > FORMAT:
+        raise RunError(
+            f"the run is of format {value['format']}, and this striate knows {FORMAT}",
+            place=str(run),
+            cure="pip install --upgrade striate",
+        )
+    return value
