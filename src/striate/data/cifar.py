@@ -32,9 +32,7 @@ def list_cifar(folder: Path, files: list[str], source: str, name: str) -> Listin
 
     Raises: DataError where a batch is missing, damaged or has a label without a name.
     """
-    batches = sorted(
-        (each for each in files if _BATCH.fullmatch(each)), key=lambda each: int(each[11:-4])
-    )
+    batches = sorted((each for each in files if _BATCH.fullmatch(each)), key=lambda each: int(each[11:-4]))
     if batches:
         train, test, meta, label_bytes = batches, "test_batch.bin", "batches.meta.txt", 1
     else:
@@ -66,9 +64,7 @@ def list_cifar(folder: Path, files: list[str], source: str, name: str) -> Listin
     )
 
 
-def _read(
-    path: Path, place: str, label_bytes: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def _read(path: Path, place: str, label_bytes: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """The labels (N,) and pictures (N, 32, 32, 3) of one batch."""
     try:
         refuse_beyond_memory(path.stat().st_size, place)
@@ -82,7 +78,7 @@ def _read(
         raise DataError(
             f"its {content.size:,} bytes are no whole number of records",
             place=place,
-            expected=f"one or more records of {record:,} bytes: {label_bytes} for the label, 3,072 for the pixels",
+            expected=f"one or more records of {record:,} bytes, {label_bytes} for the label",
             cure="fetch it again, in CIFAR's binary version",
         )
     records = content.reshape(-1, record)

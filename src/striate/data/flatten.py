@@ -31,9 +31,9 @@ def flatten(picture: Image.Image) -> Image.Image | npt.NDArray[Any]:
         return _on_white(picture.convert("LA"), "L", 255)
     if picture.mode in ("RGBA", "RGBa", "PA") or picture.info.get("transparency") is not None:
         return _on_white(picture.convert("RGBA"), "RGB", (255, 255, 255))
-    if picture.mode in ("1", "L"):
-        return picture.convert("L")
-    return picture.convert("RGB")
+    if picture.mode in ("L", "RGB"):
+        return picture
+    return picture.convert("L" if picture.mode == "1" else "RGB")
 
 
 def is_grey(picture: Image.Image) -> bool:

@@ -42,13 +42,13 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
                         "move it away, or into a split",
                     )
                 )
-        for split, each in splits.items():
+        for part, each in splits.items():
             below, loose = visible(folder / each, shown(each))
-            if not below and split != "train":
+            if not below and part != "train":
                 findings.append(_unlabelled(each, len(loose)))
                 continue
             findings += [_outside(f"{each}/{file}", f"{shown(each)}/") for file in loose if _pictorial(file)]
-            _read_classes(folder / each, split, below, (folder, folder / each), found, empty, findings)
+            _read_classes(folder / each, part, below, (folder, folder / each), found, empty, findings)
     else:
         _refuse_what_is_no_data(folder, folders, others, source)
         _read_classes(folder, None, folders, (folder,), found, empty, findings)

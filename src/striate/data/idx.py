@@ -22,7 +22,10 @@ _SPLITS = {"train": "train", "val": "val", "t10k": "test", "test": "test"}
 _GZIP_MOST = 1032
 """No gzip stream unpacks to more than 1,032 bytes a byte (a deflate block's best case)."""
 
-EXPECTED = "train-images-idx3-ubyte and train-labels-idx1-ubyte, and if wanted the same with t10k, with or without .gz"
+EXPECTED = (
+    "train-images-idx3-ubyte and train-labels-idx1-ubyte, and if wanted the same with t10k, "
+    "with or without .gz"
+)
 
 
 def is_idx(files: list[str]) -> bool:

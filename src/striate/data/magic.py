@@ -6,7 +6,8 @@ HEAD_BYTES = 512
 """How many first bytes `recognise` wants to see."""
 
 PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .avif .tif .tiff .bmp .gif .npy .heic .heif .psd .jp2".split()
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".npy"}
+    | {".heic", ".heif", ".psd", ".jp2"}
 )
 """Suffixes under which people keep pictures: only for guessing what was meant in an error."""
 

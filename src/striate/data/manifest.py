@@ -133,7 +133,9 @@ def _check_columns(names: list[str], place: str, findings: list[Finding]) -> Non
                 place=place,
                 excerpt=f"    {shown(','.join(names))[:100]}",
                 expected=EXPECTED,
-                cure=f"rename `{shown(near)}` to `{needed}`" if near else "name the columns in the first line",
+                cure=f"rename `{shown(near)}` to `{needed}`"
+                if near
+                else "name the columns in the first line",
             )
     for each in names:
         if each in NEEDED or each in OPTIONAL:

@@ -123,7 +123,9 @@ def _pictures(array: npt.NDArray[Any], place: str) -> npt.NDArray[Any]:
         array = array[..., None]
     if array.ndim != 4 or not array.size:
         raise DataError(
-            f"its shape is {array.shape}", place=place, expected="(N, H, W) or (N, H, W, C), at least one picture"
+            f"its shape is {array.shape}",
+            place=place,
+            expected="(N, H, W) or (N, H, W, C), at least one picture",
         )
     if looks_channels_first(array.shape[1:]):
         raise DataError(

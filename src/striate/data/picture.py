@@ -66,7 +66,9 @@ def prepare_picture(
         raise
 
 
-def fit(pixels: Pixels, stored_size: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def fit(
+    pixels: Pixels, stored_size: tuple[int, int], channels: int, dtype: np.dtype[Any]
+) -> npt.NDArray[Any]:
     """Decoded pixels as `prepare_picture` gives them.
 
     Raises: Unreadable ("channels-differ") where they cannot be given that many channels, and
@@ -84,11 +86,10 @@ def fit(pixels: Pixels, stored_size: tuple[int, int], channels: int, dtype: np.d
         array = np.asarray(small)
         array = array if array.ndim == 3 else array[..., None]
     else:
-        bands = [
-            np.asarray(_resized(Image.fromarray(np.ascontiguousarray(content[..., band])), width, height, box))
-            for band in range(content.shape[2])
-        ]
-        array = np.stack(bands, axis=-1)
+        bands = (
+            Image.fromarray(np.ascontiguousarray(content[..., band])) for band in range(content.shape[2])
+        )
+        array = np.stack([np.asarray(_resized(band, width, height, box)) for band in bands], axis=-1)
     if array.dtype != dtype and dtype == np.uint8:
         raise Unreadable(
             "unreadable",
@@ -104,7 +105,8 @@ def centre_box(
     """The largest box in the centre of width x height of the target's shape: left, top, right, bottom."""
     scale = min(width / target_width, height / target_height)
     across, down = scale * target_width, scale * target_height
-    left, top = (width - across) / 2, (height - down) / 2
+    # Rounded, half a difference may come out just below zero, which Pillow refuses.
+    left, top = max(0.0, (width - across) / 2), max(0.0, (height - down) / 2)
     return left, top, min(left + across, width), min(top + down, height)
 
 
@@ -134,7 +136,8 @@ def _with_channels(array: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
         if array.dtype == np.uint8:
             return np.asarray(Image.fromarray(array).convert("L"))[..., None]
         weights = np.array([0.299, 0.587, 0.114], dtype=array.dtype)
-        return (array @ weights)[..., None]
+        grey: npt.NDArray[Any] = (array @ weights)[..., None]
+        return grey
     raise Unreadable(
         "channels-differ",
         f"it has {there} {'channel' if there == 1 else 'channels'}, and {channels} are wanted",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -23,12 +23,12 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
     """`work` of each item, by as many threads as there are cores, in the order of the items.
 
     Pillow, hashing and reading release Python's lock, so threads suffice.  Few items are in flight
-    at a time: memory stays small, and after an exception (Ctrl-C too) the rest is dropped and at most one item a
-    thread is finished.  Close the iterator where it is left early (`contextlib.closing`).
+    at a time: memory stays small, and after an exception (Ctrl-C too) the rest is dropped and at most
+    one item a thread is finished.  Close the iterator where it is left early (`contextlib.closing`).
     """
     threads = cores()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="striate-data")

@@ -68,8 +68,10 @@ def _first_page(file: IO[bytes]) -> Any:
             "this TIFF has a layout that only tifffile reads, and it is not installed",
             cure='pip install "striate[train]"',
         ) from None
-    # It writes what it dislikes in a file to the log, which without a handler is the terminal.
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    # It logs what it dislikes in a file, and without any handler that goes to the terminal.
+    log = logging.getLogger("tifffile")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
     try:
         return tifffile.TiffFile(file).pages[0]
     except (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, ArithmeticError):

@@ -1,0 +1,71 @@
+"""Pictures in batches: shuffled and augmented for training, in order and as they are for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.data.augment import Augment, Pictures, centre, cut
+from striate.data.chance import shuffled
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some pictures of a split.
+
+    pictures: N x H x W x C, as stored (uint8, or float32).  labels: N.  index: their places in the split.
+    """
+
+    pictures: Pictures
+    labels: NDArray[np.int64]
+    index: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """The training pictures of a run, epoch by epoch.
+
+    pictures: N x H x W x C as stored.  labels: N.  size: what the network sees.
+    batch: pictures in a step; a last, smaller rest of an epoch is left out of it (it is another one in
+    each epoch), and where there are fewer pictures than that all of them make a step.
+    """
+
+    pictures: Pictures
+    labels: NDArray[np.int64]
+    size: tuple[int, int]
+    batch: int
+    augment: Augment
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch."""
+        return max(1, len(self.labels) // self.batch)
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from `first_step` on; the next one is made while one is used."""
+        order = shuffled(len(self.labels), self.seed, epoch)
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as maker:
+            coming: Future[Batch] | None = None
+            for step in range(first_step, self.steps):
+                made = coming or maker.submit(self._make, order, step, epoch)
+                coming = maker.submit(self._make, order, step + 1, epoch) if step + 1 < self.steps else None
+                yield made.result()
+
+    def _make(self, order: NDArray[np.int64], step: int, epoch: int) -> Batch:
+        index = order[step * self.batch : (step + 1) * self.batch]
+        windows = cut(self.pictures[index], self.size, self.augment, self.seed, epoch, index)
+        return Batch(windows, self.labels[index], index)
+
+
+def evaluation_batches(
+    pictures: Pictures, labels: NDArray[np.int64], size: tuple[int, int], batch: int
+) -> Iterator[Batch]:
+    """All pictures in order, the middle of each, the last batch smaller."""
+    for start in range(0, len(labels), batch):
+        index = np.arange(start, min(start + batch, len(labels)))
+        yield Batch(centre(pictures[start : start + batch], size), labels[start : start + batch], index)

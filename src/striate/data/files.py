@@ -1,0 +1,169 @@
+"""The pictures of a listing of files: looked at, prepared once, and kept in a store."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from striate.data.entry import SPLITS, Entry, Listing
+from striate.data.finding import Finding, listed
+from striate.data.ledger import ledger_path, now_ns, read_ledger, write_ledger
+from striate.data.part import Part
+from striate.data.size import choose_channels, choose_size, fits
+from striate.data.store import Preparation, Store, build_store, open_store, store_key
+from striate.data.survey import Seen, Survey, survey
+from striate.data.trouble import EXPECTED
+from striate.errors import DataError, counted
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """The splits of a source that say which they are, before a validation split is made."""
+
+    parts: dict[str, Part]
+    size: tuple[int, int]
+    stored_size: tuple[int, int]
+    findings: tuple[Finding, ...]
+
+
+def gather_files(
+    listing: Listing,
+    *,
+    size: int | None,
+    max_pixels: int,
+    root: Path,
+    progress: Progress | None,
+) -> Gathered:
+    """The pictures of `listing.entries`, by split; a picture without a split is in train.
+
+    progress: called with (steps done, all steps): two steps a file, one to read its header and hash its
+    content and one to decode it; not called for what is known from an earlier run.
+    Raises: DataError where no file can be used; ResourceError where the store cannot be written.
+    """
+    entries = sorted(
+        (each if each.split else dataclasses.replace(each, split="train") for each in listing.entries),
+        key=lambda each: SPLITS.index(each.split or "train"),
+    )
+    looked = _look(listing, entries, max_pixels, root, progress)
+    findings = list(looked.findings)
+    seen = _of_equal_channels(looked.seen, findings)
+    if not seen:
+        raise nothing_left(listing.source, findings)
+    net_size, stored_size = choose_size([(each.header.height, each.header.width) for each in seen], size)
+    preparation = Preparation(
+        stored_size,
+        choose_channels([each.header.channels for each in seen]),
+        "uint8" if all(each.header.bytes for each in seen) else "float32",
+    )
+    if preparation.dtype == "float32" and any(each.header.bytes for each in seen):
+        findings.append(
+            Finding(
+                "mixed-values",
+                listing.source,
+                "8-bit pictures stand beside arrays of other values, and all are kept as they are",
+                "bring them to one scale",
+            )
+        )
+    store = _store(root, seen, preparation, max_pixels, len(entries), progress)
+    for position, code, reason, cure in store.failed:
+        findings.append(Finding(code, seen[position].entry.name, reason, cure))
+    lost = {each[0] for each in store.failed}
+    kept = [each for position, each in enumerate(seen) if position not in lost]
+    if not kept:
+        raise nothing_left(listing.source, findings)
+    return Gathered(_parts(kept, store), net_size, stored_size, tuple(findings))
+
+
+def nothing_left(source: str, findings: Sequence[Finding]) -> DataError:
+    """The error that not one file of a source can be used."""
+    left_out = [each for each in findings if each.left_out]
+    files = (
+        f"not one of its {len(left_out):,} files" if len(left_out) != 1 else "its only file cannot be used"
+    )
+    return DataError(
+        f"{files} can be used" if len(left_out) != 1 else files,
+        place=source,
+        excerpt=listed(left_out),
+        expected=EXPECTED,
+        cure=" and ".join(dict.fromkeys(each.cure for each in left_out[:2])),
+    )
+
+
+def _look(
+    listing: Listing, entries: Sequence[Entry], max_pixels: int, root: Path, progress: Progress | None
+) -> Survey:
+    ledger = ledger_path(root, Path(listing.source).expanduser())
+    looked_ns = now_ns()
+
+    def step(done: int) -> None:
+        if progress is not None:
+            progress(done, 2 * len(entries))
+
+    result = survey(entries, read_ledger(ledger), max_pixels, step)
+    if result.read:
+        write_ledger(ledger, result.lines, looked_ns)
+    return result
+
+
+def _of_equal_channels(seen: Sequence[Seen], findings: list[Finding]) -> list[Seen]:
+    if not seen:
+        return []
+    chosen = choose_channels([each.header.channels for each in seen])
+    for each in seen:
+        if not fits(each.header.channels, chosen):
+            there = counted(each.header.channels, "channel")
+            findings.append(
+                Finding(
+                    "channels-differ",
+                    each.entry.name,
+                    f"it has {there}, where most have {chosen}",
+                    "give pictures with equally many channels",
+                )
+            )
+    return [each for each in seen if fits(each.header.channels, chosen)]
+
+
+def _store(
+    root: Path,
+    seen: Sequence[Seen],
+    preparation: Preparation,
+    max_pixels: int,
+    files: int,
+    progress: Progress | None,
+) -> Store:
+    key = store_key([each.sha256 for each in seen], preparation)
+    store = open_store(root / "store" / key, len(seen), preparation)
+    if store is not None:
+        return store
+
+    def step(done: int) -> None:
+        if progress is not None:
+            progress(2 * files - len(seen) + done, 2 * files)
+
+    return build_store(root, key, seen, preparation, max_pixels, step)
+
+
+def _parts(kept: Sequence[Seen], store: Store) -> dict[str, Part]:
+    parts: dict[str, Part] = {}
+    start = 0
+    for split in SPLITS:
+        mine = [each for each in kept if each.entry.split == split]
+        if not mine:
+            continue
+        parts[split] = Part(
+            pictures=store.pictures[start : start + len(mine)],
+            labels=np.array([each.entry.label for each in mine], dtype=np.int64),
+            names=tuple(each.entry.name for each in mine),
+            groups=tuple(each.entry.group for each in mine),
+            contents=tuple(each.sha256 for each in mine),
+            store=store.folder,
+            offset=start,
+        )
+        start += len(mine)
+    return parts

@@ -1,0 +1,215 @@
+"""From what a user calls DATA to the arrays that a network is trained and measured on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.data.arrays import gather_arrays
+from striate.data.cache import cache_root
+from striate.data.decode import MAX_PIXELS
+from striate.data.entry import SPLITS, Listing
+from striate.data.files import Gathered, Progress, gather_files, nothing_left
+from striate.data.finding import Finding, listed, tally
+from striate.data.folder import one_class
+from striate.data.listing import list_data
+from striate.data.part import Part, split_hash
+from striate.data.split import make_validation
+from striate.errors import DataError, counted
+
+JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
+
+RECORD_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The pictures of one split.
+
+    pictures: (N, H, W, C), C-contiguous: uint8, or float32 where the source holds arrays of other
+    numbers.  H and W are the stored size.  It may be a read-only memory map.
+    labels: (N,) int64, indices into the classes.  names: N names, as they are shown.
+    """
+
+    pictures: npt.NDArray[Any]
+    labels: npt.NDArray[np.int64]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set, ready.
+
+    size: (height, width) that the network sees.  stored_size: that of the pictures, from which training
+    takes random crops and evaluation the centre; the same where pictures are small and of one size.
+    record: what goes to the run's data.json.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    channels: int
+    size: tuple[int, int]
+    stored_size: tuple[int, int]
+    train: Split
+    val: Split
+    test: Split | None
+    findings: tuple[Finding, ...]
+    record: dict[str, JSON]
+
+
+def gather(
+    source: str | Path,
+    *,
+    size: int | None = None,
+    val_share: float = 0.1,
+    seed: int = 0,
+    strict: bool = False,
+    progress: Progress | None = None,
+    cache: Path | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Data:
+    """The data set that `source` stands for (`list_data` says what it may be).
+
+    Files are decoded once, in parallel, into a store under the cache; later runs of unchanged files
+    read none of them.  A file that cannot be used becomes a finding and is left out.  A class left
+    without one picture is left out of the index.  Without a validation split, one is made of the
+    training pictures (`make_validation`).
+
+    size: a side in pixels, or None to choose (`choose_size`).  val_share: of the training pictures.
+    strict: whether a file that cannot be used is an error.  cache: None for the usual place.
+    progress: called with (steps done, all steps) while files are read and decoded.
+    max_pixels: pictures that declare more are left out.
+    Raises: DataError, ResourceError, MissingExtra.
+    """
+    root = cache_root(cache)
+    listing = list_data(source)
+    if listing.arrays:
+        gathered = gather_arrays(listing, size=size, progress=progress)
+    else:
+        gathered = gather_files(listing, size=size, max_pixels=max_pixels, root=root, progress=progress)
+    findings = [*listing.findings, *gathered.findings]
+    left_out = [each for each in findings if each.left_out]
+    if strict and left_out:
+        raise DataError(
+            f"{counted(len(left_out), 'file')} cannot be used, and the check is strict",
+            place=listing.source,
+            excerpt=listed(left_out),
+            expected="only pictures that can be read, in class folders",
+            cure="mend or move them, or leave the check less strict",
+        )
+    classes, parts = _without_empty_classes(listing, gathered, findings)
+    if "train" not in parts:
+        raise nothing_left(listing.source, findings)
+    made = "val" not in parts
+    grouped = made and any(each is not None for each in parts["train"].groups)
+    if made:
+        whole = parts["train"]
+        aside = make_validation(whole.labels, whole.groups, val_share, seed)
+        rest = np.setdiff1d(np.arange(len(whole.labels)), aside)
+        parts["train"], parts["val"] = whole.pick(rest, root), whole.pick(aside, root)
+    findings += _findings_of_splits(classes, parts)
+    splits = {
+        split: Split(part.pictures, part.labels, part.names)
+        for split, part in parts.items()
+        if split in SPLITS
+    }
+    validation: dict[str, JSON] = {"made": made}
+    if made:
+        validation |= {"seed": seed, "share": val_share, "stratified": True, "grouped": grouped}
+    channels = int(splits["train"].pictures.shape[3])
+    return Data(
+        name=listing.name,
+        classes=classes,
+        channels=channels,
+        size=gathered.size,
+        stored_size=gathered.stored_size,
+        train=splits["train"],
+        val=splits["val"],
+        test=splits.get("test"),
+        findings=tuple(findings),
+        record={
+            "format": RECORD_FORMAT,
+            "source": listing.source,
+            "kind": listing.kind,
+            "classes": list(classes),
+            "channels": channels,
+            "size": list(gathered.size),
+            "stored_size": list(gathered.stored_size),
+            "dtype": splits["train"].pictures.dtype.name,
+            "splits": {split: _split_record(parts[split], classes) for split in SPLITS if split in parts},
+            "validation": validation,
+            "findings": dict(tally(findings)),
+        },
+    )
+
+
+def _without_empty_classes(
+    listing: Listing, gathered: Gathered, findings: list[Finding]
+) -> tuple[tuple[str, ...], dict[str, Part]]:
+    """The classes that have a picture in any split, and the parts with labels that count only them."""
+    present = np.unique(np.concatenate([part.labels for part in gathered.parts.values()]))
+    classes = tuple(listing.classes[each] for each in present)
+    for label, each in enumerate(listing.classes):
+        if label not in present:
+            findings.append(
+                Finding("empty-class", each, "not one of its files can be used", "add pictures, or remove it")
+            )
+    if len(classes) < 2:
+        raise one_class(listing.source, classes)
+    parts = {
+        split: Part(
+            part.pictures,
+            np.searchsorted(present, part.labels).astype(np.int64),
+            part.names,
+            part.groups,
+            part.contents,
+            part.store,
+            part.offset,
+        )
+        for split, part in gathered.parts.items()
+    }
+    return classes, parts
+
+
+def _findings_of_splits(classes: tuple[str, ...], parts: dict[str, Part]) -> list[Finding]:
+    findings = []
+    for split, part in parts.items():
+        counts = np.bincount(part.labels, minlength=len(classes))
+        lacking = [classes[each] for each in np.flatnonzero(counts == 0)]
+        if lacking:
+            told = ", ".join(lacking[:8]) + (f" and {len(lacking) - 8:,} more" if len(lacking) > 8 else "")
+            findings.append(
+                Finding(
+                    "split-lacks-class", split, f"it has no picture of {told}", "add pictures of each class"
+                )
+            )
+    homes: dict[str, set[str]] = {}
+    for split, part in parts.items():
+        for group in part.groups:
+            if group is not None:
+                homes.setdefault(group, set()).add(split)
+    for group, where in sorted(homes.items()):
+        if len(where) > 1:
+            told = " and ".join(each for each in SPLITS if each in where)
+            findings.append(
+                Finding(
+                    "group-in-two-splits",
+                    group,
+                    f"it has pictures in {told}",
+                    "keep a group in one split, or what is measured flatters",
+                )
+            )
+    return findings
+
+
+def _split_record(part: Part, classes: tuple[str, ...]) -> JSON:
+    counts = np.bincount(part.labels, minlength=len(classes))
+    return {
+        "count": len(part.labels),
+        "per_class": {each: int(count) for each, count in zip(classes, counts, strict=True)},
+        "sha256": split_hash(part.names, part.labels, part.contents),
+    }

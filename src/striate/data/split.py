@@ -1,0 +1,121 @@
+"""Setting a part of the training pictures aside for validation."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.errors import DataError, MissingExtra
+
+MOST_SHARE = 0.5
+
+
+def make_validation(
+    labels: npt.NDArray[np.int64], groups: Sequence[str | None] | None, share: float, seed: int
+) -> npt.NDArray[np.int64]:
+    """The positions (sorted) of the pictures that are set aside: stratified, seeded, groups kept whole.
+
+    labels: (N,).  share: of the pictures, above 0 and at most 0.5.  seed: 0 .. 2^32 - 1.
+    groups: N names, or None where there are none.  A picture whose group is None is a group by itself.
+
+    Without groups: scikit-learn's StratifiedShuffleSplit takes ceil(share * N) of the pictures of all
+    classes of at least two.  A class of one picture stays in training.  A class of two or more has at
+    least one picture on each side: where the draw left it without, one is moved.
+
+    With groups: StratifiedGroupKFold with about 1/share folds.  Of the folds the one is taken that leaves
+    the fewest classes missing in training, then in validation, then comes nearest to the share.  A class
+    whose pictures are all of one group is then on one side only.
+
+    Raises: DataError where share or seed are out of their domain or nothing can be set aside;
+    MissingExtra where scikit-learn is not installed.
+    """
+    if not 0 < share <= MOST_SHARE:
+        raise DataError(
+            f"the validation share is {share}", expected=f"above 0 and at most {MOST_SHARE}", cure="0.1"
+        )
+    if not 0 <= seed < 2**32:
+        raise DataError(f"the seed is {seed}", expected="a whole number from 0 to 4294967295", cure="0")
+    if groups is not None and any(each is not None for each in groups):
+        return _by_groups(labels, groups, share, seed)
+    return _by_classes(labels, share, seed)
+
+
+def _by_classes(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.int64]:
+    counts = np.bincount(labels)
+    eligible = np.flatnonzero(counts[labels] >= 2)
+    if not len(eligible):
+        raise DataError(
+            "no class has two pictures, so none can be set aside for validation",
+            expected="at least two pictures in a class",
+            cure="add pictures, or a val/ folder",
+        )
+    marks = labels[eligible]
+    present = np.unique(marks)
+    wanted = min(max(math.ceil(share * len(eligible)), len(present)), len(eligible) - len(present))
+    try:
+        from sklearn.model_selection import StratifiedShuffleSplit
+    except ImportError:
+        raise _missing() from None
+    drawer = StratifiedShuffleSplit(n_splits=1, test_size=wanted, random_state=seed)
+    _, drawn = next(drawer.split(np.zeros(len(marks)), marks))
+    aside = np.zeros(len(marks), dtype=bool)
+    aside[drawn] = True
+    for each in present:
+        members = np.flatnonzero(marks == each)
+        if not aside[members].any():
+            aside[members[seed % len(members)]] = True
+        elif aside[members].all():
+            aside[members[seed % len(members)]] = False
+    return np.asarray(eligible[aside], dtype=np.int64)
+
+
+def _by_groups(
+    labels: npt.NDArray[np.int64], groups: Sequence[str | None], share: float, seed: int
+) -> npt.NDArray[np.int64]:
+    numbers: dict[object, int] = {}
+    codes = np.array(
+        [
+            numbers.setdefault(position if each is None else each, len(numbers))
+            for position, each in enumerate(groups)
+        ]
+    )
+    folds = min(round(1 / share), len(numbers), int(np.bincount(labels).max()))
+    if folds < 2:
+        raise DataError(
+            f"all {len(labels):,} training pictures are of one group, or no class has two",
+            expected="at least two groups, so that one can be set aside for validation",
+            cure="mark validation pictures in the manifest's column split",
+        )
+    try:
+        from sklearn.model_selection import StratifiedGroupKFold
+    except ImportError:
+        raise _missing() from None
+    drawer = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # It warns of classes with fewer pictures than folds; what that means is in the docstring.
+        warnings.simplefilter("ignore", UserWarning)
+        sides = list(drawer.split(np.zeros(len(labels)), labels, codes))
+
+    classes = len(np.unique(labels))
+
+    def badness(side: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]) -> tuple[int, int, float]:
+        kept, aside = side
+        return (
+            classes - len(np.unique(labels[kept])),
+            classes - len(np.unique(labels[aside])),
+            abs(len(aside) / len(labels) - share),
+        )
+
+    _, aside = min((side for side in sides if len(side[0]) and len(side[1])), key=badness)
+    return np.sort(aside).astype(np.int64)
+
+
+def _missing() -> MissingExtra:
+    return MissingExtra(
+        "the validation split is made with scikit-learn, which is not installed",
+        cure='pip install "striate[train]"',
+    )
