@@ -1,3 +1,30 @@
-"""striate: a convolutional-network workbench."""
+"""striate: a convolutional-network workbench.
 
-__version__ = "0.1.0"
+A network is a short text.  `striate.read` reads it, `striate.plan` says what it costs before it runs,
+`striate.train` trains it on a folder of pictures, `striate.load` loads what came out.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+# Two rooms have the names of functions.  They are loaded first, so that the functions keep the names.
+import striate.plan
+import striate.train
+from striate.api import NetText, load, plan, read, train
+from striate.errors import StriateError
+from striate.version import __version__
+
+if TYPE_CHECKING:
+    from striate.classifier import Classifier
+
+
+__all__ = ["Classifier", "NetText", "StriateError", "__version__", "load", "plan", "read", "train"]
+
+
+def __getattr__(name: str) -> object:
+    # The estimator needs scikit-learn, which takes long to import and may not be installed.
+    if name == "Classifier":
+        return import_module("striate.classifier").Classifier
+    raise AttributeError(f"module 'striate' has no attribute {name!r}")

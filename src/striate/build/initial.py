@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.build.module import Net
+from striate.errors import RecipeError, nearest
 from striate.nn.local import LocallyConnected2d
 from striate.spec.layer import Layer
 from striate.spec.layout import Layout
@@ -35,6 +36,19 @@ INITIALS: tuple[str, ...] = get_args(Initial)
 
 _RECTIFIERS = {"relu", "relu6", "leaky", "prelu", "elu", "gelu", "silu", "maxout"}
 _TRANSPARENT = (BatchNorm, LayerNorm, LocalResponseNorm, Scale, MaxPool, AvgPool, Pool, DepthPool)
+
+
+def check_initial(word: str) -> Initial:
+    """The word, if it is one.  Raises RecipeError, nearest one suggested."""
+    for known in get_args(Initial):
+        if word == known:
+            return known  # type: ignore[no-any-return]
+    raise RecipeError(
+        f"initial cannot be `{word}`",
+        place="initial",
+        expected="one of " + ", ".join(INITIALS),
+        cure=nearest(word, INITIALS) or "",
+    )
 
 
 def suited(layout: Layout) -> dict[str, str]:

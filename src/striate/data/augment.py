@@ -85,13 +85,14 @@ def cut(
     pictures: N x H x W x C as stored.  index: the place of each in its split.
     Returns N x height x width x C.
     """
+    windows: Pictures
     if augment.crop is None:
         windows = centre(pictures, size)
     else:
         windows = _random_windows(pictures, size, augment.crop, seed, epoch, index)
     if augment.flip:
         mirrored = np.flatnonzero(uniform(seed, epoch, index, stream=3) < 0.5)
-        windows = np.ascontiguousarray(windows)
+        windows = windows.copy() if augment.crop is None else windows
         windows[mirrored] = windows[mirrored, :, ::-1]
     return windows
 

@@ -1,0 +1,206 @@
+"""striate from Python: read, plan, build, train, load."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate.errors import MissingExtra, NotationError, StriateError, nearest
+from striate.notation.reader import read_text
+from striate.notation.writer import write_text
+from striate.plan.plan import Plan
+from striate.plan.plan import plan as plan_layout
+from striate.spec.layout import Layout, lay
+from striate.spec.network import Network
+from striate.spec.shape import Map
+from striate.zoo.list import zoo_names, zoo_net, zoo_text
+
+if TYPE_CHECKING:
+    from striate.build.module import Net
+    from striate.train.trained import Trained
+
+# Texts are written by hand.
+MOST_NET_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class NetText:
+    """A network that was read.
+
+    network: its definitions and flow.  zoo: its name in the zoo, if it has one.
+    """
+
+    network: Network
+    zoo: str | None = None
+
+    def __str__(self) -> str:
+        """The canonical text."""
+        return write_text(self.network)
+
+    def lay(self, input: tuple[int, int, int], classes: int | None = None) -> Layout:
+        """Work out every shape for pictures of channels x height x width.  Raises FitError."""
+        return lay(self.network, _map(input), classes)
+
+    def plan(
+        self, input: tuple[int, int, int], classes: int | None = None, *, batch: int = 1, strict: bool = False
+    ) -> Plan:
+        """What it costs on pictures of channels x height x width; see `striate.plan.plan.Plan`."""
+        return plan_layout(self.lay(input, classes), batch=batch, strict=strict)
+
+    def build(self, input: tuple[int, int, int], classes: int | None = None, *, initial: str = "auto") -> Net:
+        """An ordinary torch.nn.Module: N x channels x height x width -> N x classes logits.
+
+        initial: the distribution of its first weights, drawn from torch's random state (see
+        `striate.build.initial`).  A closing `softmax` of the text is left out.
+
+        Raises FitError where a layer does not fit, MissingExtra where torch is not installed.
+        """
+        require_train("build")
+        from striate.build.initial import check_initial, initialise
+        from striate.build.module import build
+
+        net = build(self.lay(input, classes))
+        initialise(net, initial=check_initial(initial))
+        return net
+
+
+def read(net: str | Path | NetText) -> NetText:
+    """Read a network: a text, the path of a `.net` file, or the name of one in the zoo.
+
+    Raises NotationError, with its place, where it cannot be read.
+    """
+    if isinstance(net, NetText):
+        return net
+    said = str(net)
+    if isinstance(net, Path) or said.endswith(".net"):
+        return NetText(read_text(_file_text(Path(net)), said))
+    if said in zoo_names():
+        return NetText(read_text(zoo_text(said), f"{said}.net"), zoo=said)
+    try:
+        return NetText(read_text(said))
+    except NotationError:
+        near = nearest(said, zoo_names())
+        if near is None or not said.replace("_", "").replace(".", "").isalnum():
+            raise
+        raise NotationError(
+            f"there is no network `{said}`",
+            place="network",
+            expected="a text such as `conv 32 3x3 -> relu -> fc classes`, a .net file or a name of the zoo",
+            cure=near,
+        ) from None
+
+
+def plan(
+    net: str | Path | NetText,
+    input: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    *,
+    batch: int = 1,
+    strict: bool = False,
+) -> Plan:
+    """What a network costs before it runs: shapes, weights, multiply-adds, receptive fields, memory.
+
+    net: as `read`.  input: channels, height, width; a network of the zoo knows its own.
+    classes: what `classes` stands for.  batch: pictures in a training step.
+    strict: raise FitError where a stride does not divide.
+    """
+    text = read(net)
+    if text.zoo is not None:
+        known = zoo_net(text.zoo)
+        input, classes = input or known.input, classes or known.classes
+    if input is None:
+        raise StriateError(
+            "the size of the pictures is not known", place="plan", expected="input=(channels, height, width)"
+        )
+    return text.plan(input, classes, batch=batch, strict=strict)
+
+
+def train(
+    data: str | Path,
+    *,
+    net: str | Path | NetText | None = None,
+    recipe: str | None = None,
+    out: str | Path | None = None,
+    device: str | None = None,
+    strict: bool = False,
+    **keys: Any,
+) -> Trained:
+    """Train on DATA and load what came out.
+
+    data: a folder of class folders, or whatever `striate train --help` lists.  net: as `read`, or None to
+    choose.  recipe: a name or file.  out: the run folder.  strict: refuse data with unreadable files.
+    keys: keys of the recipe, as `epochs=5` or `rate=0.01`.
+
+    Raises StriateError; see the command of the same name.
+    """
+    require_train("train")
+    from striate.train.job import new_job, run_job
+    from striate.train.recipe import read_recipe
+    from striate.train.trained import load_trained
+    from striate.train.watch import Silence
+
+    started = time.monotonic()
+    settings: Mapping[str, Any] = keys
+    job = new_job(
+        data,
+        network=None if net is None else read(net).network,
+        recipe=read_recipe(recipe, given=settings),
+        out=None if out is None else Path(out),
+        device=device,
+        strict=strict,
+        started=started,
+        watch=Silence(),
+    )
+    run_job(job, Silence(), resume=False)
+    return load_trained(job.run.path, device=device)
+
+
+def load(run: str | Path, *, device: str | None = None) -> Trained:
+    """Load the best weights of a run, to predict.  Raises RunError where there is no such run."""
+    require_train("load")
+    from striate.train.trained import load_trained
+
+    return load_trained(run, device=device)
+
+
+def require_train(command: str) -> None:
+    """Raise MissingExtra unless torch and scikit-learn are installed; imports neither."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "sklearn", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise MissingExtra(
+            f"`{command}` needs {', '.join(missing)}, not installed here",
+            expected="the extra `train`",
+            cure='pip install "striate[train]"',
+        )
+
+
+def _map(input: tuple[int, int, int]) -> Map:
+    if len(input) != 3 or not all(isinstance(side, int) and side > 0 for side in input):
+        raise StriateError(
+            f"input cannot be {input!r}",
+            place="input",
+            expected="(channels, height, width), whole numbers from 1",
+        )
+    return Map(*input)
+
+
+def _file_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()[: MOST_NET_BYTES + 1]
+        return content.decode("utf-8-sig")
+    except FileNotFoundError:
+        near = nearest(
+            path.name, [each.name for each in path.parent.glob("*.net")] if path.parent.is_dir() else []
+        )
+        raise NotationError("there is no such file", place=str(path), cure=near or "") from None
+    except UnicodeDecodeError:
+        raise NotationError(
+            "this is not UTF-8 text", place=str(path), expected="the text of a network"
+        ) from None
+    except OSError as error:
+        raise NotationError(f"it cannot be read: {error.strerror}", place=str(path)) from None

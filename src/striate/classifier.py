@@ -1,0 +1,125 @@
+"""A scikit-learn estimator."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from striate.api import NetText, read, require_train
+from striate.errors import DataError
+from striate.train.trained import Trained
+
+
+class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A convolutional network with fit, predict, predict_proba and score on arrays of pictures.
+
+    net: as `striate.read`, or None to choose by the pictures.  recipe: a name or file, or None.
+    epochs, batch, rate: keys of the recipe that are searched most; None leaves them to the recipe.
+    keys: any other keys of the recipe, as `{"optimiser": "nesterov"}`.
+    channels_first: pictures are N x C x H x W; None finds out: where the last axis is 1, 3 or 4 long and
+    the second is not, the channels are last.
+    device: as `striate train --device`.  seed: of everything that is drawn.
+
+    fit takes X: N x H x W, N x H x W x C or N x C x H x W, uint8 or float, and y: N labels of any kind.
+    A tenth of the pictures is held out to choose the best epoch.  After it: `classes_`, `n_features_in_`,
+    `trained_`.
+
+    Raises DataError for arrays of other shapes, and what `striate.train` raises.
+    """
+
+    def __init__(
+        self,
+        net: str | Path | NetText | None = None,
+        *,
+        recipe: str | None = None,
+        epochs: int | None = None,
+        batch: int | None = None,
+        rate: float | None = None,
+        keys: dict[str, Any] | None = None,
+        channels_first: bool | None = None,
+        device: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.net = net
+        self.recipe = recipe
+        self.epochs = epochs
+        self.batch = batch
+        self.rate = rate
+        self.keys = keys
+        self.channels_first = channels_first
+        self.device = device
+        self.seed = seed
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train on pictures and labels."""
+        require_train("Classifier.fit")
+        from striate.train.job import new_job, run_job
+        from striate.train.recipe import read_recipe
+        from striate.train.trained import load_trained
+        from striate.train.watch import Silence
+
+        pictures = self._pictures(X)
+        labels = np.asarray(y)
+        check_classification_targets(labels)
+        if labels.ndim != 1 or len(labels) != len(pictures):
+            raise DataError(f"y is of shape {labels.shape}", place="fit", expected=f"{len(pictures)} labels")
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        self.n_features_in_ = int(np.prod(pictures.shape[1:]))
+        self.shape_ = pictures.shape[1:]
+        given = {"epochs": self.epochs, "batch": self.batch, "rate": self.rate, "seed": self.seed}
+        given = {key: value for key, value in given.items() if value is not None} | (self.keys or {})
+        with tempfile.TemporaryDirectory(prefix="striate-") as folder:
+            arrays = Path(folder) / "arrays.npz"
+            np.savez(arrays, x_train=pictures, y_train=numbers.astype(np.int64))
+            job = new_job(
+                arrays,
+                network=None if self.net is None else read(self.net).network,
+                recipe=read_recipe(self.recipe, given=given),
+                out=Path(folder) / "run",
+                device=self.device,
+                strict=True,
+                started=time.monotonic(),
+                watch=Silence(),
+            )
+            run_job(job, Silence(), resume=False)
+            self.trained_: Trained = load_trained(job.run.path, device=self.device)
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Probabilities, N x K, columns in the order of `classes_`."""
+        check_is_fitted(self, "trained_")
+        pictures = self._pictures(X)
+        if pictures.shape[1:] != self.shape_:
+            raise DataError(
+                f"the pictures are {pictures.shape[1:]}", place="predict", expected=f"{self.shape_}, as in fit"
+            )
+        return self.trained_.predict_arrays(pictures)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable label of each picture, N."""
+        found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return found
+
+    def _pictures(self, X: ArrayLike) -> NDArray[Any]:
+        """X as N x H x W x C."""
+        pictures = np.asarray(X)
+        if pictures.ndim == 3:
+            return pictures[..., None]
+        if pictures.ndim != 4 or pictures.dtype.kind not in "uifb":
+            raise DataError(
+                f"X is of shape {pictures.shape} and type {pictures.dtype}",
+                place="Classifier",
+                expected="numbers, N x H x W, N x H x W x C or N x C x H x W",
+            )
+        first = self.channels_first
+        if first is None:
+            first = pictures.shape[1] in (1, 3, 4) and pictures.shape[3] not in (1, 3, 4)
+        return np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)) if first else pictures

@@ -1,0 +1,74 @@
+"""Checkpoints: written whole or not at all, named by their content, found again if sound."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from striate.errors import RunError
+from striate.runs.atomic import write_atomic
+
+# 00000120-9f86d081884c7d65.safetensors: the step, and the beginning of the SHA-256 of the file.
+_NAME = re.compile(r"(\d{8,})-([0-9a-f]{16})\.safetensors")
+KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What was read back.  damaged: names of newer checkpoints that were not sound."""
+
+    tensors: dict[str, Tensor]
+    numbers: dict[str, Any]
+    damaged: tuple[str, ...]
+
+
+def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+    """Write a checkpoint and remove all but the latest two; the previous one stays until this one is safe."""
+    content = save(tensors, metadata={"numbers": json.dumps(numbers)})
+    checksum = hashlib.sha256(content).hexdigest()[:16]
+    write_atomic(folder / f"{step:08d}-{checksum}.safetensors", content)
+    for old in _newest_first(folder)[KEPT:]:
+        # What cannot be removed is only in the way of nothing.
+        with contextlib.suppress(OSError):
+            old.unlink()
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """The newest sound checkpoint.  Raises RunError where there is none, naming those that are damaged."""
+    damaged: list[str] = []
+    for path in _newest_first(folder):
+        match = _NAME.fullmatch(path.name)
+        assert match is not None
+        try:
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest()[:16] != match.group(2):
+                damaged.append(path.name)
+                continue
+            length = int.from_bytes(content[:8], "little")
+            header = json.loads(content[8 : 8 + length])
+            numbers = json.loads(header["__metadata__"]["numbers"])
+            return Checkpoint(load(content), numbers, tuple(damaged))
+        except (OSError, ValueError, KeyError, SafetensorError):
+            damaged.append(path.name)
+    raise RunError(
+        "every checkpoint is damaged: " + ", ".join(damaged) if damaged else "there is no checkpoint",
+        place=str(folder),
+        expected="a checkpoint whose content matches the sum in its name",
+        cure="striate train, which begins anew",
+    )
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)] if folder.is_dir() else []
+    return sorted(
+        found, key=lambda path: (int(path.name.split("-")[0]), path.stat().st_mtime_ns), reverse=True
+    )

@@ -1,0 +1,46 @@
+"""The answers of a network over a split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from striate.build.module import Net
+from striate.data.augment import Pictures
+from striate.data.batches import evaluation_batches
+from striate.train.preparation import Feeder
+
+
+def probabilities(
+    net: Net,
+    feeder: Feeder,
+    pictures: Pictures,
+    size: tuple[int, int],
+    *,
+    batch: int,
+    precision: str,
+    advance: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Softmax of the logits of every picture, N x K, in order; the network's mode is left as it was."""
+    was_training = net.training
+    net.eval()
+    found = []
+    labels = np.zeros(len(pictures), dtype=np.int64)
+    try:
+        with torch.inference_mode(), autocast(feeder.device, precision):
+            for some in evaluation_batches(pictures, labels, size, batch):
+                logits = net(feeder.pictures(some.pictures))
+                found.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
+                if advance is not None:
+                    advance(int(some.index[-1]) + 1)
+    finally:
+        net.train(was_training)
+    return np.concatenate(found)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """bfloat16 arithmetic for convolutions and fc where `precision` is bf16, else nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -1,0 +1,189 @@
+"""The training loop, from the first step to the last."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from striate.build.module import Net
+from striate.build.weights import weights_bytes
+from striate.data.batches import TrainingBatches
+from striate.data.gather import Split
+from striate.errors import ResourceError, StriateError
+from striate.runs.atomic import write_atomic
+from striate.runs.folder import RunFolder
+from striate.train.checkpoint import save_checkpoint
+from striate.train.evaluate import autocast, probabilities
+from striate.train.preparation import Feeder
+from striate.train.recipe import Recipe
+from striate.train.schedule import rate_factor
+from striate.train.state import State
+from striate.train.watch import Watch
+
+# Seconds between two checkpoints, and the largest share of the time that writing them may take.
+CHECKPOINT_S = 30.0
+CHECKPOINT_SHARE = 0.02
+
+
+class Stopped(StriateError):
+    """Somebody asked to stop; the state is saved."""
+
+    exit_code = 130
+
+
+class Diverged(StriateError):
+    """The loss is no number any more."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What a loop reads and never changes."""
+
+    run: RunFolder
+    recipe: Recipe
+    batches: TrainingBatches
+    validation: Split
+    feeder: Feeder
+    evaluation_batch: int
+    checkpoint_s: float = CHECKPOINT_S
+
+
+def run_loop(loop: Loop, state: State, watch: Watch) -> None:
+    """Train until the pace is done.
+
+    After each epoch the validation pictures are scored and the best weights kept.  Checkpoints are written
+    by time; when `watch` asks to stop, one is written and Stopped raised.  Raises Diverged where the loss
+    is not finite; no checkpoint ever holds such weights.
+    """
+    recipe, pace, net = loop.recipe, state.pace, state.net
+    events = loop.run.events
+    assert recipe.rate is not None
+    step_events_every = max(1, min(50, loop.batches.steps // 4))
+    saved_at, cost_s = time.monotonic(), 0.0
+    net.train()
+    while not pace.done:
+        watch.begin(_epoch_name(state, recipe), loop.batches.steps)
+        for batch in loop.batches.epoch(state.epoch, state.epoch_step):
+            rate = recipe.rate * rate_factor(recipe.schedule, pace.progress, recipe.warmup)
+            for group in state.optimiser.param_groups:
+                group["lr"] = rate
+
+            x, labels = loop.feeder.pictures(batch.pictures), loop.feeder.labels(batch.labels)
+            with autocast(loop.feeder.device, recipe.precision):
+                logits = net(x)
+                loss = _loss(net, logits, labels, recipe.label_smoothing)
+            loss.backward()  # type: ignore[no-untyped-call]
+            if recipe.clip is not None:
+                nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
+            loss_value = loss.item()
+            if not math.isfinite(loss_value):
+                raise _diverged(state, loss_value, rate)
+            state.optimiser.step()
+            state.optimiser.zero_grad(set_to_none=True)
+
+            state.step += 1
+            state.epoch_step += 1
+            state.loss_sum += loss_value * len(batch.labels)
+            state.right += int((logits.argmax(dim=1) == labels).sum())
+            state.seen += len(batch.labels)
+            pace.step(loop.batches.steps)
+            if state.step % step_events_every == 0:
+                events.append({"event": "step", "step": state.step, "loss": loss_value, "rate": rate})
+            watch.advance(state.epoch_step, f"loss {state.loss_sum / state.seen:.3f}")
+            if pace.done:
+                break
+            if watch.stopping():
+                _save(loop, state)
+                raise Stopped(
+                    f"stopped at step {state.step}; everything is saved",
+                    cure=f"striate resume {loop.run.path}",
+                )
+            if time.monotonic() - saved_at > max(loop.checkpoint_s, cost_s / CHECKPOINT_SHARE):
+                before = time.monotonic()
+                _save(loop, state)
+                saved_at = time.monotonic()
+                cost_s = saved_at - before
+        watch.end()
+        _finish_epoch(loop, state, watch)
+
+
+def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
+    """Score the validation pictures, keep the best weights, write the event, begin the next epoch."""
+    before = time.monotonic()
+    accuracy, val_loss = _validate(loop, state.net)
+    state.pace.validated(time.monotonic() - before)
+    best = accuracy > state.best_accuracy or (accuracy == state.best_accuracy and val_loss < state.best_loss)
+    if best:
+        state.best_accuracy, state.best_loss, state.best_epoch = accuracy, val_loss, state.epoch
+        write_atomic(loop.run.weights, weights_bytes(state.net))
+    train_loss, train_accuracy = state.loss_sum / state.seen, state.right / state.seen
+    loop.run.events.append(
+        {
+            "event": "epoch",
+            "epoch": state.epoch,
+            "step": state.step,
+            "train_loss": train_loss,
+            "train_accuracy": train_accuracy,
+            "val_loss": val_loss,
+            "val_accuracy": accuracy,
+            "best": best,
+        }
+    )
+    loop.run.times.append({"epoch": state.epoch, "step": state.step, "elapsed_s": state.pace.elapsed_s()})
+    watch.say(
+        f"{_epoch_name(state, loop.recipe)}: loss {train_loss:.3f}, validation loss {val_loss:.3f}, "
+        f"accuracy {accuracy:.2%}{'  (best)' if best else ''}"
+    )
+    state.epoch += 1
+    state.epoch_step, state.loss_sum, state.right, state.seen = 0, 0.0, 0, 0
+
+
+def _validate(loop: Loop, net: Net) -> tuple[float, float]:
+    """Accuracy and cross-entropy over the validation pictures."""
+    split = loop.validation
+    found = probabilities(
+        net,
+        loop.feeder,
+        split.pictures,
+        loop.batches.size,
+        batch=loop.evaluation_batch,
+        precision=loop.recipe.precision,
+    )
+    right = found[np.arange(len(split.labels)), split.labels].astype(np.float64)
+    loss = float(-np.log(np.maximum(right, 1e-12)).mean())
+    return float((found.argmax(axis=1) == split.labels).mean()), loss
+
+
+def _loss(net: Net, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropy, and that of each side classifier times its weight."""
+    loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+    for weight, side in net.side_logits:
+        loss = loss + weight * F.cross_entropy(side.float(), labels, label_smoothing=smoothing)
+    return loss
+
+
+def _save(loop: Loop, state: State) -> None:
+    state.events_bytes = loop.run.events.length()
+    try:
+        save_checkpoint(loop.run.state, state.step, state.tensors(), state.numbers())
+    except ResourceError:
+        raise
+    except RuntimeError as error:
+        raise ResourceError(f"a checkpoint could not be made: {error}", place=str(loop.run.state)) from error
+
+
+def _diverged(state: State, loss: float, rate: float) -> Diverged:
+    return Diverged(
+        f"the loss became {loss} at step {state.step + 1}, at a learning rate of {rate:.3g}",
+        expected="a finite loss; NaN or infinity nearly always means that the rate is too high",
+        cure=f"--set rate={rate / 10:.1g}",
+    )
+
+
+def _epoch_name(state: State, recipe: Recipe) -> str:
+    return f"epoch {state.epoch + 1}" + (f"/{recipe.epochs}" if recipe.epochs else "")

@@ -1,0 +1,100 @@
+"""What this machine has: a device, memory, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from striate.version import __version__
+from striate.errors import ResourceError
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The device of a name, or the best one there is: CUDA, then Apple's, then the CPU.
+
+    Raises ResourceError where the name is none or this machine lacks it.
+    """
+    available = ["cpu"]
+    if torch.cuda.is_available():
+        available.insert(0, "cuda")
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if name is None or name == "auto":
+        return torch.device(available[0])
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    count = torch.cuda.device_count()
+    if (
+        device is None
+        or device.type not in available
+        or (device.type == "cuda" and (device.index or 0) >= count)
+    ):
+        raise ResourceError(
+            f"this machine has no device `{name}`",
+            place="--device",
+            expected="one of auto, " + ", ".join(available),
+            cure="leave out --device",
+        )
+    return device
+
+
+def free_memory_bytes(device: torch.device) -> int | None:
+    """Bytes that can still be taken on a device, the limit of a container counted; None where unknown."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    found = []
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                found.append(int(line.split()[1]) * 1024)
+    except OSError:
+        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+            found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        if limit != "max":
+            found.append(int(limit) - used)
+    except (OSError, ValueError):
+        pass
+    return min(found) if found else None
+
+
+def versions() -> dict[str, str]:
+    """The versions that a run depends on."""
+    return {
+        "striate": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def describe_machine(device: torch.device) -> dict[str, str | int]:
+    """The machine, for the record of a run."""
+    found: dict[str, str | int] = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+    }
+    if device.type == "cuda":
+        found["device_name"] = torch.cuda.get_device_name(device)
+    return found
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,73 @@
+"""How far a training has come, and when it ends: after a number of steps, or of seconds."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Pace:
+    """Progress from 0 to 1 over the steps that are expected.
+
+    With a number of epochs the steps are known.  With a budget they are measured: `remaining` is estimated
+    anew as the training goes, and progress moves by (1 - progress) / remaining, so that the schedule
+    always ends where the time does.
+
+    remaining: steps still to come.  budget_s: seconds for the whole job, or None.
+    spent_s: seconds of the job in earlier sessions.  reserve_s: seconds kept for what follows the last step.
+    """
+
+    remaining: int
+    budget_s: float | None
+    spent_s: float
+    started: float
+    reserve_s: float = 0.0
+    progress: float = 0.0
+    steps: int = 0
+    validation_s: float = 0.0
+    validations: int = 0
+    _marks: list[tuple[int, float]] = field(default_factory=list)
+    _next_look: int = 2
+
+    def elapsed_s(self) -> float:
+        """Seconds of the whole job so far, earlier sessions counted."""
+        return self.spent_s + time.monotonic() - self.started
+
+    @property
+    def done(self) -> bool:
+        """Whether no step is to come."""
+        return self.remaining <= 0
+
+    def step(self, steps_an_epoch: int) -> None:
+        """Count one step that was taken."""
+        self.steps += 1
+        self.remaining -= 1
+        self.progress += (1 - self.progress) / (self.remaining + 1)
+        if self.budget_s is not None:
+            self._look(steps_an_epoch)
+
+    def validated(self, seconds: float) -> None:
+        """Note what one validation took; the step times that are measured leave it out."""
+        self.validation_s += seconds
+        self.validations += 1
+
+    def _look(self, steps_an_epoch: int) -> None:
+        """Estimate the remaining steps from the time of the latest ones."""
+        assert self.budget_s is not None
+        left_s = self.budget_s - self.reserve_s - self.elapsed_s()
+        if left_s <= 0:
+            self.remaining = 0
+            return
+        if self.steps < self._next_look:
+            return
+        now = time.monotonic() - self.validation_s
+        self._marks.append((self.steps, now))
+        # The latest half of what was measured: the first steps are slow, and the machine may change.
+        first = self._marks[len(self._marks) // 2] if len(self._marks) > 2 else self._marks[0]
+        step_s = (now - first[1]) / max(1, self.steps - first[0])
+        if self.steps > first[0] and step_s > 0:
+            validation_s = self.validation_s / self.validations if self.validations else 0.0
+            self.remaining = max(1, int(left_s / (step_s + validation_s / steps_an_epoch)))
+        # Look again after a tenth of what is left, but at least every 2 s or so near the end.
+        self._next_look = self.steps + max(1, min(self.steps, self.remaining // 10))

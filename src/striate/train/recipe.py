@@ -1,0 +1,174 @@
+"""How a network is trained: every key, its meaning and its domain."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from striate.errors import RecipeError, nearest
+
+Optimiser = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
+ScheduleWord = Literal["constant", "step", "exponential", "inverse", "cosine", "one-cycle"]
+InitialWord = Literal["auto", "he", "xavier", "lecun", "orthogonal", "small", "large"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Recipe(BaseModel):
+    """A recipe; a key that is left out or `auto` is chosen for the data and said in the summary."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="passes over the training pictures; chosen by their number if left out"
+    )
+    budget_s: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="wall time of the whole job in seconds; the schedule is laid over it"
+    )
+    batch: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
+        None, description="pictures in one step; 64, or 128 for 20,000 pictures and more, if left out"
+    )
+    optimiser: Optimiser = Field("adamw", description="how a gradient becomes a step")
+    rate: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        None, description="the highest learning rate; chosen for the optimiser and network if left out"
+    )
+    momentum: Share = Field(0.9, description="of momentum, nesterov and rmsprop; the first beta of adam")
+    weight_decay: Annotated[float, Field(ge=0, le=10)] | None = Field(
+        None, description="pull of the weights towards 0; never on biases and norms"
+    )
+    clip: Annotated[float, Field(gt=0)] | None = Field(
+        1.0, description="largest length of the gradient of a step; longer ones are scaled down to it"
+    )
+    schedule: ScheduleWord = Field("one-cycle", description="how the rate changes over the training")
+    warmup: Share = Field(0.1, description="share of the training in which the rate rises from near 0")
+    label_smoothing: Share = Field(0.0, description="share of each label spread over all classes")
+    initial: InitialWord = Field("auto", description="distribution of the first weights")
+    augment: str = Field(
+        "auto", description="changes drawn anew for every picture, as `flip, shift 4`; or none"
+    )
+    size: Annotated[int, Field(ge=4, le=2048)] | None = Field(
+        None, description="side of the pictures in pixels; chosen from the pictures if left out"
+    )
+    val_share: Annotated[float, Field(gt=0, lt=0.9)] = Field(
+        0.1, description="share of the training pictures held out where the data have no validation split"
+    )
+    precision: Precision = Field("auto", description="arithmetic of convolutions and fc")
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(0, description="of everything that is drawn")
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with striate."""
+    folder = resources.files("striate.train").joinpath("recipes")
+    return sorted(each.name.removesuffix(".toml") for each in folder.iterdir() if each.name.endswith(".toml"))
+
+
+def read_recipe(
+    name: str | None, settings: Sequence[str] = (), given: Mapping[str, Any] | None = None
+) -> Recipe:
+    """A recipe by name or file, with single keys set on top.
+
+    name: the name of one that comes with striate, or a `.toml` file; None for the defaults.
+    settings: `key=value` texts, the value as TOML or a bare word.
+    given: keys with values, as from flags of their own.
+
+    Raises RecipeError for an unknown name or key, nearest one suggested, or a value out of its domain.
+    """
+    values: dict[str, Any] = {}
+    place = "recipe"
+    if name is not None:
+        place, text = _recipe_text(name)
+        try:
+            values.update(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(
+                f"this is not TOML: {error}", place=place, expected="key = value lines"
+            ) from None
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip():
+            raise RecipeError(
+                f"`{setting}` sets nothing", place="--set", expected="key=value", cure="--set rate=0.1"
+            )
+        values[key.strip()] = _value(value.strip())
+        place = "--set" if name is None else place
+    values.update(given or {})
+    return check_recipe(values, place)
+
+
+def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
+    """The recipe of plain values.  Raises RecipeError as `read_recipe`."""
+    for key in values:
+        if key not in Recipe.model_fields:
+            near = nearest(key, Recipe.model_fields)
+            raise RecipeError(
+                f"there is no key `{key}`",
+                place=place,
+                expected="one of " + ", ".join(Recipe.model_fields),
+                cure=near or "",
+            )
+    try:
+        return Recipe(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        raise RecipeError(
+            f"{key} cannot be {first['input']!r}",
+            place=f"{place}: {key}",
+            expected=first["msg"].replace("Input should be", "").strip(),
+            cure=f"{key} is the {Recipe.model_fields[key].description}",
+        ) from None
+
+
+def write_recipe(recipe: Recipe) -> str:
+    """The recipe as TOML, every key said with its meaning; keys that are chosen later are comments."""
+    lines = []
+    for key, field in Recipe.model_fields.items():
+        value = getattr(recipe, key)
+        lines.append(f"# {field.description}")
+        lines.append(f"# {key} =" if value is None else f"{key} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _recipe_text(name: str) -> tuple[str, str]:
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        try:
+            return str(path), path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise RecipeError(
+                f"the recipe cannot be read: {reason}", place=name, expected="a TOML file"
+            ) from None
+    if name in recipe_names():
+        text = (
+            resources.files("striate.train").joinpath("recipes", f"{name}.toml").read_text(encoding="utf-8")
+        )
+        return f"recipe {name}", text
+    raise RecipeError(
+        f"there is no recipe `{name}`",
+        place="--recipe",
+        expected="a .toml file, or one of " + ", ".join(recipe_names()),
+        cure=nearest(name, recipe_names()) or "",
+    )
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,92 @@
+"""All that changes in a training, in one record, and as tensors and numbers for a checkpoint."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from striate.build.module import Net
+from striate.train.pace import Pace
+
+
+@dataclass
+class State:
+    """The state of a training between two steps.
+
+    step: steps taken in all.  epoch, epoch_step: the epoch that runs, and the steps taken in it.
+    loss_sum, right, seen: sums over the pictures of this epoch so far.
+    best_accuracy, best_loss, best_epoch: of the validation whose weights were kept.
+    events_bytes: length of the event file at this point.
+    """
+
+    net: Net
+    optimiser: torch.optim.Optimizer
+    pace: Pace
+    step: int = 0
+    epoch: int = 0
+    epoch_step: int = 0
+    loss_sum: float = 0.0
+    right: int = 0
+    seen: int = 0
+    best_accuracy: float = -1.0
+    best_loss: float = float("inf")
+    best_epoch: int = -1
+    events_bytes: int = 0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the state by name: weights, running statistics, optimiser, random state."""
+        found = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
+        for index, values in self.optimiser.state_dict()["state"].items():
+            for key, value in values.items():
+                if isinstance(value, Tensor):
+                    found[f"optimiser.{index}.{key}"] = value
+        found["random.cpu"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            found["random.cuda"] = torch.cuda.get_rng_state()
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
+
+    def numbers(self) -> dict[str, Any]:
+        """Every number of the state."""
+        return {
+            "step": self.step,
+            "epoch": self.epoch,
+            "epoch_step": self.epoch_step,
+            "loss_sum": self.loss_sum,
+            "right": self.right,
+            "seen": self.seen,
+            "best_accuracy": self.best_accuracy,
+            "best_loss": self.best_loss if self.best_epoch >= 0 else None,
+            "best_epoch": self.best_epoch,
+            "events_bytes": self.events_bytes,
+            "remaining": self.pace.remaining,
+            "progress": self.pace.progress,
+            "elapsed_s": self.pace.elapsed_s(),
+        }
+
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Take over what `tensors` and `numbers` gave; the networks and optimisers must be alike."""
+        net = {name.removeprefix("net."): t for name, t in tensors.items() if name.startswith("net.")}
+        self.net.load_state_dict(net)
+        saved: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimiser."):
+                _, index, key = name.split(".", 2)
+                saved.setdefault(int(index), {})[key] = tensor
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": saved, "param_groups": groups})
+        torch.set_rng_state(tensors["random.cpu"])
+        if "random.cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["random.cuda"])
+        for name in ("step", "epoch", "epoch_step", "right", "seen", "best_epoch", "events_bytes"):
+            setattr(self, name, int(numbers[name]))
+        self.loss_sum = float(numbers["loss_sum"])
+        self.best_accuracy = float(numbers["best_accuracy"])
+        self.best_loss = float("inf") if numbers["best_loss"] is None else float(numbers["best_loss"])
+        self.pace.remaining = int(numbers["remaining"])
+        self.pace.progress = float(numbers["progress"])
+        self.pace.spent_s = float(numbers["elapsed_s"])
+        self.pace.started = time.monotonic()

@@ -1,0 +1,44 @@
+"""What a training tells whoever watches it, and how they can stop it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Watch(Protocol):
+    """A watcher; the command line draws bars, a notebook may do nothing."""
+
+    def say(self, text: str) -> None:
+        """One line of news."""
+
+    def begin(self, what: str, total: int) -> None:
+        """Something countable begins; what began before has ended."""
+
+    def advance(self, done: int, note: str) -> None:
+        """So much of it is done; note: figures that change as it goes."""
+
+    def end(self) -> None:
+        """What began last has ended."""
+
+    def stopping(self) -> bool:
+        """Whether somebody asked to stop; asked after every step."""
+
+
+class Silence:
+    """A watcher that looks away."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def begin(self, what: str, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, done: int, note: str) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+    def stopping(self) -> bool:
+        """Never."""
+        return False
