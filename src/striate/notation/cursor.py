@@ -6,9 +6,10 @@ from typing import NoReturn
 
 from striate.errors import NotationError, nearest
 from striate.notation.tokens import Token, tokens
+from striate.spec.argument import MOST
 from striate.spec.network import GIVEN
 from striate.spec.source import Source, Span
-from striate.spec.value import Choice, Name, Range, Size, Value
+from striate.spec.value import Choice, Name, Range, Size, Value, write_value
 
 
 class Cursor:
@@ -42,6 +43,7 @@ class Cursor:
         return self.take()
 
     def fail(self, token: Token, problem: str = "", expected: str = "", cure: str = "") -> NoReturn:
+        """Raise NotationError at a token; without a problem, that it should not stand there."""
         if not problem:
             problem = "the text ends too early" if token.kind == "end" else f"unexpected `{token.text}`"
         self.fail_at(token.span, problem, expected, cure)
@@ -55,20 +57,23 @@ class Cursor:
             cure=cure,
         )
 
-    def value(self) -> Value:
-        """value = NUMBER | KxK | NAME | hole"""
+    def value(self, choices: tuple[str, ...] = ()) -> Value:
+        """value = NUMBER | KxK | NAME | hole
+
+        choices: words that may stand in a hole here, as in `pool ?(avg, max)`.
+        """
         token = self.take()
         if token.kind == "hole":
-            return self.hole()
+            return self.hole(choices)
         return self.plain_value(token)
 
     def plain_value(self, token: Token) -> int | float | Size | Name:
         if token.kind == "number":
             return self.number(token)
         if token.kind == "size":
-            height, width = token.text.replace("×", "x").split("x")
+            height, width = token.text.lower().replace("×", "x").split("x")
             if max(len(height), len(width)) > 9:
-                self.fail(token, "this size is too large", "sides of at most 9 digits")
+                self.fail(token, "this size is too large", "sides of at most 9 digits", "3x3")
             return Size(int(height), int(width))
         if token.kind == "name":
             if token.text in self.parameters or token.text in GIVEN:
@@ -77,41 +82,46 @@ class Cursor:
             self.fail(
                 token,
                 f"`{token.text}` is not a value",
-                f"a number, a size, or one of {', '.join(known)}",
+                f"a number, a size such as 3x3, or {', '.join(known)}",
                 nearest(token.text, known) or "",
             )
         self.fail(token, expected="a number, a size such as 3x3, or a name")
 
     def number(self, token: Token) -> int | float:
         if len(token.text) > 30:
-            self.fail(token, "this number is too long", "at most 30 characters")
-        if token.text.isdigit():
-            return int(token.text)
-        value = float(token.text)
-        if value > 1e30:
-            self.fail(token, f"{token.text} is too large", "at most 1e9")
+            self.fail(token, "this number is too long", "at most 30 characters", "a shorter number")
+        value = int(token.text) if token.text.isdigit() else float(token.text)
+        if value > MOST:
+            self.fail(token, f"{token.text} is too large", f"at most {MOST}", f"{MOST} in place of it")
         return value
 
-    def hole(self) -> Choice | Range:
+    def hole(self, choices: tuple[str, ...]) -> Choice | Range:
         """hole = "?(" value { "," value } ")" | "?(" NUMBER ".." NUMBER ")" """
-        first = self.take()
-        start = self.hole_value(first)
+        first = self.here
+        start = self.hole_value(choices)
         if self.here.kind == "dots":
             self.take()
-            end_token = self.take()
-            end = self.hole_value(end_token)
-            self.expect(")", "`)`")
-            if not isinstance(start, int | float) or not isinstance(end, int | float) or not start < end:
-                self.fail(end_token, "this range is empty", "a smaller number, .., a larger one", "?(1 .. 8)")
-            return Range(start, end)
+            low, high = self.range_end(first, start), self.range_end(self.here, self.hole_value(choices))
+            end = self.expect(")", "`)`", ")").span.end
+            if not low < high:
+                span = Span(first.span.start, end - 1)
+                cure = f"{write_value(high)} .. {write_value(low)}" if high < low else write_value(low)
+                self.fail_at(span, "this range is empty", "a number, .., and a larger one", cure)
+            return Range(low, high)
         values = [start]
         while self.here.kind == ",":
             self.take()
-            values.append(self.hole_value(self.take()))
-        self.expect(")", "`,`, `..` or `)`")
+            values.append(self.hole_value(choices))
+        self.expect(")", "`,`, `..` or `)`", ")")
         return Choice(tuple(values))
 
-    def hole_value(self, token: Token) -> int | float | Size | Name:
-        if token.kind == "name" and token.text not in (*self.parameters, *GIVEN):
+    def hole_value(self, choices: tuple[str, ...]) -> int | float | Size | Name:
+        token = self.take()
+        if token.kind == "name" and token.text in choices:
             return Name(token.text)
         return self.plain_value(token)
+
+    def range_end(self, token: Token, value: int | float | Size | Name) -> int | float:
+        if isinstance(value, int | float):
+            return value
+        self.fail(token, f"a range cannot end at {write_value(value)}", "a number", "?(1 .. 8)")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NoReturn
+from collections.abc import Iterable, Mapping
+from typing import Literal, NoReturn
 
-from striate.errors import counted, nearest
+from striate.errors import counted
 from striate.notation.cursor import Cursor
+from striate.notation.foreign import meant, meant_argument
 from striate.notation.tokens import Token
 from striate.spec.argument import Argument, Misfit, arguments
-from striate.spec.layout import DEEPEST
+from striate.spec.layout import DEEPEST, MOST_LAYERS
 from striate.spec.network import (
     AUX_WEIGHT,
     GIVEN,
@@ -25,9 +26,16 @@ from striate.spec.network import (
 )
 from striate.spec.source import Source, Span
 from striate.spec.value import Choice, Name, Range, Size, Value, write_value
-from striate.spec.words import WORDS
+from striate.spec.words import WORDS, write_form
 
 RESERVED = ("let", "add", "concat", "aux", *GIVEN)
+
+TIMES = ("x", "X", "×")
+
+_STEP = "a layer such as `conv 32 3x3`, a bracket, or a block"
+
+# What other tools write before a value whose place says what it is here.
+_BY_PLACE = ("kernel_size", "filters", "out_channels", "units", "out_features", "size", "window", "p", "rate")
 
 
 def read_text(text: str, name: str = "network") -> Network:
@@ -41,60 +49,72 @@ def read_text(text: str, name: str = "network") -> Network:
 
 
 class _Reader(Cursor):
+    """The walk along one text.
+
+    defines: the definitions read so far.  defining: the name of the `let` being read, or None.
+    depth: how many flows are open, one inside the other.
+    """
+
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self.defines: dict[str, Define] = {}
+        self.defining: str | None = None
         self.depth = 0
 
     def network(self) -> Network:
         """network = { define } flow"""
         if self.here.kind == "end":
             self.fail(self.here, "there is no network here", "steps joined by ->", "conv 32 3x3 -> relu")
-        while self.here.kind == "name" and self.here.text == "let":
+        while self.is_let(self.here):
             self.define()
+        if self.here.kind == "end":
+            *_, last = self.defines.values()
+            self.fail(
+                self.here, "the network itself is missing", "a flow behind the definitions", _call(last)
+            )
         flow = self.flow()
         if self.here.kind != "end":
-            cure = "let stands before the flow, and ends with ;" if self.here.text == "let" else ""
-            self.fail(self.here, expected="-> and another step, or the end", cure=cure)
+            self.after_step("-> and another step, or the end of the text")
         return Network(flow, tuple(self.defines.values()), self.source)
 
     def define(self) -> None:
         """define = "let" NAME [ "(" NAME { "," NAME } ")" ] "=" flow ";" """
         start = self.take().span.start
-        name = self.fresh_name("a name for the block")
-        if name in self.defines:
-            self.fail(self.tokens[self.index - 1], f"`{name}` is already defined", "a new name")
+        name = self.fresh_name("a name for the block", self.defines)
         parameters: list[str] = []
         if self.here.kind == "(":
             self.take()
-            while True:
-                parameter = self.fresh_name("the name of a parameter")
-                if parameter in parameters:
-                    self.fail(self.tokens[self.index - 1], f"`{parameter}` stands twice", "another name")
-                parameters.append(parameter)
-                if self.here.kind != ",":
-                    break
+            parameters.append(self.fresh_name("the name of a parameter"))
+            while self.here.kind == ",":
                 self.take()
-            self.expect(")", "`,` or `)`")
-        self.expect("=", "`=` and the flow that the name stands for")
-        self.parameters = tuple(parameters)
+                parameters.append(self.fresh_name("the name of a parameter", parameters))
+            self.expect(")", "`,` or `)`", ")")
+        self.expect("=", "`=` and the flow that the name stands for", "= conv 32 3x3 -> relu;")
+        self.parameters, self.defining = tuple(parameters), name
         flow = self.flow()
-        self.parameters = ()
-        end = self.expect(";", "-> and another step, or `;` after the definition", "; at its end").span.end
-        self.defines[name] = Define(name, tuple(parameters), flow, Span(start, end))
+        if self.here.kind != ";":
+            self.after_step(f"-> and another step, or `;` at the end of `{name}`")
+        self.parameters, self.defining = (), None
+        self.defines[name] = Define(name, tuple(parameters), flow, Span(start, self.take().span.end))
 
-    def fresh_name(self, what: str) -> str:
-        token = self.expect("name", what)
+    def fresh_name(self, what: str, taken: Iterable[str] = ()) -> str:
+        """NAME = a letter or _, then letters, digits, _ and -; none of the words of the notation"""
+        token = self.here
         name = token.text
-        if name.lower() in WORDS or name in RESERVED or _is_count(name) or name in ("x", "×"):
+        if token.kind != "name" or name == "×":
+            self.fail(token, expected=what)
+        if name.lower() in (*WORDS, *RESERVED, "x") or _is_count(name):
             self.fail(token, f"`{name}` is a word of the notation", what, f"my_{name}")
-        return name
+        if name in taken:
+            self.fail(token, f"the name `{name}` is already taken", f"{what} of its own", f"{name}_2")
+        return self.take().text
 
     def flow(self) -> Flow:
         """flow = step { "->" step }"""
         self.depth += 1
-        if self.depth > DEEPEST:
-            self.fail(self.here, "too deeply nested", f"at most {DEEPEST} brackets inside each other")
+        if self.depth > DEEPEST + 1:
+            problem = f"more than {DEEPEST} brackets and branches inside each other"
+            self.fail(self.tokens[self.index - 1], problem, f"at most {DEEPEST}", "fewer of them")
         steps = [self.step()]
         while self.here.kind == "arrow":
             self.take()
@@ -104,7 +124,9 @@ class _Reader(Cursor):
         for step in steps:
             if step.label in labels:
                 assert step.at is not None
-                self.fail_at(step.at, f"the label `{step.label}` stands twice here", "another label", "")
+                span = Span(step.at.start, step.at.start + len(step.label))
+                problem = f"the label `{step.label}` stands twice in this flow"
+                self.fail_at(span, problem, "another label", f"{step.label}_2")
             if step.label is not None:
                 labels.add(step.label)
         return Flow(tuple(steps))
@@ -128,23 +150,36 @@ class _Reader(Cursor):
         if _is_count(token.text):
             self.take()
             return self.checked_count(token, int(token.text[1:]))
-        if token.text not in ("x", "X", "×"):
+        if token.text not in TIMES:
             return 1
+        before = self.tokens[self.index - 1]
         self.take()
-        if self.here.kind not in ("number", "hole", "name"):
-            self.fail(self.here, expected="how many times, as in x3")
         number = self.here
+        if number.kind not in ("number", "hole", "name"):
+            self.fail(number, expected="how many times, as in x3", cure="3")
+        if before.kind == number.kind == "number":
+            # `conv 32 3 x 3` must not be taken for a layer that stands there three times.
+            span = Span(before.span.start, number.span.end)
+            self.fail_at(
+                span,
+                f"`{self.source.said(span)}` can mean two things",
+                f"{before.text}x{number.text} for a window, {before.text} x{number.text} to repeat",
+                f"{before.text}x{number.text}",
+            )
         return self.checked_count(number, self.value())
 
     def checked_count(self, token: Token, value: Value) -> Value:
-        values = value.values if isinstance(value, Choice) else (value,)
+        values: tuple[Value, ...] = value.values if isinstance(value, Choice) else (value,)
         if isinstance(value, Range):
             values = (value.low, value.high)
         for each in values:
-            if isinstance(each, Name):
-                continue
-            if not isinstance(each, int) or each < 1:
-                self.fail(token, f"cannot repeat {write_value(each)} times", "a whole number from 1", "x2")
+            if not isinstance(each, Name) and not (isinstance(each, int) and 1 <= each <= MOST_LAYERS):
+                self.fail(
+                    token,
+                    f"cannot repeat {write_value(each)} times",
+                    f"a whole number from 1 to {MOST_LAYERS}",
+                    "x2" if token.text[0] in TIMES else "2",
+                )
         return value
 
     def atom(self) -> Atom:
@@ -153,7 +188,7 @@ class _Reader(Cursor):
         if token.kind == "[":
             return self.bracketed("[", "]")
         if token.kind != "name":
-            self.fail(token, expected="a layer such as `conv 32 3x3`, a bracket, or a block", cure="")
+            self.no_step(token)
         word = token.text.lower()
         if word in ("add", "concat"):
             return self.branch()
@@ -165,60 +200,42 @@ class _Reader(Cursor):
             return self.layer()
         self.unknown(token)
 
-    def unknown(self, token: Token) -> NoReturn:
-        known = [*WORDS, *self.defines, "add", "concat", "aux"]
-        close = nearest(token.text, known)
-        if token.text == "let":
-            self.fail(token, expected="a step", cure="let stands before the flow, and ends with ;")
-        expected = "a layer word or a block defined by `let` above"
-        if self.ahead().kind == "(":
-            cure = close or f"let {token.text}(...) = ...; before it"
-        else:
-            cure = close or "striate words, which lists them"
-        self.fail(token, f"`{token.text}` is not a layer", expected, cure)
-
     def bracketed(self, opening: str, closing: str) -> Flow:
-        """ "[" flow "]" """
-        first = self.expect(opening, f"`{opening}`")
+        """ "[" flow "]", or the same in { }"""
+        first = self.expect(opening, f"`{opening}` and a flow", f"{opening} fc classes {closing}")
         flow = self.flow()
-        if self.here.kind == "end":
-            self.fail(
-                first, f"this `{opening}` is never closed", f"`{closing}`", f"{closing} after its steps"
-            )
-        self.expect(closing, f"-> and another step, or `{closing}`")
+        self.close(first, closing, f"-> and another step, or `{closing}`")
         return flow
 
     def branch(self) -> Branch:
         """branch = ( "add" | "concat" ) "{" flow { "|" flow } "}" """
         token = self.take()
-        first = self.expect(
-            "{", "`{` and flows separated by `|`", f"{token.text} {{ conv 8 3x3 | identity }}"
-        )
+        kind: Literal["add", "concat"] = "add" if token.text.lower() == "add" else "concat"
+        example = f"{kind} {{ conv 32 3x3 | identity }}"
+        first = self.expect("{", "`{` and flows separated by `|`", example)
         flows = [self.flow()]
         while self.here.kind == "|":
             self.take()
             flows.append(self.flow())
-        if self.here.kind == "end":
-            self.fail(first, "this `{` is never closed", "`}`", "} after the last flow")
-        self.expect("}", "->, `|` or `}`")
+        self.close(first, "}", "-> and another step, `|` and another flow, or `}`")
         if len(flows) < 2:
-            self.fail(token, f"`{token.text}` has one flow", "two or more, separated by `|`", "| identity")
-        return Branch("add" if token.text.lower() == "add" else "concat", tuple(flows))
+            last = self.tokens[self.index - 1]
+            self.fail(last, f"this `{kind}` has one flow", "two or more, separated by `|`", "| identity }")
+        return Branch(kind, tuple(flows))
 
     def aux(self) -> Aux:
         """ "aux" [ NUMBER ] "{" flow "}" """
         self.take()
         weight: Value = AUX_WEIGHT
-        if self.here.kind in ("number", "hole") or (
-            self.here.kind == "name" and self.here.text in self.parameters
+        token = self.here
+        if token.kind in ("number", "hole", "size") or (
+            token.kind == "name" and token.text in self.parameters
         ):
-            token = self.here
             value = self.value()
-            if isinstance(value, Size) or (isinstance(value, int | float) and not 0 <= value <= 1e9):
-                self.fail(token, f"a loss cannot weigh {write_value(value)}", "a number from 0", "0.3")
+            if isinstance(value, Size):
+                self.fail(token, f"a loss cannot weigh {value}", "a number from 0", "0.3")
             weight = float(value) if isinstance(value, int) else value
-        flow = self.bracketed("{", "}")
-        return Aux(flow, weight)
+        return Aux(self.bracketed("{", "}"), weight)
 
     def call(self) -> Call:
         """call = NAME "(" [ value { "," value } ] ")", and a bare NAME where there are no parameters"""
@@ -226,18 +243,18 @@ class _Reader(Cursor):
         values: list[Value] = []
         if self.here.kind == "(":
             self.take()
-            while self.here.kind != ")":
+            if self.here.kind != ")":
                 values.append(self.value())
-                if self.here.kind != ",":
-                    break
+            while self.here.kind == ",":
                 self.take()
-            self.expect(")", "`,` or `)`")
-        parameters = self.defines[token.text].parameters
-        if len(values) != len(parameters):
-            wanted = f"{token.text}({', '.join(parameters)})"
-            end = self.tokens[self.index - 1].span.end
-            problem = f"`{token.text}` takes {counted(len(parameters), 'value')} and got {len(values)}"
-            self.fail_at(Span(token.span.start, end), problem, wanted, wanted)
+                values.append(self.value())
+            self.expect(")", "`,` or `)`", ")")
+        define = self.defines[token.text]
+        if len(values) != len(define.parameters):
+            span = Span(token.span.start, self.tokens[self.index - 1].span.end)
+            problem = f"`{token.text}` takes {counted(len(define.parameters), 'value')} and got {len(values)}"
+            named = ", ".join(define.parameters)
+            self.fail_at(span, problem, f"{token.text}({named})", _call(define))
         return Call(token.text, tuple(values))
 
     def layer(self) -> Word:
@@ -246,64 +263,64 @@ class _Reader(Cursor):
         word = token.text.lower()
         known = arguments(WORDS[word])
         placed = [each for each in known.values() if not each.keyed]
+        choices = tuple(each for argument in placed for each in argument.words)
         found: dict[str, Value | str | bool] = {}
         while True:
             here = self.here
             if here.kind == "name" and here.text in known and known[here.text].keyed:
                 self.keyed(known[here.text], found)
-            elif (
-                here.kind in ("number", "size", "hole")
-                or (here.kind == "name" and (here.text in self.parameters or here.text in GIVEN))
-                or (here.kind == "name" and self.is_choice(placed, here.text))
+            elif here.kind in ("number", "size", "hole") or (
+                here.kind == "name" and here.text in (*self.parameters, *GIVEN, *choices)
             ):
-                self.by_place(token, placed, found)
-            elif here.kind == "name" and not _is_count(here.text) and here.text not in ("x", "X", "×"):
-                self.unknown_argument(token, known)
+                self.by_place(word, placed, choices, found)
+            elif here.kind == "name" and not _is_count(here.text) and here.text not in TIMES:
+                self.unknown_argument(word, known, choices)
             else:
                 break
         for argument in placed:
             if argument.required and argument.name not in found:
-                self.fail(
-                    token,
-                    f"`{word}` needs {_said(argument)}",
-                    f"{argument.name}: {argument.domain()}",
-                    _example(word),
-                )
+                self.missing(token, argument)
         ordered = ((name, found[name]) for name in known if name in found)
         return Word(word, tuple((name, value) for name, value in ordered if value != known[name].default))
-
-    def is_choice(self, placed: list[Argument], text: str) -> bool:
-        return any(argument.kind == "word" and text in argument.words for argument in placed)
 
     def keyed(self, argument: Argument, found: dict[str, Value | str | bool]) -> None:
         """WORD NUMBER, as `stride 2`, or a WORD alone, as `valid`"""
         token = self.take()
         if argument.name in found:
-            self.fail(token, f"`{argument.name}` is given twice", "it once")
+            self.fail(token, f"`{argument.name}` is given twice", "it once", "leave one out")
         if argument.kind == "flag":
             found[argument.name] = True
             return
         number = self.here
-        if number.kind not in ("number", "size", "hole", "name") or (
-            number.kind == "name" and number.text not in (*self.parameters, *GIVEN)
+        if number.kind not in ("number", "size", "hole") and not (
+            number.kind == "name" and number.text in (*self.parameters, *GIVEN)
         ):
-            self.fail(number, expected=f"{argument.name} and {argument.domain()}", cure=f"{argument.name} 2")
+            problem = f"`{argument.name}` needs a number behind it"
+            cure = f"{argument.name} {_value(argument)}"
+            self.fail(token, problem, f"{argument.name}: {argument.domain()}", cure)
         found[argument.name] = self.settled(argument, number, self.value())
 
-    def by_place(self, word: Token, placed: list[Argument], found: dict[str, Value | str | bool]) -> None:
+    def by_place(
+        self,
+        word: str,
+        placed: list[Argument],
+        choices: tuple[str, ...],
+        found: dict[str, Value | str | bool],
+    ) -> None:
         """NUMBER, KxK or a WORD out of a list, whose place among the arguments says what it is"""
         token = self.here
-        value = Name(self.take().text) if self.is_choice(placed, token.text) else self.value()
-        open_ones = [argument for argument in placed if argument.name not in found]
-        for argument in open_ones:
+        value = Name(self.take().text) if token.text in choices else self.value(choices)
+        left = [argument for argument in placed if argument.name not in found]
+        for argument in left:
             if self.suits(argument, value):
                 found[argument.name] = self.settled(argument, token, value)
                 return
-        if open_ones:
-            shown = "; ".join(f"{each.name}: {each.domain()}" for each in open_ones)
-            self.fail(token, f"`{write_value(value)}` does not fit here", shown, _example(word.text.lower()))
-        takes = ", ".join(argument.name for argument in placed) or "no numbers"
-        self.fail(token, f"`{word.text}` has one number too many", f"{takes}", _example(word.text.lower()))
+        numbers = [argument for argument in left if argument.kind != "word"]
+        if left and not (isinstance(value, Name) and value.name in choices):
+            self.settled((numbers or left)[0], token, value)
+        stepped = "stride" in arguments(WORDS[word]) and "stride" not in found and isinstance(value, int)
+        cure = f"stride {value}" if stepped else "leave it out"
+        self.fail(token, f"`{token.text}` is one too many", write_form(word), cure)
 
     def suits(self, argument: Argument, value: Value) -> bool:
         """Whether a value written without a name can be meant for this argument."""
@@ -320,44 +337,168 @@ class _Reader(Cursor):
                 return argument.settle(value.name)
             return argument.settle(value)
         except Misfit as misfit:
-            self.fail(token, misfit.problem, misfit.expected)
+            self.fail(token, misfit.problem, misfit.expected, misfit.cure)
 
-    def unknown_argument(self, word: Token, known: Mapping[str, Argument]) -> NoReturn:
+    def close(self, first: Token, closing: str, expected: str) -> None:
+        """Take the mark that closes `first`."""
+        if self.here.kind == "end":
+            problem = f"this `{first.text}` is never closed"
+            self.fail(first, problem, f"`{closing}` behind its steps", closing)
+        if self.here.kind in ("]", "}", ")", ";") and self.here.kind != closing:
+            self.fail(self.here, expected=expected, cure=f"{closing} in its place")
+        if self.here.kind != closing:
+            self.after_step(expected)
+        self.take()
+
+    def is_let(self, token: Token) -> bool:
+        return token.kind == "name" and token.text.lower() == "let"
+
+    def begins_step(self) -> bool:
         token = self.here
-        if token.text.lower() in WORDS or token.text in self.defines or token.text in RESERVED:
-            self.fail(token, f"`{token.text}` begins a new step", "-> between two steps", f"-> {token.text}")
-        keyed = [name for name, argument in known.items() if argument.keyed]
-        choices = [each for argument in known.values() for each in argument.words]
-        takes = ", ".join(keyed + choices) or "no words"
-        close = nearest(token.text, keyed + choices)
+        if token.kind != "name":
+            return token.kind == "["
+        words = (*WORDS, "add", "concat", "aux")
+        named = token.text.lower() in words or token.text in (*self.defines, self.defining)
+        return named or self.ahead().kind == ":"
+
+    def new_step(self) -> None:
+        """Fail if what stands here begins a step or a definition, without -> or ; before it."""
+        token, before = self.here, self.tokens[self.index - 1]
+        if self.is_let(token) and not self.defining:
+            self.misplaced_let(token)
+        if not self.is_let(token) and not self.begins_step():
+            return
+        if self.defining and (self.is_let(token) or self.on_new_line()):
+            problem = f"the definition of `{self.defining}` does not end"
+            self.fail_at(before.span, problem, "-> and another step, or `;`", f"{before.text};")
+        self.fail(token, f"`{token.text}` begins a new step", "-> between two steps", f"-> {token.text}")
+
+    def misplaced_let(self, token: Token) -> NoReturn:
+        problem = "a definition cannot stand inside a flow"
+        self.fail(token, problem, "definitions first, then one flow", "it at the beginning of the text")
+
+    def on_new_line(self) -> bool:
+        before, here = self.tokens[self.index - 1].span, self.here.span
+        return self.source.line_and_column(before.end)[0] < self.source.line_and_column(here.start)[0]
+
+    def after_step(self, expected: str) -> NoReturn:
+        """Fail at what stands behind a whole step without being -> or the end of the flow."""
+        token = self.here
+        self.new_step()
+        if token.kind == "end":
+            problem = f"the definition of `{self.defining}` does not end"
+            self.fail(token, problem, expected, ";")
+        if token.kind in ("]", "}", ")"):
+            self.fail(token, f"this `{token.text}` closes nothing", expected, "leave it out")
+        cures = {
+            ";": "leave it out; it ends a definition",
+            "|": "add { ... | ... } around the flows",
+            "number": f"x{token.text} to repeat",
+        }
+        cure = cures.get(token.kind, "")
+        if token.kind == "name":
+            close = meant(token.text, (*WORDS, *self.defines, "add", "concat", "aux"))
+            cure = f"-> {close}" if close else ""
+        self.fail(token, expected=expected, cure=cure)
+
+    def no_step(self, token: Token) -> NoReturn:
+        """Fail where a step should begin and something else than a name or [ stands."""
+        before = self.tokens[self.index - 1].text if self.index else ""
+        if token.kind == "end" and before in ("->", "→"):
+            self.fail(
+                token, f"the text ends behind `{before}`", "another step", "a step, or no arrow at the end"
+            )
+        if before and token.kind in ("]", "}", ")", "|", ";", "arrow", "end"):
+            what = f"`{token.text}`" if token.text else "the end"
+            self.fail(
+                token,
+                f"there is no step between `{before}` and {what}",
+                _STEP,
+                "identity, which does nothing",
+            )
+        cure = {"arrow": "leave it out", "{": "add { or concat {", "size": "", "number": ""}.get(
+            token.kind, ""
+        )
+        self.fail(token, expected=_STEP, cure=cure)
+
+    def unknown(self, token: Token) -> NoReturn:
+        """Fail at a name that stands where a step begins and is none."""
+        name = token.text
+        expected = "a layer word or a block defined by `let` above"
+        if self.is_let(token):
+            self.misplaced_let(token)
+        if name == self.defining:
+            cure = "[ ... ] x3 to repeat"
+            self.fail(token, f"`{name}` cannot stand in its own definition", "blocks defined above it", cure)
+        if name in self.parameters:
+            self.fail(token, f"`{name}` stands for a number here", expected, f"conv {name} 3x3")
+        if _is_count(name) or name in TIMES:
+            problem = f"there is no step before `{name}` to repeat"
+            self.fail(token, problem, "a step, then how many times", "[conv 32 3x3 -> relu] x3")
+        pairs = zip(self.tokens[self.index :], self.tokens[self.index + 1 :], strict=False)
+        if any(self.is_let(first) and second.text == name for first, second in pairs):
+            problem = f"`{name}` is defined only further down"
+            self.fail(
+                token, problem, "blocks defined above it", f"the definition of `{name}` before this one"
+            )
+        close = meant(name, (*WORDS, *self.defines, "add", "concat", "aux"))
+        if self.ahead().kind == "(":
+            if close in WORDS:
+                close = _layer(close)
+            cure = close or f"let {name}(...) = ...; above"
+        else:
+            cure = close or "striate words, which lists them"
+        self.fail(token, f"`{name}` is not a layer", expected, cure)
+
+    def missing(self, token: Token, argument: Argument) -> NoReturn:
+        """Fail at a layer without an argument that it cannot do without."""
+        word = token.text.lower()
+        rest = self.source.said(Span(token.span.end, self.tokens[self.index - 1].span.end))
+        article = "" if argument.name.endswith("s") else "a "
+        self.fail(
+            token,
+            f"`{token.text}` needs {article}{argument.name}",
+            f"{argument.name}: {argument.domain()}",
+            " ".join([word, _value(argument), *([rest] if rest else [])]),
+        )
+
+    def unknown_argument(
+        self, word: str, known: Mapping[str, Argument], choices: tuple[str, ...]
+    ) -> NoReturn:
+        """Fail at a name among the arguments of a layer that is none of them."""
+        self.new_step()
+        token = self.here
+        if token.text in known or token.text in _BY_PLACE:
+            problem = f"the word `{token.text}` is not written"
+            self.fail(token, problem, write_form(word), "its value without the word")
+        keyed = tuple(name for name, argument in known.items() if argument.keyed)
+        numbers = (*self.parameters, *GIVEN) if len(known) > len(choices) else ()
+        close = meant_argument(token.text, (*keyed, *choices, *numbers))
         if close is None:
-            other = nearest(token.text, [*WORDS, *self.defines])
-            close = f"-> {other}" if other and other != word.text.lower() else ""
-        self.fail(token, f"`{word.text}` knows no `{token.text}`", f"`{word.text}` takes {takes}", close)
+            other = meant(token.text, (*WORDS, *self.defines))
+            close = f"-> {other}" if other and other != word else ""
+        self.fail(token, f"`{word}` knows no `{token.text}`", write_form(word), close)
 
 
 def _is_count(text: str) -> bool:
-    return len(text) > 1 and text[0] in "xX" and text[1:].isdigit() and len(text) < 20
+    return len(text) > 1 and text[0] in "xX" and text[1:].isdigit()
 
 
-def _said(argument: Argument) -> str:
+def _call(define: Define) -> str:
+    """An example of a call."""
+    return f"{define.name}({', '.join('32' for _ in define.parameters)})"
+
+
+def _value(argument: Argument) -> str:
+    """An example of an argument's value."""
     if argument.kind == "word":
-        return f"one of {', '.join(argument.words)}"
-    return {"size": "a window", "count": "a whole number", "real": "a number"}[argument.kind]
+        return argument.words[0]
+    if isinstance(argument.default, float):
+        return write_value(argument.default)
+    return {"channels": "32", "features": "120", "pad": "1"}.get(argument.name, "2")
 
 
-def _example(word: str) -> str:
-    examples = {
-        "conv": "conv 32 3x3",
-        "local": "local 16 3x3",
-        "filter": "filter sobel-x",
-        "maxpool": "maxpool 2",
-        "avgpool": "avgpool 2",
-        "pool": "pool avg",
-        "depthpool": "depthpool max 2",
-        "lrn": "lrn 5",
-        "maxout": "maxout 2",
-        "fc": "fc 120",
-        "widen": "widen 64",
-    }
-    return examples.get(word, word)
+def _layer(word: str) -> str:
+    """An example of a layer."""
+    needed = [_value(argument) for argument in arguments(WORDS[word]).values() if argument.required]
+    return " ".join([word, *needed, *(["3x3"] if word in ("conv", "local") else [])])

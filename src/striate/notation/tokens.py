@@ -6,24 +6,43 @@ import re
 from dataclasses import dataclass
 
 from striate.errors import NotationError
+from striate.notation.foreign import meant
 from striate.spec.source import Source, Span
+from striate.spec.words import WORDS
 
 # Texts are written by hand; a longer one is something else.
-MOST_CHARACTERS = 1_000_000
+MOST_CHARACTERS = 500_000
+
+# A path through nested labels stays short, and so does an error that shows a word.
+LONGEST_WORD = 60
 
 _RULES = re.compile(
     r"""
-    (?P<blank>[ \t\r\n]+|\#[^\n]*)
+    (?P<blank>[ \t\r\n]+|\#[^\r\n]*)
   | (?P<arrow>->|→)
   | (?P<hole>\?\()
   | (?P<dots>\.\.)
-  | (?P<size>\d+[x×]\d+(?![\w.]))
-  | (?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w]))
+  | (?P<size>\d+[xX×]\d+(?!\w|\.\w))
+  | (?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\w|\.\w))
   | (?P<name>[A-Za-z_]\w*(?:-\w+)*|×)
   | (?P<mark>[\[\](){}|,;:=])
     """,
     re.VERBOSE | re.ASCII,
 )
+_RUN = re.compile(r"\d[\w.×]*", re.ASCII)
+_FRACTION = re.compile(r"\.\d+(?!\w|\.\w)", re.ASCII)
+_DOTTED = re.compile(r"(?:\.[A-Za-z_]\w*)+", re.ASCII)
+# What word processors and other notations write in the place of ->.
+_ARROW = re.compile(r"[-‐‑‒–—―−=~]+>?|>+|[⟶➔➜➝⇒⟹»›]")
+_BLANKS = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}\v\f"
+
+_CURES = {
+    "?": "?(16, 32) for a hole",
+    "+": "add { ... | ... }",
+    "*": "x3 to repeat",
+    "/": "a number such as 0.5",
+    "\N{ZERO WIDTH NO-BREAK SPACE}": "a file saved as UTF-8 without a byte order mark",
+} | dict.fromkeys(_BLANKS, "a plain space")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +55,20 @@ class Token:
 
 
 def tokens(source: Source) -> list[Token]:
-    """All tokens of a text, blanks and comments left out, and one of kind `end` behind them.
+    """All tokens of a text, blanks and comments left out, and one of kind `end` behind the last.
 
-    Raises NotationError at the first character that begins none.
+    Raises NotationError at the first character that begins none, and where a limit is passed.
     """
     text = source.text
     if len(text) > MOST_CHARACTERS:
         raise NotationError(
             f"the text has {len(text):,} characters",
-            place=source.name,
+            place=source.place(Span(0, 0)),
             expected=f"at most {MOST_CHARACTERS:,}",
             cure="a shorter text; `let` and xN say the same in fewer words",
         )
     found: list[Token] = []
-    offset = 0
+    offset = end = 0
     while offset < len(text):
         match = _RULES.match(text, offset)
         if match is None:
@@ -57,36 +76,65 @@ def tokens(source: Source) -> list[Token]:
         kind = match.lastgroup
         assert kind is not None
         if kind != "blank":
-            word = match.group()
-            found.append(Token(word if kind == "mark" else kind, word, Span(offset, match.end())))
+            word, end = match.group(), match.end()
+            if len(word) > LONGEST_WORD:
+                raise _too_long(source, Span(offset, end))
+            found.append(Token(word if kind == "mark" else kind, word, Span(offset, end)))
         offset = match.end()
-    found.append(Token("end", "", Span(len(text), len(text))))
+    found.append(Token("end", "", Span(end, end)))
     return found
 
 
+def _too_long(source: Source, span: Span) -> NotationError:
+    return NotationError(
+        f"this word has {span.end - span.start:,} characters",
+        place=source.place(span),
+        excerpt=source.excerpt(span),
+        expected=f"at most {LONGEST_WORD}",
+        cure="a shorter word",
+    )
+
+
 def _stray(source: Source, offset: int) -> NotationError:
-    character = source.text[offset]
-    expected = "a word, a number, a size such as 3x3, -> or a bracket"
-    cures = {
-        "-": "-> between steps; numbers here are never negative",
-        ">": "-> between steps",
-        "?": "?(16, 32) for a hole",
-        ".": "0.5, with the digit before the point",
-        "+": "add { ... | ... }",
-        "*": "x3 to repeat",
-        "/": "a number such as 0.5",
-    }
-    end = offset + 1
-    if character.isdigit():
-        run = re.compile(r"[\w.]+", re.ASCII).match(source.text, offset)
-        end = run.end() if run else end
-        cures[character] = "a space between number and word, and 3x3 without spaces"
-    shown = source.text[offset:end][:40]
+    text, character, end = source.text, source.text[offset], offset + 1
+    cure = _CURES.get(character, "")
+    if arrow := _ARROW.match(text, offset - (text[offset - 1 : offset] == "=")):
+        offset, end = arrow.span()
+        negative = text[end : end + 1].isdigit() and ">" not in arrow.group()
+        cure = "the number without its sign: none here is negative" if negative else "->"
+    elif fraction := _FRACTION.match(text, offset):
+        end = fraction.end()
+        cure = f"0{fraction.group()}"
+    elif dotted := _DOTTED.match(text, offset):
+        last = dotted.group().rpartition(".")[2]
+        cure, end = meant(last, tuple(WORDS)) or last, dotted.end()
+        while re.match(r"\w", text[offset - 1 : offset], re.ASCII):
+            offset -= 1
+    elif run := _RUN.match(text, offset):
+        end = run.end()
+        cure = _spaced(run.group())
+    elif character.isdigit():
+        cure = "the digits 0 to 9"
+    shown = text[offset:end][:LONGEST_WORD]
     named = shown if shown.isprintable() else ascii(shown)[1:-1]
     return NotationError(
         f"`{named}` does not belong here",
         place=source.place(Span(offset, end)),
         excerpt=source.excerpt(Span(offset, end)),
-        expected=expected,
-        cure=cures.get(character, ""),
+        expected="a word, a number, a size such as 3x3, -> or a bracket",
+        cure=cure,
     )
+
+
+def _spaced(run: str) -> str:
+    """What a run of digits, letters and points that is no number was probably meant to be."""
+    sides = re.fullmatch(r"(\d+)[xX×](\d+)[xX×](\d+)", run, re.ASCII)
+    if sides:
+        return f"{sides[1]} {sides[2]}x{sides[3]}"
+    begun = re.match(r"\d+[xX×]\d+|\d+(?:\.\d+)?", run, re.ASCII)
+    number = begun.group() if begun else ""
+    rest = run[len(number) :]
+    if rest in ("x", "X", "×"):
+        return f"{number}x{number}"
+    word = rest not in ("e", "E") and re.fullmatch(r"[A-Za-z_]\w*", rest, re.ASCII)
+    return f"{number} {rest}" if word else number

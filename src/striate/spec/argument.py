@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 from striate.spec.value import Choice, Name, Range, Size, Value, write_value
@@ -64,8 +66,8 @@ class Argument:
     def settle(self, value: Value | str) -> Value | str:
         """The value as this argument keeps it: a whole float as int where it counts, 3 as 3x3.
 
-        Raises Misfit where it lies outside the domain.  Names and holes are returned as they are; the
-        values inside a hole are settled one by one.
+        Raises Misfit where it lies outside the domain.  Names are returned as they are; the values inside
+        a hole are settled one by one, but the ends of a range of sizes stay numbers.
         """
         if isinstance(value, Name):
             return value
@@ -79,8 +81,10 @@ class Argument:
             if self.kind in ("word", "flag"):
                 raise self._misfit(value)
             for end in (value.low, value.high):
-                self.settle(end)
-            return value
+                self._settle_plain(end)
+            if self.kind == "real":
+                return Range(float(value.low), float(value.high))
+            return Range(int(value.low), int(value.high))
         if self.kind == "word":
             if value in self.words:
                 return value
@@ -100,7 +104,7 @@ class Argument:
         if isinstance(value, Size) and self.kind != "size":
             raise self._misfit(value)
         for side in sides:
-            if side != int(side) or not self.least <= side <= self.most:
+            if not self.least <= side <= self.most or side != int(side):
                 raise self._misfit(value)
         if self.kind == "size":
             return value if isinstance(value, Size) else Size(int(value), int(value))
@@ -109,7 +113,24 @@ class Argument:
 
     def _misfit(self, value: Value | str) -> Misfit:
         shown = value if isinstance(value, str) else write_value(value)
-        return Misfit(f"{self.name} cannot be {shown}", expected=f"{self.name}: {self.domain()}")
+        return Misfit(
+            f"{self.name} cannot be {shown}",
+            expected=f"{self.name}: {self.domain()}",
+            cure=f"{self._near(value)} in place of {shown}",
+        )
+
+    def _near(self, value: Value | str) -> str:
+        """A value of the domain that may have been meant by one outside of it."""
+        if self.kind == "word":
+            return self.words[0]
+        if isinstance(value, Size):
+            value = value.height
+        if self.kind == "real" and isinstance(value, int | float) and isinstance(self.default, float):
+            # A share is sometimes given in percent.
+            return write_value(value / 100 if 1 < value < 100 and self.most < 1 else self.default)
+        if not isinstance(value, int | float) or value < self.least:
+            return write_value(self.least)
+        return write_value(self.most if value > self.most else -int(-value // 1))
 
 
 def count(*, default: int | None = None, least: int = 1, most: int = MOST, keyed: bool = False) -> Any:
@@ -153,9 +174,12 @@ def _declared(
     return dataclasses.field(default=default, metadata={"argument": argument})
 
 
+@cache
 def arguments(layer: type) -> Mapping[str, Argument]:
     """The arguments of a layer class by name, in the order in which they are written."""
-    return {
-        field.name: dataclasses.replace(field.metadata["argument"], name=field.name)
-        for field in dataclasses.fields(layer)
-    }
+    return MappingProxyType(
+        {
+            field.name: dataclasses.replace(field.metadata["argument"], name=field.name)
+            for field in dataclasses.fields(layer)
+        }
+    )

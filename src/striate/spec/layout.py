@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from striate.errors import FitError
+from striate.errors import FitError, counted
 from striate.spec.argument import Misfit, arguments
 from striate.spec.layer import Layer
 from striate.spec.linear import Softmax
@@ -21,8 +21,14 @@ from striate.spec.words import WORDS
 # ResNet-152 has 515 layers.  A text that unrolls into more than this is refused before it fills the memory.
 MOST_LAYERS = 20_000
 
+# Brackets, repeats, branches and calls are parts as well, each with the path that leads to it.
+MOST_PARTS = 2 * MOST_LAYERS
+
 # Brackets, branches and calls inside each other.
-DEEPEST = 100
+DEEPEST = 50
+
+# An error names this many of the calls that it stands in, the innermost first.
+_CALLS_SHOWN = 3
 
 # A single feature map stack of more numbers than this fits no machine (4 TB of float32).
 MOST_ELEMENTS = 10**12
@@ -105,9 +111,9 @@ class Layout:
             last = _last(chain)
             raise _error(
                 self.network,
-                last.at if last else None,
+                last.at if last else self.network.flow.steps[-1].at,
                 Misfit(
-                    f"the network answers {chain.output} but there are {classes} classes",
+                    f"the network answers {_said(chain.output)} but there are {classes} classes",
                     expected=f"{classes} numbers, one logit for each class",
                     cure="`fc classes` as the last layer",
                 ),
@@ -129,13 +135,18 @@ def lay(network: Network, input: Map, classes: int | None) -> Layout:
 
 
 class _Tracer:
-    """The state of one unrolling: how many layers there are so far, and the layer before."""
+    """The state of one unrolling.
+
+    placed: how many layers there are so far.  parts: how many chains and joins.
+    before: where the layer before stands.  calls: the calls that are open, the outermost first.
+    """
 
     def __init__(self, network: Network, given: Mapping[str, Value]) -> None:
         self.network = network
         self.given = given
         self.defines = {define.name: define for define in network.defines}
         self.placed = 0
+        self.parts = 0
         self.before: Span | None = None
         self.calls: list[Span | None] = []
 
@@ -151,10 +162,12 @@ class _Tracer:
 
     def step(self, step: Step, path: str, shape: Shape, values: Mapping[str, Value], depth: int) -> Part:
         count = self.number(step.count, values, step, shape)
-        if count != int(count) or count < 1:
-            raise self.error(step, shape, Misfit(f"cannot repeat {count} times", "a whole number from 1"))
+        if not 1 <= count <= MOST_LAYERS or count != int(count):
+            expected = f"a whole number from 1 to {MOST_LAYERS}"
+            raise self.error(step, shape, Misfit(f"cannot repeat {write_value(count)} times", expected, "x2"))
         if count == 1:
             return self.atom(step, path, shape, values, depth)
+        self.part(step, shape)
         parts: list[Part] = []
         now = shape
         for turn in range(int(count)):
@@ -164,12 +177,13 @@ class _Tracer:
         return Chain(path, tuple(parts), shape, now)
 
     def atom(self, step: Step, path: str, shape: Shape, values: Mapping[str, Value], depth: int) -> Part:
-        if depth > DEEPEST:
-            misfit = Misfit("too deeply nested", f"at most {DEEPEST} levels of brackets, branches and calls")
-            raise self.error(step, shape, misfit)
         atom = step.atom
         if isinstance(atom, Word):
             return self.word(step, atom, path, shape, values)
+        if depth >= DEEPEST:
+            problem = f"more than {DEEPEST} brackets, branches and calls inside each other"
+            raise self.error(step, shape, Misfit(problem, f"at most {DEEPEST}", "fewer of them"))
+        self.part(step, shape)
         if isinstance(atom, Flow):
             return self.flow(atom, path, shape, values, depth + 1)
         if isinstance(atom, Call):
@@ -192,15 +206,15 @@ class _Tracer:
     def word(self, step: Step, word: Word, path: str, shape: Shape, values: Mapping[str, Value]) -> Placed:
         self.placed += 1
         if self.placed > MOST_LAYERS:
-            misfit = Misfit(f"more than {MOST_LAYERS:,} layers once unrolled", "fewer layers", "smaller xN")
-            raise self.error(step, shape, misfit)
+            problem = f"more than {MOST_LAYERS:,} layers once all is repeated"
+            raise self.error(step, shape, Misfit(problem, f"at most {MOST_LAYERS:,}", "a smaller xN"))
         try:
             layer = make_layer(
                 word, {name: self.argument(value, values, step, shape) for name, value in word.arguments}
             )
             output = layer.out(shape)
-            if output.elements > MOST_ELEMENTS or layer.weights(shape) > MOST_ELEMENTS:
-                raise Misfit(f"{output} is more than any machine holds", f"at most {MOST_ELEMENTS:,} numbers")
+            held(output.elements, "numbers in its output")
+            held(layer.weights(shape), "weights")
         except Misfit as misfit:
             raise self.error(step, shape, misfit) from None
         self.before = step.at
@@ -216,11 +230,19 @@ class _Tracer:
             chains.append(self.flow(flow, f"{path}.{index}", shape, values, depth + 1))
         self.before = before
         try:
-            output = joined(atom.kind, [chain.output for chain in chains], shape)
+            output = joined(atom.kind, [chain.output for chain in chains])
+            held(output.elements, "numbers in its output")
         except Misfit as misfit:
             raise self.error(step, shape, misfit) from None
         self.before = step.at
         return Join(path, atom.kind, tuple(chains), shape, output, step.at)
+
+    def part(self, step: Step, shape: Shape) -> None:
+        """Count a bracket, repeat, branch or call; raise FitError where there are too many."""
+        self.parts += 1
+        if self.parts > MOST_PARTS:
+            problem = f"more than {MOST_PARTS:,} brackets, branches and calls once all is repeated"
+            raise self.error(step, shape, Misfit(problem, f"at most {MOST_PARTS:,}", "a smaller xN"))
 
     def argument(
         self, value: Value | str | bool, values: Mapping[str, Value], step: Step, shape: Shape
@@ -258,13 +280,16 @@ class _Tracer:
 
     def error(self, step: Step, shape: Shape, misfit: Misfit) -> FitError:
         source = self.network.source
-        after = f"the input is {shape}"
+        after = f"the input is {_said(shape)}"
         if source is not None and self.before is not None:
-            after = f"after `{source.said(self.before)}`, {shape}"
-        for call in self.calls:
-            if call is not None and source is not None:
+            after = f"after `{source.said(self.before)}`, {_said(shape)}"
+        calls = [call for call in reversed(self.calls) if call is not None]
+        if source is not None:
+            for call in calls[:_CALLS_SHOWN]:
                 line, column = source.line_and_column(call.start)
                 after += f", in `{source.said(call)}` at {line}:{column}"
+        if len(calls) > _CALLS_SHOWN:
+            after += f", in {counted(len(calls) - _CALLS_SHOWN, 'more call')}"
         return _error(self.network, step.at, misfit, after)
 
 
@@ -278,7 +303,14 @@ def make_layer(word: Word, values: Mapping[str, Value | str | bool]) -> Layer:
     return kind(**settled)
 
 
-def joined(kind: str, outputs: list[Shape], shape: Shape) -> Shape:
+def held(numbers: int, what: str) -> None:
+    """Raise Misfit where a layer has more numbers than any machine holds."""
+    if numbers > MOST_ELEMENTS:
+        problem = f"{numbers:,} {what} are more than any machine holds"
+        raise Misfit(problem, f"at most {MOST_ELEMENTS:,}", "a smaller layer, or a pool before it")
+
+
+def joined(kind: str, outputs: list[Shape]) -> Shape:
     """The shape of branches added or concatenated by channel; raises Misfit where they do not fit."""
     shown = " and ".join(dict.fromkeys(str(each) for each in outputs))
     first = outputs[0]
@@ -287,28 +319,52 @@ def joined(kind: str, outputs: list[Shape], shape: Shape) -> Shape:
             raise Misfit(
                 f"the branches of `add` differ: {shown}",
                 expected="the same shape from every branch",
-                cure=_shortcut(outputs, shape),
+                cure=_shortcut(outputs),
             )
         return first
     maps = [each for each in outputs if isinstance(each, Map)]
     if not maps:
         return Flat(sum(each.elements for each in outputs))
     if len(maps) < len(outputs) or any(each[1:] != maps[0][1:] for each in maps):
+        same = "the same stride and padding in every branch"
         raise Misfit(
             f"the branches of `concat` differ: {shown}",
             expected="the same height and width from every branch",
-            cure="the same stride and padding in every branch",
+            cure=same if len(maps) == len(outputs) else "flatten at the end of every branch",
         )
     return Map(sum(each.channels for each in maps), maps[0].height, maps[0].width)
 
 
-def _shortcut(outputs: list[Shape], shape: Shape) -> str:
-    goal = next((each for each in outputs if each != shape), outputs[0])
-    if isinstance(goal, Map) and isinstance(shape, Map):
-        stride = -(-shape.height // goal.height)
-        stepped = f" stride {stride}" if stride > 1 else ""
-        return f"conv {goal.channels} 1x1{stepped} in the branch that gives another shape"
-    return f"fc {goal.channels} in the branch that gives another shape"
+def _shortcut(outputs: list[Shape]) -> str:
+    """What makes the one branch that differs like the others, if a single layer can."""
+    shapes = sorted(dict.fromkeys(outputs), key=lambda shape: (outputs.count(shape), shape.channels))
+    if len(shapes) == 2:
+        for odd, goal in (shapes, shapes[::-1]):
+            layer = _bridge(odd, goal)
+            if layer:
+                return f"{layer} at the end of the branch that gives {odd}"
+    return "the same channels, stride and padding in every branch"
+
+
+def _bridge(odd: Shape, goal: Shape) -> str | None:
+    """The layer that makes `goal` out of `odd`: fc, or a 1x1 convolution with a stride."""
+    if isinstance(goal, Flat):
+        return f"fc {goal.features}"
+    if isinstance(odd, Flat):
+        return None
+    strides = [-(-have // want) for have, want in zip(odd[1:], goal[1:], strict=True)]
+    reached = [-(-have // stride) for have, stride in zip(odd[1:], strides, strict=True)]
+    if reached != list(goal[1:]):
+        return None
+    rows, columns = strides
+    stepped = (
+        "" if rows == columns == 1 else f" stride {rows}" if rows == columns else f" stride {rows}x{columns}"
+    )
+    return f"conv {goal.channels} 1x1{stepped}"
+
+
+def _said(shape: Shape) -> str:
+    return str(shape) if isinstance(shape, Map) else counted(shape.features, "number")
 
 
 def _error(network: Network, at: Span | None, misfit: Misfit, note: str = "") -> FitError:

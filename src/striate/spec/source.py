@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,9 @@ from typing import NamedTuple
 
 # Excerpts show at most this much of a long line around the place that is meant.
 WIDTH = 100
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_COMMENT = re.compile(r"#[^\r\n]*")
 
 
 class Span(NamedTuple):
@@ -30,7 +34,7 @@ class Source:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0] + [i + 1 for i, character in enumerate(self.text) if character == "\n"]
+        return [0] + [match.end() for match in _LINE_END.finditer(self.text)]
 
     def line_and_column(self, offset: int) -> tuple[int, int]:
         """Line and column of a character, both counted from 1."""
@@ -40,21 +44,25 @@ class Source:
     def place(self, span: Span) -> str:
         """`name:line:column` of the beginning of a span."""
         line, column = self.line_and_column(span.start)
-        return f"{self.name}:{line}:{column}"
+        return f"{_printable(self.name)}:{line}:{column}"
 
     def said(self, span: Span) -> str:
-        """The text of a span on one line, shortened where it is long."""
-        said = " ".join(self.text[span.start : span.end].split())
+        """The text of a span on one line, without comments, shortened where it is long."""
+        said = " ".join(_printable(_COMMENT.sub(" ", self.text[span.start : span.end])).split())
         return said if len(said) <= 60 else said[:57] + "..."
 
     def excerpt(self, span: Span, note: str = "") -> str:
-        """The line with carets under the span, and a note behind them."""
+        """The line with carets under the span, and a note behind them.
+
+        Each character that cannot be printed, a tab for instance, is shown as one space.
+        """
         line, column = self.line_and_column(span.start)
         start = self._line_starts[line - 1]
-        text = self.text[start:].split("\n", 1)[0].rstrip("\r")
+        end = _LINE_END.search(self.text, start)
+        text = self.text[start : end.start() if end else len(self.text)]
         carets = max(1, min(span.end, start + len(text)) - span.start)
         left = max(0, column - 1 - WIDTH // 3) if len(text) > WIDTH else 0
-        shown = "".join(c if c.isprintable() else " " for c in text[left : left + WIDTH])
+        shown = _printable(text[left : left + WIDTH])
         carets = max(1, min(carets, left + WIDTH - (column - 1)))
         if left:
             shown = "..." + shown[3:]
@@ -63,3 +71,8 @@ class Source:
         under = " " * (column - 1 - left) + "^" * carets
         number = f"{line:5d}"
         return f"{number} | {shown}\n{' ' * len(number)} | {under}{'    ' + note if note else ''}"
+
+
+def _printable(text: str) -> str:
+    """The text with one space for each character that could move the cursor or hide what follows."""
+    return "".join(character if character.isprintable() else " " for character in text)

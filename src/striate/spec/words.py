@@ -25,6 +25,23 @@ _LAYERS: tuple[type[Layer], ...] = (
 
 WORDS: dict[str, type[Layer]] = {layer.word: layer for layer in _LAYERS}
 
+# Whose square window is one number, as in `maxpool 2`; behind another word it always is, as in `stride 2`.
+_SHORT = ("maxpool", "avgpool")
+
+
+def write_form(word: str) -> str:
+    """How a layer is written, as `maxpool KERNEL [stride N] [pad N] [ceil]`."""
+    parts = [word]
+    for name, argument in arguments(WORDS[word]).items():
+        if argument.kind == "flag":
+            part = name
+        elif argument.keyed:
+            part = f"{name} N"
+        else:
+            part = "|".join(argument.words) or name.upper()
+        parts.append(part if argument.required else f"[{part}]")
+    return " ".join(parts)
+
 
 def write_word(word: str, values: Iterable[tuple[str, Value | str | bool]]) -> str:
     """A layer with its arguments as text, as `conv 64 7x7 stride 2 nobias`.
@@ -37,7 +54,7 @@ def write_word(word: str, values: Iterable[tuple[str, Value | str | bool]]) -> s
         argument = known[name]
         if argument.keyed:
             parts.append(name)
-        if isinstance(value, Size) and value.height == value.width and (argument.keyed or word != "conv"):
+        if isinstance(value, Size) and value.height == value.width and (argument.keyed or word in _SHORT):
             parts.append(str(value.height))
         elif isinstance(value, str):
             parts.append(value)
