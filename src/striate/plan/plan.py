@@ -121,7 +121,7 @@ def _refuse_unread(layout: Layout) -> None:
         source = layout.network.source
         shown = source is not None and placed.at is not None
         raise FitError(
-            f"the stride does not divide: the last {left} of the padded map {placed.input} are not read",
+            f"the stride does not divide: {left} at the far end of the padded map {placed.input} not read",
             place=source.place(placed.at) if shown and source and placed.at else placed.path,
             excerpt=source.excerpt(placed.at) if shown and source and placed.at else "",
             expected="(N + 2P - F) / S whole",

@@ -94,7 +94,7 @@ def _undivided(layout: Layout) -> Iterator[str]:
     more = f", and in {counted(len(found) - 1, 'more layer')}" if len(found) > 1 else ""
     yield (
         f"the stride of `{write_layer(placed.layer)}` does not divide {_formula(placed, rows)}: "
-        f"the last {left} there, padding counted, are not read{more}"
+        f"{left} at the far end, padding counted, not read{more}"
     )
 
 

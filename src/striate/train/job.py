@@ -96,7 +96,8 @@ def new_job(
     _tell_recipe(recipe, layout, watch)
     _require_memory(layout, recipe, where)
     mean, deviation = measure(data.train.pictures)
-    preparation = Preparation(data.size, data.stored_size, data.channels, mean, deviation)
+    dtype = data.train.pictures.dtype.name
+    preparation = Preparation(data.size, data.stored_size, data.channels, mean, deviation, dtype)
     record = {
         "format": FORMAT,
         "name": data.name,

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from striate.version import __version__
 from striate.errors import ResourceError
+from striate.version import __version__
 
 
 def choose_device(name: str | None) -> torch.device:

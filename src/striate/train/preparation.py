@@ -23,7 +23,7 @@ class Preparation:
     y[c] = (x[c] - mean[c]) / deviation[c], in units of the stored values (0 to 255 for pictures)
 
     size: height and width that the network sees.  stored_size: what a picture is resized and cropped to
-    before the middle of it is taken.  Source: LeCun et al. 1998b (Efficient BackProp), section 4.3.
+    before the middle of it is taken.  dtype: of the stored values, uint8 or float32.  Source: LeCun et al. 1998b (Efficient BackProp), section 4.3.
     """
 
     size: tuple[int, int]
@@ -31,6 +31,7 @@ class Preparation:
     channels: int
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    dtype: str
 
     def to_record(self) -> dict[str, Any]:
         """As plain values, for data.json."""
@@ -40,6 +41,7 @@ class Preparation:
             "channels": self.channels,
             "mean": list(self.mean),
             "deviation": list(self.deviation),
+            "dtype": self.dtype,
         }
 
     @classmethod
@@ -51,6 +53,7 @@ class Preparation:
             channels=int(record["channels"]),
             mean=tuple(float(x) for x in record["mean"]),
             deviation=tuple(float(x) for x in record["deviation"]),
+            dtype=str(record["dtype"]),
         )
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from striate.build.module import Net, build
 from striate.build.weights import load_weights
 from striate.data.picture import prepare_picture
+from striate.data.trouble import Unreadable
 from striate.errors import DataError
 from striate.notation.reader import read_text
 from striate.runs.folder import RunFolder, find_run
@@ -73,15 +74,36 @@ class Trained:
             many = pictures
         if len(many) == 0:
             return []
-        prepared = [
-            prepare_picture(
-                each, stored_size=self.preparation.stored_size, channels=self.preparation.channels
-            )
-            for each in many
-        ]
         names = [str(each) if isinstance(each, str | Path) else f"[{i}]" for i, each in enumerate(many)]
-        found = self.predict_stored(np.stack(prepared))
+        found = self.predict_stored(np.stack([self._prepared(each) for each in many]))
         return [self._prediction(name, row) for name, row in zip(names, found, strict=True)]
+
+    def predict_files(self, paths: Sequence[Path]) -> tuple[list[Prediction], list[Unreadable]]:
+        """Predict picture files; those that cannot be read come back as errors instead."""
+        prepared, names, troubles = [], [], []
+        for path in paths:
+            try:
+                prepared.append(self._prepared(path))
+                names.append(str(path))
+            except Unreadable as trouble:
+                troubles.append(trouble)
+        if not prepared:
+            return [], troubles
+        found = self.predict_stored(np.stack(prepared))
+        return [self._prediction(name, row) for name, row in zip(names, found, strict=True)], troubles
+
+    def predict_arrays(self, pictures: NDArray[Any]) -> NDArray[np.float32]:
+        """Probabilities, N x K in the order of `classes`, of N x H x W x C arrays."""
+        prepared = [self._prepared(each) for each in pictures]
+        if not prepared:
+            return np.empty((0, len(self.classes)), dtype=np.float32)
+        return self.predict_stored(np.stack(prepared))
+
+    def _prepared(self, picture: Any) -> NDArray[Any]:
+        known = self.preparation
+        return prepare_picture(
+            picture, stored_size=known.stored_size, channels=known.channels, dtype=known.dtype
+        )
 
     def predict_stored(self, pictures: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities, N x K, of pictures as they are stored, N x H x W x C."""

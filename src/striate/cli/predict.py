@@ -1,0 +1,81 @@
+"""`striate predict`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from striate.api import require_train
+from striate.errors import DataError, counted
+
+# Pictures that go through the network together.
+GROUP = 64
+
+
+def predict(
+    run: str,
+    *pictures: str,
+    top: int = 3,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+    device: str | None = None,
+) -> None:
+    """What a trained network says of pictures.
+
+    A picture that cannot be read is named, the others are answered, and the exit code is 1.
+
+    Examples:
+
+      striate predict runs/latest cat.jpg
+      striate predict runs/latest holiday/ --json
+
+    Parameters
+    ----------
+    run
+        The run folder, its name under runs/, or runs/latest.
+    pictures
+        Pictures, or folders of pictures.
+    top
+        How many classes to name for each.
+    json_
+        Print one JSON object a line.
+    device
+        cpu, cuda, cuda:1 or mps; the best there is if left out.
+    """
+    require_train("striate predict")
+    if not pictures:
+        raise DataError("no picture was given", place="predict", cure=f"striate predict {run} picture.jpg")
+    from striate.data.finding import shown
+    from striate.data.walk import files_below
+    from striate.train.trained import load_trained
+
+    trained = load_trained(run, device=device)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    failed = 0
+    paths: list[Path] = []
+    for each in pictures:
+        path = Path(each)
+        paths.extend(found for _, found in files_below(path, each, ())[0]) if path.is_dir() else paths.append(
+            path
+        )
+    for start in range(0, len(paths), GROUP):
+        found, troubles = trained.predict_files(paths[start : start + GROUP])
+        for prediction in found:
+            best = list(zip(prediction.classes, prediction.probabilities, strict=True))[: max(1, top)]
+            if json_:
+                said = [{"class": name, "probability": share} for name, share in best]
+                print(json.dumps({"picture": prediction.name, "answers": said}))
+            else:
+                told = ", ".join(f"{name} {share:.1%}" for name, share in best)
+                console.print(f"{shown(prediction.name)}: {told}")
+        for trouble in troubles:
+            failed += 1
+            if json_:
+                print(json.dumps({"picture": trouble.place, "error": trouble.problem}))
+            else:
+                console.print(f"{trouble.place}: {trouble.problem}")
+    if failed:
+        raise DataError(f"{counted(failed, 'picture')} could not be read", place="predict")

@@ -1,0 +1,97 @@
+"""`striate train`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from striate.api import read, require_train
+from striate.cli.screen import Screen
+from striate.cli.values import seconds
+
+
+def train(
+    data: str,
+    *,
+    net: str | None = None,
+    epochs: int | None = None,
+    budget: str | None = None,
+    seed: int | None = None,
+    size: int | None = None,
+    recipe: str | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    out: Path | None = None,
+    device: str | None = None,
+    strict: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Train a network on pictures.
+
+    DATA is a folder of class folders; a folder with train/ and val/ and/or test/ of class folders; MNIST's idx
+    files; CIFAR's binary batches; an .npz with x_train, y_train ...; a .csv or .jsonl with path,label[,split]
+    [,group]; or `digits`.
+
+    Examples:
+
+      striate train photos/
+      striate train photos/ --net "[conv 32 3x3 -> bn -> relu -> maxpool 2] x3 -> fc classes" --epochs 20
+      striate train photos/ --net resnet18 --size 128 --budget 30m
+      striate train digits --set optimiser=nesterov --set rate=0.05
+
+    Parameters
+    ----------
+    data
+        What to train on.
+    net
+        A text, a .net file or a name of the zoo; chosen by the pictures if left out.
+    epochs
+        Passes over the training pictures.
+    budget
+        Wall time of the whole command, as 90s, 10m or 1h30m; the schedule is laid over it.
+    seed
+        Of everything that is drawn.
+    size
+        Side of the pictures in pixels; chosen by the pictures if left out.
+    recipe
+        A name or a .toml file.
+    set_
+        A key of the recipe, as rate=0.01; may stand many times.
+    out
+        The run folder; a new one under runs/ if left out.
+    device
+        cpu, cuda, cuda:1 or mps; the best there is if left out.
+    strict
+        Refuse data with files that cannot be used.
+    quiet
+        Print only the result.
+    """
+    started = time.monotonic()
+    require_train("striate train")
+    from striate.cli.summary import print_summary
+    from striate.train.job import new_job, run_job
+    from striate.train.recipe import read_recipe
+
+    given: dict[str, Any] = {"epochs": epochs, "seed": seed, "size": size}
+    if budget is not None:
+        given["budget_s"] = seconds(budget)
+    chosen = read_recipe(
+        recipe, set_ or (), {key: value for key, value in given.items() if value is not None}
+    )
+    network = None if net is None else read(net).network
+    screen = Screen(quiet=quiet)
+    job = new_job(
+        data,
+        network=network,
+        recipe=chosen,
+        out=out,
+        device=device,
+        strict=strict,
+        started=started,
+        watch=screen,
+    )
+    with screen.stoppable():
+        score = run_job(job, screen, resume=False)
+    print_summary(job.run, job.record, score)

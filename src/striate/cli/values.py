@@ -1,0 +1,36 @@
+"""Values on the command line that have a form of their own."""
+
+from __future__ import annotations
+
+import re
+
+from striate.errors import StriateError
+
+
+def input_shape(text: str) -> tuple[int, int, int]:
+    """`3x224x224` as channels, height and width.  Raises StriateError."""
+    match = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})[x×](\d{1,6})", text.strip())
+    sides = tuple(int(side) for side in match.groups()) if match else ()
+    if len(sides) != 3 or 0 in sides:
+        raise StriateError(
+            f"`{text}` is not the shape of a picture",
+            place="--input",
+            expected="CHANNELSxHEIGHTxWIDTH",
+            cure="--input 3x224x224",
+        )
+    return sides[0], sides[1], sides[2]
+
+
+def seconds(text: str) -> float:
+    """`90s`, `10m`, `1h30m` or `1.5h` in seconds.  Raises StriateError."""
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    hours, minutes, rest = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
+    total = 3600 * hours + 60 * minutes + rest
+    if not total > 0:
+        raise StriateError(
+            f"`{text}` is not a time",
+            place="--budget",
+            expected="a time as 90s, 10m or 1h30m",
+            cure="--budget 10m",
+        )
+    return total
