@@ -18,7 +18,7 @@ from striate.spec.source import Span
 from striate.spec.value import Choice, Name, Range, Size, Value, write_value
 from striate.spec.words import WORDS
 
-# ResNet-152 has 515 layers.  A text that unrolls into more than this is refused before it fills the memory.
+# ResNet-152 has about 500 layers.  A text that unrolls into more than this is refused before it fills the memory.
 MOST_LAYERS = 20_000
 
 # Brackets, repeats, branches and calls are parts as well, each with the path that leads to it.
