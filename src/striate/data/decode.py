@@ -1,4 +1,4 @@
-"""The one place where a picture's file is opened and decoded.
+"""The one place where a picture is decoded.
 
 Here, and nowhere else: the file is told by its content, its kind is one of a short list, its header
 is read and its size refused before a pixel is decoded, and every failure becomes an `Unreadable`.
@@ -6,15 +6,11 @@ is read and its size refused before a pixel is decoded, and every failure become
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
-import stat
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 import numpy.typing as npt
@@ -30,16 +26,13 @@ from PIL.WebPImagePlugin import SUPPORTED as WEBP_SUPPORTED
 from PIL.WebPImagePlugin import WebPImageFile
 
 from striate.data import npy, tiff
-from striate.data.finding import shown
+from striate.data.file import Source, opened
 from striate.data.flatten import flatten, is_grey
-from striate.data.magic import HEAD_BYTES, recognise
-from striate.data.trouble import Unreadable
+from striate.data.trouble import Unreadable, told
 from striate.errors import StriateError
 
 MAX_PIXELS = 100_000_000
 """Pictures of more pixels are refused on their header."""
-
-Source = Path | bytes
 
 # The plugins themselves, not Image.open: it would try every format there is, and its limit on the
 # number of pixels is a global of the user's.
@@ -93,7 +86,7 @@ def read_header(source: Source, max_pixels: int = MAX_PIXELS) -> Header:
 
     Raises: Unreadable, also where it declares more than `max_pixels`.
     """
-    with _opened(source) as (file, kind, content_bytes), _reasons():
+    with opened(source) as (file, kind, content_bytes), _reasons():
         if kind == "NPY":
             header = Header(*npy.picture_header(file, content_bytes))
         else:
@@ -118,7 +111,7 @@ def decode(source: Source, cover: tuple[int, int] | None = None, max_pixels: int
 
     Raises: Unreadable; MissingExtra where a many-band TIFF needs tifffile.
     """
-    with _opened(source) as (file, kind, content_bytes), _reasons():
+    with opened(source) as (file, kind, content_bytes), _reasons():
         if kind == "NPY":
             header = npy.picture_header(file, content_bytes)
             refuse_too_many(header[0], header[1], max_pixels)
@@ -131,11 +124,20 @@ def decode(source: Source, cover: tuple[int, int] | None = None, max_pixels: int
             array = tiff.read_bands(file)
             return Pixels(array, array.shape[1], array.shape[0], 1)
         refuse_too_many(picture.height, picture.width, max_pixels)
-        return pixels_of(picture, cover)
+        return _pixels(picture, cover)
 
 
-def pixels_of(picture: Image.Image, cover: tuple[int, int] | None = None) -> Pixels:
-    """The pixels of an opened PIL image, as `decode` gives them."""
+def decode_opened(picture: Image.Image, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """The pixels of a PIL image that somebody else opened, as `decode` gives them.
+
+    Raises: Unreadable.
+    """
+    with _reasons():
+        refuse_too_many(picture.height, picture.width, max_pixels)
+        return _pixels(picture, None)
+
+
+def _pixels(picture: Image.Image, cover: tuple[int, int] | None) -> Pixels:
     reduced = None
     if cover is not None and isinstance(picture, JpegImageFile):
         height, width = cover if _orientation(picture) not in _TILTED else (cover[1], cover[0])
@@ -162,105 +164,51 @@ def refuse_too_many(height: int, width: int, max_pixels: int) -> None:
         )
 
 
-def content_hash(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal.
-
-    Raises: Unreadable.
-    """
-    file, _ = _regular(path)
-    with file, _reasons():
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
     """Keeps Pillow's warnings about odd files off the terminal; what matters becomes a finding.
 
     Only for the thread that starts others: Python's warning filters belong to the whole process.
     """
+    # Pillow logs, too, and without any handler that goes to the terminal.
+    log = logging.getLogger("PIL")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
 
 
-@contextmanager
-def _opened(source: Source) -> Iterator[tuple[IO[bytes], str, int]]:
-    """The open file, its kind, and its length; the file is closed afterwards.
-
-    Raises: Unreadable where it is no file that may be read, or none of the kinds that are.
-    """
-    if isinstance(source, bytes):
-        file: IO[bytes] = io.BytesIO(source)
-        content_bytes = len(source)
-    else:
-        file, content_bytes = _regular(source)
-    with file:
-        if content_bytes == 0:
-            raise Unreadable("empty-file", "the file is empty")
-        try:
-            head = file.read(HEAD_BYTES)
-            file.seek(0)
-        except OSError as problem:
-            raise Unreadable("unreadable", f"it cannot be read: {problem.strerror or problem}") from None
-        sort, kind = recognise(head)
-        if sort == "other":
-            raise Unreadable("not-a-picture", f"it is {kind}", "move it out of the class folders")
-        if sort == "refused" or _MISSING.get(kind):
-            raise Unreadable(
-                "unsupported-format",
-                f"it is {kind}, which is not opened"
-                if sort == "refused"
-                else f"it is {kind}, which this Pillow was built without",
-                "save it as PNG or JPEG",
-            )
-        yield file, kind, content_bytes
-
-
-def _regular(path: Path) -> tuple[io.BufferedReader, int]:
-    # Without O_NONBLOCK, a pipe put in the place of a picture would block for ever.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        looked = os.stat(path)
-        if not stat.S_ISREG(looked.st_mode):
-            raise Unreadable("special-file", "it is no ordinary file", "remove it")
-        descriptor = os.open(path, flags)
-    except OSError as problem:
-        raise opening_failed(path, problem) from None
-    except ValueError:
-        raise Unreadable("missing-file", "there cannot be a file of this name", "mend its path") from None
-    file = open(descriptor, "rb")  # noqa: SIM115 - who asked closes it
-    looked = os.fstat(descriptor)
-    if not stat.S_ISREG(looked.st_mode):  # exchanged between the look and the opening
-        file.close()
-        raise Unreadable("special-file", "it is no ordinary file", "remove it")
-    return file, looked.st_size
-
-
-def opening_failed(path: Path, problem: OSError) -> Unreadable:
-    """Why the file at `path` cannot be opened."""
-    if isinstance(problem, FileNotFoundError):
-        link = path.is_symlink()
-        return Unreadable(
-            "missing-file", "a link that leads nowhere" if link else "there is no such file", "mend its path"
-        )
-    if isinstance(problem, PermissionError):
-        return Unreadable("no-permission", "no permission to read it", "give yourself the permission")
-    return Unreadable("unreadable", f"it cannot be opened: {problem.strerror or problem}")
-
-
 def _plugin(file: IO[bytes], kind: str) -> ImageFile.ImageFile | tiff.Bands:
+    if _MISSING.get(kind):
+        raise Unreadable(
+            "unsupported-format",
+            f"it is a {kind} picture, which this Pillow was built without",
+            "save it as PNG or JPEG",
+        )
     try:
-        return _PLUGINS[kind](file)
+        picture = _PLUGINS[kind](file)
     except SyntaxError:
-        if kind != "TIFF":
-            raise
-        # Pillow knows the usual layouts; what it does not know may be any number of bands.
-        file.seek(0)
-        bands = tiff.bands_header(file)
-        file.seek(0)
+        # Pillow knows the usual layouts of a TIFF; what it does not know may be any number of bands.
+        bands = _bands(file) if kind == "TIFF" else None
         if bands is None:
             raise
         return bands
+    if isinstance(picture, TiffImageFile) and picture.tag_v2.get(_SAMPLES, 1) > len(picture.getbands()):
+        # It would drop the bands that are neither colour nor alpha, such as near infrared.
+        return _bands(file) or picture
+    return picture
+
+
+_SAMPLES = 277
+"""The TIFF tag SamplesPerPixel."""
+
+
+def _bands(file: IO[bytes]) -> tiff.Bands | None:
+    file.seek(0)
+    bands = tiff.bands_header(file)
+    file.seek(0)
+    return bands
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -281,18 +229,15 @@ def _reasons() -> Iterator[None]:
     except StriateError:
         raise
     except Image.DecompressionBombError as problem:
-        raise Unreadable("too-many-pixels", _reason(problem), "shrink it") from None
+        raise Unreadable("too-many-pixels", told(problem), "shrink it") from None
     except MemoryError:
         raise Unreadable("unreadable", "decoding it takes more memory than there is", "shrink it") from None
     except Exception as problem:  # a damaged file brings decoders to raise nearly anything
-        reason = _reason(problem)
-        early = isinstance(problem, EOFError) or any(each in reason.lower() for each in _EARLY_ENDS)
-        raise Unreadable("truncated" if early else "unreadable", reason) from None
+        reason = told(problem)
+        if isinstance(problem, EOFError) or any(each in reason.lower() for each in _EARLY_ENDS):
+            raise Unreadable("truncated", f"it ends too early ({reason})") from None
+        raise Unreadable("unreadable", f"it cannot be decoded ({reason})") from None
 
 
-_EARLY_ENDS = ("truncated", "end of file", "unexpected end", "buffer is not large enough")
-
-
-def _reason(problem: Exception) -> str:
-    text = shown(" ".join(str(problem).split()))[:200]
-    return f"Pillow: {text or type(problem).__name__}"
+# What Pillow, libavif, struct and tifffile say of a file that lacks its end.
+_EARLY_ENDS = ("truncated", "end of file", "unexpected end", "requires a buffer", "failed to read")

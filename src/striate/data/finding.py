@@ -15,9 +15,9 @@ Stable codes, one a kind of trouble:
         not-finite            an array with NaN or infinity in it
         channels-first        an array whose shape looks like (C, H, W)
         channels-differ       it cannot be given the number of channels of the rest
+        values-differ         it holds real numbers where most are 8-bit pictures, or the other way round
         outside-class         a picture that lies in no class folder
     a trait of the whole
-        mixed-values          8-bit pictures stand beside arrays of other values
         empty-class           a class without one usable picture, left out of the index
         split-lacks-class     a split without one picture of a class
         unlabelled-split      a split folder without class folders, left out
@@ -34,7 +34,6 @@ from dataclasses import dataclass
 
 TRAITS = frozenset(
     {
-        "mixed-values",
         "empty-class",
         "split-lacks-class",
         "unlabelled-split",

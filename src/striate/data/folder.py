@@ -26,7 +26,7 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
 
     Raises: DataError where there are no class folders, fewer than two classes, or no files.
     """
-    folders, others = visible(folder, source)
+    folders, others = visible(folder)
     splits = _split_folders(folder, folders, source)
     findings = [_outside(each, "this folder") for each in others if _pictorial(each)]
     found: list[tuple[str | None, str, str, Path]] = []  # split, class, shown name, path
@@ -43,7 +43,7 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
                     )
                 )
         for part, each in splits.items():
-            below, loose = visible(folder / each, shown(each))
+            below, loose = visible(folder / each)
             if not below and part != "train":
                 findings.append(_unlabelled(each, len(loose)))
                 continue
@@ -105,7 +105,7 @@ def _split_folders(folder: Path, folders: list[str], source: str) -> dict[str, s
                 expected="train/ beside them, with the same class folders",
             )
         return {}
-    if not (len(named) > 1 or not rest) or not visible(folder / named["train"][0], source)[0]:
+    if not (len(named) > 1 or not rest) or not visible(folder / named["train"][0])[0]:
         return {}
     for split, names in named.items():
         if len(names) > 1:
@@ -183,7 +183,7 @@ def _only_folder_with_data(folder: Path, name: str) -> Path | None:
     """The first folder below `folder`/`name` that looks like data, where each holds only the next."""
     here = folder / name
     for _ in range(4):
-        folders, others = visible(here, shown(here.name))
+        folders, others = visible(here)
         if len(folders) > 1 or any(each.lower() == "train" for each in folders):
             return here
         if any("-ubyte" in each or each.endswith(".bin") for each in others):

@@ -70,7 +70,7 @@ def list_data(source: str | Path) -> Listing:
 
 
 def _list_in_folder(path: Path, place: str, name: str) -> Listing:
-    others = visible(path, place)[1]
+    others = visible(path)[1]
     if is_idx(others) or is_cifar(others):
         files = [each for each in others if (path / each).is_file()]  # a pipe would block its reader
         if is_idx(files):

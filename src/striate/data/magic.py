@@ -77,6 +77,14 @@ def recognise(head: bytes) -> tuple[str, str]:
     return _text(head)
 
 
+def ends_early(kind: str, head: bytes, content_bytes: int) -> bool:
+    """Whether a file's own header says that it should be longer, for a decoder that would not say so.
+
+    A WebP is a RIFF file: its bytes 4..7 hold its length less 8.
+    """
+    return kind == "WEBP" and int.from_bytes(head[4:8], "little") + 8 > content_bytes
+
+
 # The size of the second header, little-endian: with it, a text that begins with "BM" is no BMP.
 _BMP_HEADERS = frozenset(each.to_bytes(4, "little") for each in (12, 40, 52, 56, 64, 108, 124))
 

@@ -127,7 +127,9 @@ def _check_columns(names: list[str], place: str, findings: list[Finding]) -> Non
     """Raises: DataError where a column is missing, twice there, or nearly one that has a meaning."""
     for needed in NEEDED:
         if needed not in names:
-            near = nearest(needed, [each for each in names if each not in NEEDED])
+            # Where the other is missing, too, this is probably the first picture and no header.
+            headless = not any(each in names for each in NEEDED)
+            near = None if headless else nearest(needed, [each for each in names if each not in NEEDED])
             raise DataError(
                 f"there is no column `{needed}`",
                 place=place,
@@ -135,7 +137,7 @@ def _check_columns(names: list[str], place: str, findings: list[Finding]) -> Non
                 expected=EXPECTED,
                 cure=f"rename `{shown(near)}` to `{needed}`"
                 if near
-                else "name the columns in the first line",
+                else "name the columns in the first line, as path,label",
             )
     for each in names:
         if each in NEEDED or each in OPTIONAL:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import tokenize
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from striate.data.trouble import Unreadable
+from striate.data.trouble import Unreadable, told
 
 MAX_CHANNELS = 1024
 
@@ -19,10 +20,13 @@ def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
     Raises: ValueError where it is no such header.
     """
     version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(file)
+    try:
+        if version == (1, 0):
+            return np.lib.format.read_array_header_1_0(file)
+        if version == (2, 0):
+            return np.lib.format.read_array_header_2_0(file)
+    except (tokenize.TokenError, SyntaxError, TypeError, RecursionError, MemoryError) as problem:
+        raise ValueError(told(problem)) from None
     raise ValueError(f"the .npy version {version[0]}.{version[1]} is not known")
 
 
@@ -35,7 +39,8 @@ def picture_header(file: IO[bytes], content_bytes: int) -> tuple[int, int, int, 
     try:
         shape, _, dtype = array_header(file)
     except ValueError as problem:
-        raise Unreadable("unreadable", f"its .npy header is damaged: {problem}") from None
+        code = "truncated" if str(problem).startswith("EOF") else "unreadable"
+        raise Unreadable(code, f"its .npy header is damaged ({told(problem)})") from None
     if dtype.hasobject or dtype.kind not in "uifb":
         raise Unreadable(
             "unreadable", f"its values are {dtype}, not numbers", "save it as an array of uint8 or float32"

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from striate.data.entry import ArraySplit, Listing
 from striate.data.memory import refuse_beyond_memory
 from striate.data.npy import array_header, looks_channels_first
+from striate.data.trouble import told
 from striate.errors import DataError, counted
 
 # (split, the pictures' name, the labels' name)
@@ -56,7 +57,7 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
                 splits.append((split, pictures, marks))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as problem:
         raise DataError(
-            f"it is damaged or no .npz file: {problem}",
+            f"it is damaged or no .npz file ({told(problem)})",
             place=source,
             expected=EXPECTED,
             cure="save it again with numpy.savez_compressed",
@@ -90,7 +91,7 @@ def _member(archive: zipfile.ZipFile, name: str, source: str) -> npt.NDArray[Any
         try:
             shape, fortran, dtype = array_header(file)
         except ValueError as problem:
-            raise DataError(f"it is no array: {problem}", place=place, expected=EXPECTED) from None
+            raise DataError(f"it is no array ({told(problem)})", place=place, expected=EXPECTED) from None
         if dtype.hasobject:
             raise DataError(
                 "it holds Python objects, and opening them could run code",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from striate.data.decode import MAX_PIXELS, Pixels, decode, pixels_of, refuse_too_many
+from striate.data.decode import MAX_PIXELS, Pixels, decode, decode_opened
 from striate.data.finding import shown
 from striate.data.npy import finite
 from striate.data.trouble import Unreadable
@@ -55,8 +55,7 @@ def prepare_picture(
         if isinstance(picture, np.ndarray):
             pixels = _pixels_of_array(picture)
         elif isinstance(picture, Image.Image):
-            refuse_too_many(picture.height, picture.width, max_pixels)
-            pixels = pixels_of(picture, stored_size)
+            pixels = decode_opened(picture, max_pixels)
         else:
             pixels = decode(Path(picture) if isinstance(picture, str) else picture, stored_size, max_pixels)
         return fit(pixels, stored_size, channels, np.dtype(dtype))

@@ -8,15 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from striate.data.decode import (
-    Header,
-    content_hash,
-    opening_failed,
-    quiet_pillow,
-    read_header,
-    refuse_too_many,
-)
+from striate.data.decode import Header, quiet_pillow, read_header, refuse_too_many
 from striate.data.entry import Entry
+from striate.data.file import content_hash, opening_failed
 from striate.data.finding import Finding
 from striate.data.ledger import Line, Stamp, stamp_of
 from striate.data.threads import in_order

@@ -41,16 +41,20 @@ def bands_header(file: IO[bytes]) -> Bands | None:
 def read_bands(file: IO[bytes]) -> npt.NDArray[Any]:
     """The first picture of a TIFF, (H, W, bands): uint8 as it is, anything else as float32, unscaled.
 
-    Raises: what tifffile raises; Unreadable where a value is not finite.
+    Raises: what tifffile raises; ValueError where the pixels are not as the header says; Unreadable where
+    a value is not finite.
     """
+    header = bands_header(file)
     file.seek(0)
     page = _first_page(file)
-    if page is None:
-        raise ValueError("the TIFF changed while it was read")
     array = page.asarray(maxworkers=1)
     if page.axes == "SYX":
         array = np.moveaxis(array, 0, -1)
-    return finite(array if array.ndim == 3 else array[..., None])
+    if array.ndim == 2:
+        array = array[..., None]
+    if header is None or array.shape != (header.height, header.width, header.channels):
+        raise ValueError(f"the pixels have the shape {array.shape}, which is not what the header says")
+    return finite(array)
 
 
 def _rows_columns_bands(axes: str, shape: tuple[int, ...]) -> tuple[int, int, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from striate.data.finding import Finding
+from striate.data.finding import Finding, shown
 from striate.errors import DataError
 
 
@@ -19,6 +19,11 @@ class Unreadable(DataError):
     def finding(self, name: str) -> Finding:
         """What is said of it in a list."""
         return Finding(self.code, name, self.problem, self.cure)
+
+
+def told(problem: Exception) -> str:
+    """What a library said, in one printable line of at most 200 characters."""
+    return shown(" ".join(str(problem).split()))[:200] or type(problem).__name__
 
 
 EXPECTED = "a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or .npy picture"

@@ -13,13 +13,13 @@ _SYSTEM = frozenset(
 )
 
 
-def visible(folder: Path, place: str) -> tuple[list[str], list[str]]:
+def visible(folder: Path) -> tuple[list[str], list[str]]:
     """The names of the folders and of the other things in `folder`, each sorted by code point.
 
     Left out without a word: names that begin with a dot (`.ipynb_checkpoints`, `._x.jpg`) and what
     operating systems leave behind (`Thumbs.db`, `__MACOSX`).  A link counts as what it leads to.
 
-    Raises: DataError, at `place`, where the folder may not be read.
+    Raises: DataError where the folder may not be read.
     """
     folders: list[str] = []
     others: list[str] = []
@@ -32,14 +32,14 @@ def visible(folder: Path, place: str) -> tuple[list[str], list[str]]:
     except PermissionError:
         raise DataError(
             "no permission to read this folder",
-            place=place,
+            place=shown(str(folder)),
             expected="a folder that you may read and enter",
             cure="give yourself the permission (chmod u+rx on Linux and macOS)",
         ) from None
     except OSError as problem:
         raise DataError(
             f"the folder cannot be read: {problem.strerror or problem}",
-            place=place,
+            place=shown(str(folder)),
             expected="a folder that you may read and enter",
             cure="check that its disk is there and its path not too long",
         ) from None
@@ -86,7 +86,7 @@ def files_below(
             continue
         if identity is not None:
             walked.add(identity)
-        folders, others = visible(here, label)
+        folders, others = visible(here)
         files.extend((f"{label}/{shown(each)}", here / each) for each in others)
         for each in folders:
             below = here / each

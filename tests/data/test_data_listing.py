@@ -1,0 +1,377 @@
+"""What DATA may be, and what is said where it is none of it."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+from conftest import Paint
+
+from striate.data.finding import Finding
+from striate.data.listing import list_data
+from striate.errors import DataError
+
+FORMS = (
+    "a folder of class folders, a folder of train/, val/ and test/, MNIST's idx files, CIFAR's binary "
+    "batches, an .npz, a manifest (.csv or .jsonl), or a built-in name: digits"
+)
+FOLDERS = "a folder with one folder of pictures a class, or train/, val/ and test/ folders of such folders"
+
+
+def error_of(source: str | Path) -> str:
+    with pytest.raises(DataError) as error:
+        list_data(source)
+    return str(error.value)
+
+
+def touch(root: Path, *files: str) -> Path:
+    for each in files:
+        path = root / each
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Names in errors are as typed, so tests type relative ones."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_folder_of_class_folders(here: Path) -> None:
+    touch(here / "p", "dog/2.jpg", "dog/10.jpg", "cat/deep/er/1.png", "Ant/1.jpg")
+    listing = list_data("p")
+    assert (listing.source, listing.name, listing.kind) == ("p", "p", "folder")
+    assert listing.classes == ("Ant", "cat", "dog")  # sorted by code point
+    assert [(each.name, each.label, each.split) for each in listing.entries] == [
+        ("Ant/1.jpg", 0, None),
+        ("cat/deep/er/1.png", 1, None),
+        ("dog/10.jpg", 2, None),
+        ("dog/2.jpg", 2, None),
+    ]
+    assert listing.findings == ()
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
+def test_split_folders_share_one_index(here: Path, val: str) -> None:
+    """A val/ that lacks the first class must not shift the labels of the others."""
+    touch(here / "p", "train/a/1", "train/b/1", "train/c/1", f"{val}/b/1", f"{val}/c/1", "test/c/1")
+    listing = list_data("p")
+    assert listing.kind == "split-folder"
+    assert listing.classes == ("a", "b", "c")
+    assert [(each.name, each.label, each.split) for each in listing.entries] == [
+        ("train/a/1", 0, "train"),
+        ("train/b/1", 1, "train"),
+        ("train/c/1", 2, "train"),
+        (f"{val}/b/1", 1, "val"),
+        (f"{val}/c/1", 2, "val"),
+        ("test/c/1", 2, "test"),
+    ]
+
+
+def test_train_may_be_a_class_of_vehicles(here: Path) -> None:
+    touch(here / "p", "train/1.jpg", "car/1.jpg", "plane/1.jpg")
+    assert list_data("p").classes == ("car", "plane", "train")
+    touch(here / "q", "train/steam/1.jpg", "train/diesel/1.jpg", "car/1.jpg")
+    assert list_data("q").classes == ("car", "train")
+
+
+def test_accents_of_a_mac_and_of_linux_are_one_class(here: Path) -> None:
+    composed, decomposed = unicodedata.normalize("NFC", "pâté"), unicodedata.normalize("NFD", "pâté")
+    touch(here / "p", f"train/{composed}/1", "train/b/1", f"val/{decomposed}/1")
+    assert list_data("p").classes == ("b", composed)
+
+
+def test_hidden_and_system_files_are_no_files(here: Path) -> None:
+    touch(
+        here / "p", "a/1.jpg", "a/._1.jpg", "a/Thumbs.db", "a/.DS_Store", "a/.ipynb_checkpoints/1.jpg",
+        "b/1.jpg", "b/desktop.ini", "__MACOSX/a/1.jpg", ".git/x", ".hidden/1.jpg",
+    )  # fmt: skip
+    listing = list_data("p")
+    assert [each.name for each in listing.entries] == ["a/1.jpg", "b/1.jpg"]
+    assert listing.findings == ()
+
+
+def test_links_in_circles_end(here: Path) -> None:
+    touch(here / "p", "a/1.jpg", "b/1.jpg", "a/deep/2.jpg")
+    (here / "p/a/deep/up").symlink_to(here / "p/a")
+    (here / "p/b/root").symlink_to(here / "p")
+    (here / "p/b/self").symlink_to(here / "p/b/self")
+    listing = list_data("p")
+    assert [each.name for each in listing.entries] == ["a/1.jpg", "a/deep/2.jpg", "b/1.jpg", "b/self"]
+    assert listing.findings == (
+        Finding("linked-twice", "a/deep/up", "a link to a folder that was already walked", "remove the link"),
+        Finding("linked-twice", "b/root", "a link to a folder that was already walked", "remove the link"),
+    )
+
+
+def test_a_class_may_be_a_link(here: Path) -> None:
+    touch(here, "elsewhere/1.jpg", "p/b/1.jpg")
+    (here / "p/a").symlink_to(here / "elsewhere")
+    assert [each.name for each in list_data("p").entries] == ["a/1.jpg", "b/1.jpg"]
+
+
+def test_names_with_newlines_and_broken_bytes_are_shown_in_one_line(here: Path) -> None:
+    touch(here / "p", "a/one\ntwo.jpg", "b/1.jpg")
+    with open(os.fsencode(here / "p/b") + b"/\xff\x1b[31m.jpg", "wb") as file:
+        file.write(b"x")
+    assert [each.name for each in list_data("p").entries] == [
+        "a/one\\ntwo.jpg",
+        "b/1.jpg",
+        "b/\\udcff\\x1b[31m.jpg",
+    ]
+
+
+def test_findings_of_folders(here: Path) -> None:
+    touch(
+        here / "p", "train/a/1", "train/b/1", "train/loose.jpg", "train/notes.txt",
+        "test/1.jpg", "test/2.jpg", "extra/1", "top.png", "LICENSE",
+    )  # fmt: skip
+    (here / "p/train/c").mkdir()
+    assert [(each.code, each.name, each.reason) for each in list_data("p").findings] == [
+        ("outside-class", "top.png", "it lies in this folder itself, in no class folder"),
+        ("ignored-folder", "extra", "it is no split, and it stands beside train/"),
+        ("outside-class", "train/loose.jpg", "it lies in train/ itself, in no class folder"),
+        ("unlabelled-split", "test/", "it has no class folders, only 2 files"),
+        ("empty-class", "train/c", "the folder holds no files"),
+    ]
+
+
+def test_missing() -> None:
+    assert error_of("photoz") == (
+        f"photoz: there is no such file or folder, and no built-in data of this name\n  expected: {FORMS}"
+    )
+
+
+def test_missing_with_a_neighbour(here: Path) -> None:
+    touch(here, "photos/a/1")
+    assert error_of("photoz") == (
+        "photoz: there is no such file or folder, and no built-in data of this name\n"
+        f"  expected: {FORMS}\n"
+        "  try: photos"
+    )
+
+
+def test_mistyped_built_in() -> None:
+    assert error_of("digit").endswith("\n  try: digits")
+
+
+def test_empty(here: Path) -> None:
+    (here / "p").mkdir()
+    assert error_of("p") == f"p: the folder is empty\n  expected: {FOLDERS}"
+
+
+def test_empty_class_folders(here: Path) -> None:
+    (here / "p/a").mkdir(parents=True)
+    (here / "p/b").mkdir()
+    assert error_of("p") == f"p: its 2 folders hold no files\n  expected: {FOLDERS}"
+
+
+def test_one_class(here: Path) -> None:
+    touch(here / "p", "cat/1.jpg")
+    assert error_of("p") == (
+        "p: there is only one class, cat\n"
+        "  expected: at least two classes to tell apart\n"
+        "  try: add a second class of pictures; one of `other` things will do"
+    )
+
+
+def test_no_class_folders(here: Path) -> None:
+    touch(here / "p", "1.jpg", "2.JPG", "notes.txt")
+    assert error_of("p/") == (
+        "p/: 2 pictures lie directly in this folder, in no class folder\n"
+        f"  expected: {FOLDERS}\n"
+        "  try: make one folder a class, as p/cat/ and p/dog/, and move each picture into its own, "
+        "or write a manifest.csv with the columns path,label"
+    )
+    touch(here / "q", "notes.txt")
+    assert error_of("q") == (
+        f"q: there are no class folders, only 1 file that looks like no picture\n  expected: {FOLDERS}"
+    )
+
+
+def test_an_archive_that_unpacked_into_one_folder(here: Path) -> None:
+    touch(here / "p", "p/inner/cat/1.jpg", "p/inner/dog/1.jpg", "README.md")
+    assert error_of("p") == (
+        f"p: it holds nothing but the folder p/\n  expected: {FOLDERS}\n  try: p/p/inner"
+    )
+    assert list_data("p/p/inner").classes == ("cat", "dog")
+
+
+def test_splits_without_train(here: Path) -> None:
+    touch(here / "p", "val/a/1", "test/a/1")
+    assert error_of("p") == (
+        "p: there is test/ and val/ but no train/ folder\n"
+        "  expected: train/ beside them, with the same class folders"
+    )
+
+
+def test_two_validation_folders(here: Path) -> None:
+    touch(here / "p", "train/a/1", "train/b/1", "val/a/1", "valid/a/1")
+    assert error_of("p") == (
+        "p: val/ and valid/ are both the val split\n"
+        "  expected: one folder for the val split\n"
+        "  try: rename or remove the others"
+    )
+
+
+def test_pickles_are_refused(here: Path) -> None:
+    touch(here / "p", "data_batch_1", "test_batch", "batches.meta")
+    assert error_of("p") == (
+        "p: these are CIFAR's Python pickles, and a pickle can run code when it is opened\n"
+        f"  expected: {FOLDERS}\n"
+        "  try: get CIFAR's binary version, with data_batch_1.bin"
+    )
+
+
+def test_a_file_of_another_kind(here: Path) -> None:
+    touch(here, "photos.zip", "net.txt")
+    assert error_of("photos.zip") == (
+        f"photos.zip: this is no file of pictures and labels\n  expected: {FORMS}\n"
+        "  try: unpack it and give the folder"
+    )
+    assert error_of("net.txt") == f"net.txt: this is no file of pictures and labels\n  expected: {FORMS}"
+
+
+def test_a_pipe_is_not_opened(here: Path) -> None:
+    os.mkfifo(here / "p.npz")
+    assert error_of("p.npz").startswith("p.npz: this is no file and no folder\n")
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    assert error_of("a\0b").startswith("a\\x00b: ")
+
+
+def test_no_permission(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated: whoever runs the tests as root may read everything."""
+    touch(here / "p", "a/1", "b/1")
+    real = os.scandir
+
+    def refusing(path: Path) -> object:
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", refusing)
+    assert error_of("p") == (
+        "p/b: no permission to read this folder\n"
+        "  expected: a folder that you may read and enter\n"
+        "  try: give yourself the permission (chmod u+rx on Linux and macOS)"
+    )
+
+
+def test_manifest_csv(here: Path, paint: Paint) -> None:
+    (here / "m.csv").write_text(
+        '\ufeffLabel,path,split,group\ncat,"pics/a,b.jpg",train,g1\ndog,pics/c.jpg,VALID,\n\ncat,/x/d.jpg,,g1\n'
+    )
+    listing = list_data("m.csv")
+    assert (listing.kind, listing.classes, listing.findings) == ("manifest", ("cat", "dog"), ())
+    assert [(e.name, e.label, e.split, e.group, str(e.path)) for e in listing.entries] == [
+        ("pics/a,b.jpg", 0, "train", "g1", "pics/a,b.jpg"),
+        ("pics/c.jpg", 1, "val", None, "pics/c.jpg"),
+        ("/x/d.jpg", 0, None, "g1", "/x/d.jpg"),
+    ]
+
+
+def test_manifest_jsonl(here: Path) -> None:
+    (here / "m.jsonl").write_text(
+        '{"path": "a.jpg", "label": 10}\n\n{"path": "b.jpg", "label": "9", "split": "test"}\n'
+        '{"path": "c.jpg", "label": -1, "group": 7}\n'
+    )
+    listing = list_data("m.jsonl")
+    assert listing.classes == ("-1", "9", "10")  # all are numbers, and sort as numbers
+    assert [(e.name, e.label, e.split, e.group) for e in listing.entries] == [
+        ("a.jpg", 2, None, None),
+        ("b.jpg", 1, "test", None),
+        ("c.jpg", 0, None, "7"),
+    ]
+
+
+COLUMNS = "the columns path and label, and if wanted split (train, val or test) and group"
+
+BROKEN = {
+    "mistyped.csv": (
+        "path,lable\na,b\n",
+        "mistyped.csv:1: there is no column `label`\n    path,lable\n"
+        f"  expected: {COLUMNS}\n  try: rename `lable` to `label`",
+    ),
+    "headless.csv": (
+        "a.jpg,cat\nb.jpg,dog\n",
+        "headless.csv:1: there is no column `path`\n    a.jpg,cat\n"
+        f"  expected: {COLUMNS}\n  try: name the columns in the first line, as path,label",
+    ),
+    # Ignored, this one would train on the test pictures.
+    "spilt.csv": (
+        "path,label,spilt\na,b,test\n",
+        f"spilt.csv:1: the column `spilt` is not known\n  expected: {COLUMNS}\n"
+        "  try: rename it to `split`, or remove it",
+    ),
+    "twice.csv": (
+        "path,label,label\na,b,c\n",
+        f"twice.csv:1: the column `label` is there twice\n  expected: {COLUMNS}",
+    ),
+    "commas.csv": (
+        "path,label\na,b.jpg,cat\n",
+        "commas.csv:2: this line has 3 values, and the first line names 2 columns\n"
+        '  expected: as many values as columns\n  try: a value with a comma in it stands in quotes: "a,b.jpg"',
+    ),
+    "split.csv": (
+        "path,label,split\na,b,trian\n",
+        "split.csv:2: there is no split `trian`\n  expected: train, val (valid, validation) or test\n  try: train",
+    ),
+    "blank.csv": (
+        "path,label\na,\n",
+        "blank.csv:2: the label is empty\n  expected: a path and a label in each line",
+    ),
+    "rows.csv": ("path,label\n", f"rows.csv: the manifest names no pictures\n  expected: {COLUMNS}"),
+    "text.jsonl": (
+        '{"path": "a", "label": 1}\nnonsense\n',
+        'text.jsonl:2: this line is no JSON object\n    nonsense\n  expected: {"path": "a.jpg", "label": "cat"}',
+    ),
+    "list.jsonl": (
+        '{"path": "a", "label": [1, 2]}\n',
+        "list.jsonl:1: label is [1, 2]\n  expected: a text or a whole number",
+    ),
+    "keyless.jsonl": (
+        '{"path": "a", "class": "b"}\n',
+        "keyless.jsonl:1: there is no column `label`\n    path,class\n"
+        f"  expected: {COLUMNS}\n  try: name the columns in the first line, as path,label",
+    ),
+    "single.csv": (
+        "path,label\na,b\n",
+        "single.csv: there is only one class, b\n  expected: at least two classes to tell apart\n"
+        "  try: add a second class of pictures; one of `other` things will do",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_manifests(here: Path, name: str) -> None:
+    text, error = BROKEN[name]
+    (here / name).write_text(text)
+    assert error_of(name) == error
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"path,label\n\xff\xfe,b\n",
+        b'path,label\n"a\x00,b\n',
+        b"[" * 100_000,
+        b'path,label\n"' + b"x" * 200_000,
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_hostile_manifests_are_data_errors(here: Path, content: bytes, suffix: str) -> None:
+    (here / f"m.{suffix}").write_bytes(content)
+    error_of(f"m.{suffix}")
+
+
+def test_a_column_without_a_meaning_is_a_finding(here: Path) -> None:
+    (here / "m.csv").write_text("path,label,width\na,1,30\nb,2,40\n")
+    assert list_data("m.csv").findings == (
+        Finding("ignored-column", "width", "a column without a meaning here", "nothing needs to be done"),
+    )
