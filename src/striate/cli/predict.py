@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from striate.api import require_train
+from striate.cli.threads import wait_passively
 from striate.errors import DataError, counted
 
 # Pictures that go through the network together.
@@ -46,6 +47,7 @@ def predict(
         cpu, cuda, cuda:1 or mps; the best there is if left out.
     """
     require_train("striate predict")
+    wait_passively()
     if not pictures:
         raise DataError("no picture was given", place="predict", cure=f"striate predict {run} picture.jpg")
     from striate.data.finding import shown

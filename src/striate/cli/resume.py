@@ -6,6 +6,7 @@ import time
 
 from striate.api import require_train
 from striate.cli.screen import Screen
+from striate.cli.threads import wait_passively
 
 
 def resume(run: str, *, device: str | None = None, quiet: bool = False) -> None:
@@ -26,6 +27,7 @@ def resume(run: str, *, device: str | None = None, quiet: bool = False) -> None:
     """
     started = time.monotonic()
     require_train("striate resume")
+    wait_passively()
     from striate.cli.summary import print_summary
     from striate.runs.folder import find_run
     from striate.train.job import reopen_job, run_job

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from striate.api import read, require_train
 from striate.cli.screen import Screen
+from striate.cli.threads import wait_passively
 from striate.cli.values import seconds
 
 
@@ -70,6 +71,7 @@ def train(
     """
     started = time.monotonic()
     require_train("striate train")
+    wait_passively()
     from striate.cli.summary import print_summary
     from striate.train.job import new_job, run_job
     from striate.train.recipe import read_recipe

@@ -171,7 +171,9 @@ def _begin(job: Job, watch: Watch, resume: bool) -> tuple[State, Loop]:
     )  # fmt: skip
     steps = batches.steps * (recipe.epochs or 1_000_000)
     reserve = CLOSING_S if recipe.budget_s else 0.0
-    pace = Pace(steps, recipe.budget_s, spent_s=0.0, started=job.started, reserve_s=reserve)
+    tested = len(data.test.labels) if data.test is not None else len(data.val.labels)
+    closing = 1 + tested / len(data.val.labels)
+    pace = Pace(steps, recipe.budget_s, 0.0, job.started, reserve_s=reserve, closing_validations=closing)
     state = State(job.net, make_optimiser(job.net, recipe), pace)
     loop = Loop(job.run, recipe, batches, data.val, Feeder(job.preparation, job.device), EVALUATION_BATCH)
     if not resume:

@@ -16,6 +16,7 @@ class Pace:
 
     remaining: steps still to come.  budget_s: seconds for the whole job, or None.
     spent_s: seconds of the job in earlier sessions.  reserve_s: seconds kept for what follows the last step.
+    closing_validations: how many validations the last one and the test together amount to.
     """
 
     remaining: int
@@ -23,6 +24,7 @@ class Pace:
     spent_s: float
     started: float
     reserve_s: float = 0.0
+    closing_validations: float = 1.0
     progress: float = 0.0
     steps: int = 0
     validation_s: float = 0.0
@@ -55,7 +57,8 @@ class Pace:
     def _look(self, steps_an_epoch: int) -> None:
         """Estimate the remaining steps from the time of the latest ones."""
         assert self.budget_s is not None
-        left_s = self.budget_s - self.reserve_s - self.elapsed_s()
+        validation_s = self.validation_s / self.validations if self.validations else 0.0
+        left_s = self.budget_s - self.reserve_s - self.closing_validations * validation_s - self.elapsed_s()
         if left_s <= 0:
             self.remaining = 0
             return
@@ -67,7 +70,6 @@ class Pace:
         first = self._marks[len(self._marks) // 2] if len(self._marks) > 2 else self._marks[0]
         step_s = (now - first[1]) / max(1, self.steps - first[0])
         if self.steps > first[0] and step_s > 0:
-            validation_s = self.validation_s / self.validations if self.validations else 0.0
             self.remaining = max(1, int(left_s / (step_s + validation_s / steps_an_epoch)))
         # Look again after a tenth of what is left, but at least every 2 s or so near the end.
         self._next_look = self.steps + max(1, min(self.steps, self.remaining // 10))

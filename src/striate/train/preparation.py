@@ -92,7 +92,7 @@ class Feeder:
 
     def pictures(self, stored: Pictures) -> Tensor:
         """N x H x W x C as stored -> N x C x H x W float32, normalised."""
-        x = torch.from_numpy(np.ascontiguousarray(stored)).to(self.device, non_blocking=True)
+        x = torch.from_numpy(np.require(stored, requirements=["C", "W"])).to(self.device, non_blocking=True)
         x = x.permute(0, 3, 1, 2)
         if x.dtype != torch.float32:
             x = x.float()

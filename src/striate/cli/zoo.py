@@ -1,0 +1,44 @@
+"""`striate zoo`."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from striate.api import read
+from striate.errors import FitError
+from striate.zoo.list import ZOO, zoo_net, zoo_text
+
+
+def zoo(name: str | None = None) -> None:
+    """List the networks that come with striate, or print the text of one.
+
+    Examples:
+
+      striate zoo
+      striate zoo resnet18
+
+    Parameters
+    ----------
+    name
+        Print the text of this network.
+    """
+    console = Console(highlight=False, markup=False, soft_wrap=name is not None)
+    if name is not None:
+        zoo_net(name)
+        console.print(zoo_text(name).rstrip())
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("network", "input", "weights", "multiply-adds", "year", "paper"):
+        table.add_column(title, justify="right" if title in ("weights", "multiply-adds") else "left")
+    for net in ZOO:
+        try:
+            plan = read(net.name).plan(net.input, net.classes)
+            counts = (f"{plan.weights:,}", f"{plan.multiply_adds:,}")
+        except FitError as error:
+            counts = ("", error.problem)
+        shape = "x".join(str(side) for side in net.input)
+        table.add_row(net.name, shape, *counts, str(net.year or ""), net.paper)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
