@@ -146,6 +146,10 @@ def test_missing() -> None:
     )
 
 
+def test_nothing_at_all() -> None:
+    assert error_of("").startswith("'': there is no such file or folder")
+
+
 def test_missing_with_a_neighbour(here: Path) -> None:
     touch(here, "photos/a/1")
     assert error_of("photoz") == (

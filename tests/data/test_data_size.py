@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from striate.data.decode import decode
 from striate.data.picture import centre_box, prepare_picture
 from striate.data.size import choose_channels, choose_size
 from striate.errors import DataError
@@ -82,6 +83,16 @@ def test_a_jpeg_decoded_at_a_reduced_scale_is_nearly_the_same(side: int) -> None
     with Image.open(file) as whole:
         fair = prepare_picture(np.asarray(whole), stored_size=(73, 73), channels=1).astype(int)
     assert np.abs(fast - fair).max() <= 3
+
+
+def test_a_large_jpeg_is_decoded_at_a_reduced_scale_and_a_small_one_is_not() -> None:
+    """Twice the target remains, so that shrinking the rest of the way averages over pixels."""
+    for side, decoded in ((2048, 256), (600, 150), (400, 200), (280, 280)):
+        file = io.BytesIO()
+        Image.new("L", (side, side)).save(file, "JPEG")
+        content = decode(file.getvalue(), cover=(73, 73)).content
+        assert isinstance(content, Image.Image)
+        assert content.size == (decoded, decoded)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 10_000), (10_000, 1), (3, 9999)])

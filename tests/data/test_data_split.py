@@ -27,6 +27,13 @@ def test_the_seed_decides() -> None:
     assert first.tolist() != other.tolist()
 
 
+def test_a_tiny_class_is_in_both_and_a_single_picture_in_training() -> None:
+    labels = np.array([0] * 100 + [1] * 2 + [2])
+    for seed in range(5):
+        aside = make_validation(labels, None, 0.1, seed)
+        assert np.bincount(labels[aside], minlength=3)[1:].tolist() == [1, 0]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(0, 5), min_size=4, max_size=60),
@@ -74,6 +81,8 @@ def test_groups_are_stratified_too() -> None:
     groups = [f"patient {each // 3}" for each in range(60)]
     aside = make_validation(labels, groups, 0.2, 0)
     assert np.bincount(labels[aside]).tolist() == [6, 6]
+    assert aside.tolist() == make_validation(labels, groups, 0.2, 0).tolist()
+    assert aside.tolist() != make_validation(labels, groups, 0.2, 1).tolist()
 
 
 @pytest.mark.parametrize("share", [0, -1, 0.51, 1, float("nan")])

@@ -34,7 +34,7 @@ def list_data(source: str | Path) -> Listing:
     place = shown(str(source))
     name = shown(path.name or path.resolve().name)
     try:
-        there = path.exists()
+        there = bool(str(source)) and path.exists()  # Path("") is the current folder
         folder = path.is_dir()
         regular = path.is_file()
     except (OSError, ValueError) as problem:

@@ -24,7 +24,7 @@ def make_validation(
 
     Without groups: scikit-learn's StratifiedShuffleSplit takes ceil(share * N) of the pictures of all
     classes of at least two.  A class of one picture stays in training.  A class of two or more has at
-    least one picture on each side: where the draw left it without, one is moved.
+    least one picture on each side: where the draw left it out of the validation, one is moved there.
 
     With groups: StratifiedGroupKFold with about 1/share folds.  Of the folds the one is taken that leaves
     the fewest classes missing in training, then in validation, then comes nearest to the share.  A class
@@ -68,8 +68,6 @@ def _by_classes(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.N
         members = np.flatnonzero(marks == each)
         if not aside[members].any():
             aside[members[seed % len(members)]] = True
-        elif aside[members].all():
-            aside[members[seed % len(members)]] = False
     return np.asarray(eligible[aside], dtype=np.int64)
 
 

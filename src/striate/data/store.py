@@ -9,6 +9,7 @@ labels, places nor times matter, and a changed picture makes another store.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -35,6 +36,13 @@ from striate.data.trouble import Unreadable
 from striate.errors import DataError
 
 _FORMAT = 1
+
+_TRIES = 100
+
+# A folder cannot be renamed to the name of one that is there and not empty.
+_IN_THE_WAY = frozenset(
+    {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EACCES if os.name == "nt" else 0}
+)
 
 _ABANDONED_S = 24 * 3600.0
 """A half-built store untouched for so long was left by a process that was killed."""
@@ -135,14 +143,14 @@ def build_store(
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-    store = open_store(stores / key, len(seen), preparation)
-    if store is None:
-        raise DataError(
-            "the prepared pictures vanished as soon as they were written",
-            place=str(root),
-            cure="run it again",
-        )
-    return store
+    for _ in range(_TRIES):
+        store = open_store(stores / key, len(seen), preparation)
+        if store is not None:
+            return store
+        time.sleep(0.05)  # another process is just replacing a damaged one
+    raise DataError(
+        "the prepared pictures vanished as soon as they were written", place=str(root), cure="run it again"
+    )
 
 
 def _write(
@@ -209,23 +217,15 @@ def refuse_changed(seen: Seen) -> None:
 
 def _publish(temporary: Path, place: Path, files: int, preparation: Preparation) -> None:
     """Gives the finished store its name; where another process was first, its store stays."""
-    for _ in range(100):
+    for _ in range(_TRIES):
         try:
             os.rename(temporary, place)
-        except OSError:
+        except OSError as problem:
+            if problem.errno not in _IN_THE_WAY:
+                raise
             if open_store(place, files, preparation) is not None:
                 return
-            if not place.exists():
-                raise
-            # What is there is damaged.  It is moved away before it is removed, so that nobody
-            # meets half of it.
-            aside = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
-            try:
-                os.rename(place, aside / "damaged")
-            except FileNotFoundError:
-                pass  # another process was quicker
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+            _remove_damaged(place, files, preparation)
         else:
             if hasattr(os, "O_DIRECTORY"):
                 descriptor = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -234,6 +234,21 @@ def _publish(temporary: Path, place: Path, files: int, preparation: Preparation)
                 finally:
                     os.close(descriptor)
             return
+
+
+def _remove_damaged(place: Path, files: int, preparation: Preparation) -> None:
+    """Removes a damaged store, moved away first, so that nobody meets half of it."""
+    aside = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
+    try:
+        os.rename(place, aside / "damaged")
+        # Between the look and the move another process may have put a good one there.
+        if open_store(aside / "damaged", files, preparation) is not None:
+            os.rename(aside / "damaged", place)
+    except OSError as problem:
+        if problem.errno not in _IN_THE_WAY and not isinstance(problem, FileNotFoundError):
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _remove_abandoned(stores: Path) -> None:
