@@ -11,6 +11,9 @@ from striate.spec.network import GIVEN
 from striate.spec.source import Source, Span
 from striate.spec.value import Choice, Name, Range, Size, Value, write_value
 
+# In one hole; a search tries a few dozen.
+MOST_CHOICES = 1000
+
 
 class Cursor:
     """A place in the tokens of a text, and how to read values and fail there.
@@ -73,7 +76,7 @@ class Cursor:
         if token.kind == "size":
             height, width = token.text.lower().replace("×", "x").split("x")
             if max(len(height), len(width)) > 9:
-                self.fail(token, "this size is too large", "sides of at most 9 digits", "3x3")
+                self.fail(token, "this size is too large", f"sides of at most {MOST}", "3x3")
             return Size(int(height), int(width))
         if token.kind == "name":
             if token.text in self.parameters or token.text in GIVEN:
@@ -82,17 +85,17 @@ class Cursor:
             self.fail(
                 token,
                 f"`{token.text}` is not a value",
-                f"a number, a size such as 3x3, or {', '.join(known)}",
-                nearest(token.text, known) or "",
+                f"a number, a size such as 3x3, or one of {', '.join(known)}",
+                nearest(token.text, known) or "a number in its place",
             )
-        self.fail(token, expected="a number, a size such as 3x3, or a name")
+        self.fail(token, expected="a number, a size such as 3x3, or a name", cure="a number before it")
 
     def number(self, token: Token) -> int | float:
         if len(token.text) > 30:
             self.fail(token, "this number is too long", "at most 30 characters", "a shorter number")
         value = int(token.text) if token.text.isdigit() else float(token.text)
         if value > MOST:
-            self.fail(token, f"{token.text} is too large", f"at most {MOST}", f"{MOST} in place of it")
+            self.fail(token, f"{token.text} is too large", f"at most {MOST}", str(MOST))
         return value
 
     def hole(self, choices: tuple[str, ...]) -> Choice | Range:
@@ -110,6 +113,9 @@ class Cursor:
             return Range(low, high)
         values = [start]
         while self.here.kind == ",":
+            if len(values) == MOST_CHOICES:
+                problem = f"this hole has more than {MOST_CHOICES} values"
+                self.fail(self.here, problem, f"at most {MOST_CHOICES}", "a range such as ?(1 .. 8)")
             self.take()
             values.append(self.hole_value(choices))
         self.expect(")", "`,`, `..` or `)`", ")")
@@ -124,4 +130,9 @@ class Cursor:
     def range_end(self, token: Token, value: int | float | Size | Name) -> int | float:
         if isinstance(value, int | float):
             return value
-        self.fail(token, f"a range cannot end at {write_value(value)}", "a number", "?(1 .. 8)")
+        self.fail(
+            token,
+            f"a range cannot end at {write_value(value)}",
+            "a number",
+            str(value.height) if isinstance(value, Size) else "8",
+        )

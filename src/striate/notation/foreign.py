@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
+
 from striate.errors import nearest
 
 # Lower case, without _ and -, and without the framework's ending 1d, 2d or 3d.
 _CALLED = {
     "conv": ("convolution", "convolutional", "convlayer"),
-    "conv 32 3x3": ("conv3x3", "conv3"),
+    "conv 32 3x3": ("conv3x3",),
     "conv 32 1x1": ("conv1x1", "pointwise", "pointwiseconv"),
     "conv 32 3x3 groups 32": ("depthwise", "depthwiseconv", "dwconv"),
     "conv 32 3x3 groups 32 -> conv 64": ("separableconv", "sepconv", "separable"),
@@ -28,7 +31,7 @@ _CALLED = {
     "silu": ("swish", "hardswish", "hswish"),
     "sigmoid": ("logistic", "sigm"),
     "gelu": ("quickgelu",),
-    "dropout2d": ("spatialdropout", "featuredropout", "dropblock"),
+    "dropout2d": ("spatialdropout", "featuredropout"),
     "droppath": ("stochasticdepth", "dropconnect"),
     "fc": ("linear", "dense", "fullyconnected", "innerproduct", "affine", "mlp"),
     "fc classes": ("output", "classifier", "classes", "logits"),
@@ -43,7 +46,7 @@ _CALLED = {
     "concat { conv 32 1x1 | conv 32 3x3 }": ("concatenate", "cat", "inception", "merge"),
     "aux { fc classes }": ("auxiliary", "auxclassifier"),
     "[conv 32 3x3 -> relu] x3": ("repeat", "loop"),
-    "[conv 32 3x3 -> relu]": ("sequential", "block"),
+    "[conv 32 3x3 -> relu]": ("sequential",),
 }  # fmt: skip
 
 # And their arguments.
@@ -68,8 +71,16 @@ def meant(word: str, known: tuple[str, ...]) -> str | None:
         found = by_lower.get(said) or _FOREIGN.get(said)
         if found:
             return found
-    close = nearest(word, [*known, *_FOREIGN])
-    return _FOREIGN.get(close, close) if close else None
+    numbered = re.fullmatch(r"(\D+)(\d+)", word)
+    if numbered and numbered[1].lower() in by_lower:
+        return f"{numbered[1].lower()} {numbered[2]}"
+    # Stricter than `nearest`: with so many words, a short or a strange one would always be near to some.
+    if len(plain) < 3:
+        return None
+    if close := get_close_matches(plain, by_lower, n=1, cutoff=0.65):
+        return by_lower[close[0]]
+    close = get_close_matches(plain, _FOREIGN, n=1, cutoff=0.8)
+    return _FOREIGN[close[0]] if close else None
 
 
 def meant_argument(word: str, known: tuple[str, ...]) -> str | None:

@@ -32,6 +32,9 @@ RESERVED = ("let", "add", "concat", "aux", *GIVEN)
 
 TIMES = ("x", "X", "×")
 
+# Of one definition; an error that names them all stays readable.
+MOST_PARAMETERS = 20
+
 _STEP = "a layer such as `conv 32 3x3`, a bracket, or a block"
 
 # What other tools write before a value whose place says what it is here.
@@ -69,9 +72,7 @@ class _Reader(Cursor):
             self.define()
         if self.here.kind == "end":
             *_, last = self.defines.values()
-            self.fail(
-                self.here, "the network itself is missing", "a flow behind the definitions", _call(last)
-            )
+            self.fail(self.here, "the network itself is missing", "a flow after the definitions", _call(last))
         flow = self.flow()
         if self.here.kind != "end":
             self.after_step("-> and another step, or the end of the text")
@@ -83,13 +84,21 @@ class _Reader(Cursor):
         name = self.fresh_name("a name for the block", self.defines)
         parameters: list[str] = []
         if self.here.kind == "(":
-            self.take()
+            opening = self.take()
+            if self.here.kind == ")":
+                span = Span(opening.span.start, self.here.span.end)
+                self.fail_at(span, "there are no parameters in these brackets", "their names", "leave it out")
             parameters.append(self.fresh_name("the name of a parameter"))
             while self.here.kind == ",":
                 self.take()
+                if len(parameters) == MOST_PARAMETERS:
+                    problem = f"`{name}` has more than {MOST_PARAMETERS} parameters"
+                    self.fail(self.here, problem, f"at most {MOST_PARAMETERS}", "fewer of them")
                 parameters.append(self.fresh_name("the name of a parameter", parameters))
             self.expect(")", "`,` or `)`", ")")
-        self.expect("=", "`=` and the flow that the name stands for", "= conv 32 3x3 -> relu;")
+        begins = self.here.kind in ("name", "[")
+        cure = f"= {self.here.text}" if begins else "= conv 32 3x3 -> relu;"
+        self.expect("=", "`=` and the flow that the name stands for", cure)
         self.parameters, self.defining = tuple(parameters), name
         flow = self.flow()
         if self.here.kind != ";":
@@ -102,11 +111,11 @@ class _Reader(Cursor):
         token = self.here
         name = token.text
         if token.kind != "name" or name == "×":
-            self.fail(token, expected=what)
+            self.fail(token, expected=what, cure=f"my_{name}" if token.kind == "number" else "my_name")
         if name.lower() in (*WORDS, *RESERVED, "x") or _is_count(name):
             self.fail(token, f"`{name}` is a word of the notation", what, f"my_{name}")
         if name in taken:
-            self.fail(token, f"the name `{name}` is already taken", f"{what} of its own", f"{name}_2")
+            self.fail(token, f"the name `{name}` is already taken", "another name", f"{name}_2")
         return self.take().text
 
     def flow(self) -> Flow:
@@ -156,7 +165,7 @@ class _Reader(Cursor):
         self.take()
         number = self.here
         if number.kind not in ("number", "hole", "name"):
-            self.fail(number, expected="how many times, as in x3", cure="3")
+            self.fail(token, f"`{token.text}` needs a number after it", "how many times, as in x3", "x3")
         if before.kind == number.kind == "number":
             # `conv 32 3 x 3` must not be taken for a layer that stands there three times.
             span = Span(before.span.start, number.span.end)
@@ -232,35 +241,45 @@ class _Reader(Cursor):
             token.kind == "name" and token.text in self.parameters
         ):
             value = self.value()
-            if isinstance(value, Size):
-                self.fail(token, f"a loss cannot weigh {value}", "a number from 0", "0.3")
+            for each in value.values if isinstance(value, Choice) else (value,):
+                if isinstance(each, Size):
+                    self.fail(token, f"a loss cannot weigh {each}", "a number from 0", "0.3")
             weight = float(value) if isinstance(value, int) else value
         return Aux(self.bracketed("{", "}"), weight)
 
     def call(self) -> Call:
         """call = NAME "(" [ value { "," value } ] ")", and a bare NAME where there are no parameters"""
         token = self.take()
+        define = self.defines[token.text]
         values: list[Value] = []
         if self.here.kind == "(":
             self.take()
             if self.here.kind != ")":
-                values.append(self.value())
+                values.append(self.passed(define))
             while self.here.kind == ",":
                 self.take()
-                values.append(self.value())
+                values.append(self.passed(define))
             self.expect(")", "`,` or `)`", ")")
-        define = self.defines[token.text]
         if len(values) != len(define.parameters):
             span = Span(token.span.start, self.tokens[self.index - 1].span.end)
             problem = f"`{token.text}` takes {counted(len(define.parameters), 'value')} and got {len(values)}"
-            named = ", ".join(define.parameters)
-            self.fail_at(span, problem, f"{token.text}({named})", _call(define))
+            self.fail_at(span, problem, _call(define, named=True), _call(define))
         return Call(token.text, tuple(values))
+
+    def passed(self, define: Define) -> Value:
+        """One value of a call."""
+        if self.here.kind == "name" and self.ahead().kind == "=":
+            span = Span(self.here.span.start, self.ahead().span.end)
+            problem = "values are passed by their place, not by name"
+            self.fail_at(span, problem, _call(define, named=True), "leave it out")
+        return self.value()
 
     def layer(self) -> Word:
         """layer = WORD { NUMBER | KxK | WORD | WORD NUMBER }"""
         token = self.take()
         word = token.text.lower()
+        if self.here.kind == "(":
+            self.in_brackets(token)
         known = arguments(WORDS[word])
         placed = [each for each in known.values() if not each.keyed]
         choices = tuple(each for argument in placed for each in argument.words)
@@ -283,11 +302,27 @@ class _Reader(Cursor):
         ordered = ((name, found[name]) for name in known if name in found)
         return Word(word, tuple((name, value) for name, value in ordered if value != known[name].default))
 
+    def in_brackets(self, word: Token) -> NoReturn:
+        """Fail at a layer whose arguments stand in brackets, as in Python."""
+        span = self.call_span(word)
+        ends = [index for index, token in enumerate(self.tokens) if token.span.end == span.end]
+        inside = [token.text for token in self.tokens[self.index + 1 : ends[0]] if token.kind != ","]
+        layer = word.text.lower()
+        cure = " ".join([layer, *inside]) if 0 < len(inside) < 20 else _layer(layer)
+        problem = f"the arguments of `{word.text}` stand without brackets"
+        self.fail_at(span, problem, _form(layer), cure)
+
+    def call_span(self, word: Token) -> Span:
+        """From a word to the `)` after it, or to the end of the text where there is none."""
+        after = self.tokens[self.tokens.index(word) :]
+        end = next((token for token in after if token.kind == ")"), after[-1])
+        return Span(word.span.start, end.span.end)
+
     def keyed(self, argument: Argument, found: dict[str, Value | str | bool]) -> None:
         """WORD NUMBER, as `stride 2`, or a WORD alone, as `valid`"""
         token = self.take()
         if argument.name in found:
-            self.fail(token, f"`{argument.name}` is given twice", "it once", "leave one out")
+            self.fail(token, f"`{argument.name}` is given twice", f"`{argument.name}` once", "leave one out")
         if argument.kind == "flag":
             found[argument.name] = True
             return
@@ -295,7 +330,7 @@ class _Reader(Cursor):
         if number.kind not in ("number", "size", "hole") and not (
             number.kind == "name" and number.text in (*self.parameters, *GIVEN)
         ):
-            problem = f"`{argument.name}` needs a number behind it"
+            problem = f"`{argument.name}` needs a number after it"
             cure = f"{argument.name} {_value(argument)}"
             self.fail(token, problem, f"{argument.name}: {argument.domain()}", cure)
         found[argument.name] = self.settled(argument, number, self.value())
@@ -320,7 +355,7 @@ class _Reader(Cursor):
             self.settled((numbers or left)[0], token, value)
         stepped = "stride" in arguments(WORDS[word]) and "stride" not in found and isinstance(value, int)
         cure = f"stride {value}" if stepped else "leave it out"
-        self.fail(token, f"`{token.text}` is one too many", write_form(word), cure)
+        self.fail(token, f"`{token.text}` is one too many", _form(word), cure)
 
     def suits(self, argument: Argument, value: Value) -> bool:
         """Whether a value written without a name can be meant for this argument."""
@@ -337,15 +372,16 @@ class _Reader(Cursor):
                 return argument.settle(value.name)
             return argument.settle(value)
         except Misfit as misfit:
-            self.fail(token, misfit.problem, misfit.expected, misfit.cure)
+            span = Span(token.span.start, self.tokens[self.index - 1].span.end)
+            self.fail_at(span, misfit.problem, misfit.expected, misfit.cure)
 
     def close(self, first: Token, closing: str, expected: str) -> None:
         """Take the mark that closes `first`."""
         if self.here.kind == "end":
             problem = f"this `{first.text}` is never closed"
-            self.fail(first, problem, f"`{closing}` behind its steps", closing)
+            self.fail(first, problem, f"`{closing}` after its steps", closing)
         if self.here.kind in ("]", "}", ")", ";") and self.here.kind != closing:
-            self.fail(self.here, expected=expected, cure=f"{closing} in its place")
+            self.fail(self.here, expected=expected, cure=closing)
         if self.here.kind != closing:
             self.after_step(expected)
         self.take()
@@ -375,7 +411,7 @@ class _Reader(Cursor):
 
     def misplaced_let(self, token: Token) -> NoReturn:
         problem = "a definition cannot stand inside a flow"
-        self.fail(token, problem, "definitions first, then one flow", "it at the beginning of the text")
+        self.fail(token, problem, "definitions first, then one flow", "move it to the beginning of the text")
 
     def on_new_line(self) -> bool:
         before, here = self.tokens[self.index - 1].span, self.here.span
@@ -390,24 +426,30 @@ class _Reader(Cursor):
             self.fail(token, problem, expected, ";")
         if token.kind in ("]", "}", ")"):
             self.fail(token, f"this `{token.text}` closes nothing", expected, "leave it out")
+        before, behind = self.tokens[self.index - 1], self.ahead()
+        if token.kind == "," and before.text.isdigit() and behind.text.isdigit():
+            span = Span(before.span.start, behind.span.end)
+            self.fail_at(span, "unexpected `,`", "a point in a number", f"{before.text}.{behind.text}")
         cures = {
-            ";": "leave it out; it ends a definition",
+            ";": "->",
+            ",": "->",
+            "=": "->",
+            ":": "->",
             "|": "add { ... | ... } around the flows",
-            "number": f"x{token.text} to repeat",
+            "number": f"x{token.text}",
         }
-        cure = cures.get(token.kind, "")
+        cure = cures.get(token.kind, "leave it out")
         if token.kind == "name":
             close = meant(token.text, (*WORDS, *self.defines, "add", "concat", "aux"))
-            cure = f"-> {close}" if close else ""
+            cure = f"-> {close}" if close else cure
         self.fail(token, expected=expected, cure=cure)
 
     def no_step(self, token: Token) -> NoReturn:
         """Fail where a step should begin and something else than a name or [ stands."""
         before = self.tokens[self.index - 1].text if self.index else ""
         if token.kind == "end" and before in ("->", "→"):
-            self.fail(
-                token, f"the text ends behind `{before}`", "another step", "a step, or no arrow at the end"
-            )
+            arrow = self.tokens[self.index - 1].span
+            self.fail_at(arrow, f"the text ends after `{before}`", "another step", "leave it out")
         if before and token.kind in ("]", "}", ")", "|", ";", "arrow", "end"):
             what = f"`{token.text}`" if token.text else "the end"
             self.fail(
@@ -416,10 +458,8 @@ class _Reader(Cursor):
                 _STEP,
                 "identity, which does nothing",
             )
-        cure = {"arrow": "leave it out", "{": "add { or concat {", "size": "", "number": ""}.get(
-            token.kind, ""
-        )
-        self.fail(token, expected=_STEP, cure=cure)
+        cures = {"{": "add {", "number": f"conv {token.text} 3x3", "size": f"maxpool {token.text}"}
+        self.fail(token, expected=_STEP, cure=cures.get(token.kind, "leave it out"))
 
     def unknown(self, token: Token) -> NoReturn:
         """Fail at a name that stands where a step begins and is none."""
@@ -438,16 +478,17 @@ class _Reader(Cursor):
         pairs = zip(self.tokens[self.index :], self.tokens[self.index + 1 :], strict=False)
         if any(self.is_let(first) and second.text == name for first, second in pairs):
             problem = f"`{name}` is defined only further down"
-            self.fail(
-                token, problem, "blocks defined above it", f"the definition of `{name}` before this one"
-            )
+            self.fail(token, problem, "blocks defined above it", f"move the definition of `{name}` up")
         close = meant(name, (*WORDS, *self.defines, "add", "concat", "aux"))
         if self.ahead().kind == "(":
-            if close in WORDS:
-                close = _layer(close)
-            cure = close or f"let {name}(...) = ...; above"
+            cure = f"let {name}(...) = ...; above"
+            if close:
+                span, cure = self.call_span(token), _layer(close) if close in WORDS else close
+                self.fail_at(span, f"`{name}` is not a layer", expected, cure)
+        elif self.ahead().kind == "{" and close:
+            cure = close.split(" {")[0]
         else:
-            cure = close or "striate words, which lists them"
+            cure = close or f"one of {', '.join(WORDS)}"
         self.fail(token, f"`{name}` is not a layer", expected, cure)
 
     def missing(self, token: Token, argument: Argument) -> NoReturn:
@@ -470,23 +511,28 @@ class _Reader(Cursor):
         token = self.here
         if token.text in known or token.text in _BY_PLACE:
             problem = f"the word `{token.text}` is not written"
-            self.fail(token, problem, write_form(word), "its value without the word")
+            self.fail(token, problem, write_form(word), "leave it out")
         keyed = tuple(name for name, argument in known.items() if argument.keyed)
         numbers = (*self.parameters, *GIVEN) if len(known) > len(choices) else ()
         close = meant_argument(token.text, (*keyed, *choices, *numbers))
         if close is None:
             other = meant(token.text, (*WORDS, *self.defines))
-            close = f"-> {other}" if other and other != word else ""
-        self.fail(token, f"`{word}` knows no `{token.text}`", write_form(word), close)
+            close = f"-> {other}" if other and other != word else "leave it out"
+        self.fail(token, f"`{word}` knows no `{token.text}`", _form(word), close)
 
 
 def _is_count(text: str) -> bool:
     return len(text) > 1 and text[0] in "xX" and text[1:].isdigit()
 
 
-def _call(define: Define) -> str:
-    """An example of a call."""
-    return f"{define.name}({', '.join('32' for _ in define.parameters)})"
+def _call(define: Define, *, named: bool = False) -> str:
+    """An example of a call, or with the names of its parameters how it is written."""
+    return f"{define.name}({', '.join(name if named else '32' for name in define.parameters)})"
+
+
+def _form(word: str) -> str:
+    form = write_form(word)
+    return f"{word} alone" if form == word else form
 
 
 def _value(argument: Argument) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from striate.errors import NotationError
 from striate.notation.foreign import meant
@@ -30,6 +30,8 @@ _RULES = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _RUN = re.compile(r"\d[\w.×]*", re.ASCII)
+_NEGATIVE = re.compile(r"[-−](\d+(?:\.\d+)?)(?!\w|\.\w)", re.ASCII)
+_TIMES = re.compile(r"\*(?:[ \t]*(\d+)(?!\w|\.\w))?", re.ASCII)
 _FRACTION = re.compile(r"\.\d+(?!\w|\.\w)", re.ASCII)
 _DOTTED = re.compile(r"(?:\.[A-Za-z_]\w*)+", re.ASCII)
 # What word processors and other notations write in the place of ->.
@@ -39,14 +41,12 @@ _BLANKS = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}\v\f"
 _CURES = {
     "?": "?(16, 32) for a hole",
     "+": "add { ... | ... }",
-    "*": "x3 to repeat",
     "/": "a number such as 0.5",
-    "\N{ZERO WIDTH NO-BREAK SPACE}": "a file saved as UTF-8 without a byte order mark",
+    "\N{ZERO WIDTH NO-BREAK SPACE}": "leave it out; the file was saved with a byte order mark",
 } | dict.fromkeys(_BLANKS, "a plain space")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of the text.  kind: arrow, hole, dots, size, number, name, end, or the mark itself."""
 
     kind: str
@@ -97,11 +97,14 @@ def _too_long(source: Source, span: Span) -> NotationError:
 
 def _stray(source: Source, offset: int) -> NotationError:
     text, character, end = source.text, source.text[offset], offset + 1
-    cure = _CURES.get(character, "")
-    if arrow := _ARROW.match(text, offset - (text[offset - 1 : offset] == "=")):
+    cure = _CURES.get(character, "leave it out")
+    if negative := _NEGATIVE.match(text, offset):
+        end, cure = negative.end(), negative[1]
+    elif times := _TIMES.match(text, offset):
+        end, cure = times.end(), f"x{times[1] or 3}"
+    elif arrow := _ARROW.match(text, offset - (text[offset - 1 : offset] == "=")):
         offset, end = arrow.span()
-        negative = text[end : end + 1].isdigit() and ">" not in arrow.group()
-        cure = "the number without its sign: none here is negative" if negative else "->"
+        cure = "->"
     elif fraction := _FRACTION.match(text, offset):
         end = fraction.end()
         cure = f"0{fraction.group()}"
@@ -131,10 +134,11 @@ def _spaced(run: str) -> str:
     sides = re.fullmatch(r"(\d+)[xX×](\d+)[xX×](\d+)", run, re.ASCII)
     if sides:
         return f"{sides[1]} {sides[2]}x{sides[3]}"
-    begun = re.match(r"\d+[xX×]\d+|\d+(?:\.\d+)?", run, re.ASCII)
+    begun = re.match(r"\d+[xX×]\d+|\d+(?:\.\d+)?(?:[eE]\d+)?", run, re.ASCII)
     number = begun.group() if begun else ""
     rest = run[len(number) :]
-    if rest in ("x", "X", "×"):
+    if rest in ("x", "X", "×") and number.isdigit():
         return f"{number}x{number}"
     word = rest not in ("e", "E") and re.fullmatch(r"[A-Za-z_]\w*", rest, re.ASCII)
-    return f"{number} {rest}" if word else number
+    joint = " -> " if rest.lower() in WORDS else " "
+    return f"{number}{joint}{rest}" if word else number

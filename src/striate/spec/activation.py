@@ -126,7 +126,7 @@ class Elu(_Pointwise):
     alpha: float = real(default=1.0)
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(output=True)
+        return Saves(input=True)
 
 
 @final

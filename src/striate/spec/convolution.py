@@ -87,9 +87,6 @@ class _Windowed(Layer):
     def multiply_adds(self, shape: Shape) -> int:
         return self.out(shape).elements * self.window_weights(shape)
 
-    def saves(self, shape: Shape) -> Saves:
-        return Saves(input=True)
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -115,6 +112,16 @@ class Conv(_Windowed):
     def weights(self, shape: Shape) -> int:
         return self.channels * (self.window_weights(shape) + (not self.nobias))
 
+    def saves(self, shape: Shape) -> Saves:
+        shape = as_map(self, shape)
+        rows, columns = self.axes(shape)
+        if rows.before == rows.after and columns.before == columns.after:
+            return Saves(input=True)
+        # Uneven padding is written into a copy, and the copy is kept.
+        height = shape.height + rows.before + rows.after
+        width = shape.width + columns.before + columns.after
+        return Saves(picture_bytes=4 * shape.channels * height * width)
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,11 @@ class Local(_Windowed):
 
     def weights(self, shape: Shape) -> int:
         return self.out(shape).elements * (self.window_weights(shape) + (not self.nobias))
+
+    def saves(self, shape: Shape) -> Saves:
+        # The windows of all places, copied out of the map.
+        places = self.out(shape).height * self.out(shape).width
+        return Saves(picture_bytes=4 * places * self.groups * self.window_weights(shape))
 
 
 @final
@@ -165,7 +177,8 @@ class Filter(Layer):
         return 9 * shape.elements
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves()
+        # Not needed, as the kernel is fixed, but torch's convolution keeps it all the same.
+        return Saves(input=True)
 
 
 @final

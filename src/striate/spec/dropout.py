@@ -32,7 +32,7 @@ class Dropout(Layer):
         return shape
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(picture_bytes=4 * shape.elements)
+        return Saves(picture_bytes=4 * shape.elements if self.share else 0)
 
 
 @final
@@ -57,7 +57,7 @@ class Dropout2d(Layer):
         return as_map(self, shape)
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves()
+        return Saves(picture_bytes=4 * shape.channels if self.share else 0)
 
 
 @final
@@ -82,4 +82,4 @@ class DropPath(Layer):
         return shape
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves()
+        return Saves(picture_bytes=4 if self.share else 0)

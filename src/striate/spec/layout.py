@@ -265,7 +265,7 @@ class _Tracer:
                 step,
                 shape,
                 Misfit(
-                    f"the hole {value} is not filled",
+                    f"the hole {_short(str(value))} is not filled",
                     expected="a value",
                     cure="one of its values in its place, or `striate search`, which fills it",
                 ),
@@ -361,6 +361,10 @@ def _bridge(odd: Shape, goal: Shape) -> str | None:
         "" if rows == columns == 1 else f" stride {rows}" if rows == columns else f" stride {rows}x{columns}"
     )
     return f"conv {goal.channels} 1x1{stepped}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _said(shape: Shape) -> str:

@@ -94,7 +94,10 @@ class LocalResponseNorm(Layer):
         return as_map(self, shape)
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(input=True)
+        # torch composes it: the squares with N - 1 empty channels around, their mean, and its power.
+        shape = as_map(self, shape)
+        padded = (shape.channels + self.neighbours - 1) * shape.height * shape.width
+        return Saves(input=True, picture_bytes=4 * (padded + 2 * shape.elements))
 
 
 @final

@@ -70,7 +70,9 @@ class Source:
             shown = shown[:-3] + "..."
         under = " " * (column - 1 - left) + "^" * carets
         number = f"{line:5d}"
-        return f"{number} | {shown}\n{' ' * len(number)} | {under}{'    ' + note if note else ''}"
+        return (
+            f"{number} | {shown}".rstrip() + f"\n{' ' * len(number)} | {under}{'    ' + note if note else ''}"
+        )
 
 
 def _printable(text: str) -> str:
