@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 # Two rooms have the names of functions.  They are loaded first, so that the functions keep the names.
 import striate.plan
-import striate.train
+import striate.train  # noqa: F401
 from striate.api import NetText, load, plan, read, train
 from striate.errors import StriateError
 from striate.version import __version__

@@ -59,11 +59,11 @@ class NetText:
         Raises FitError where a layer does not fit, MissingExtra where torch is not installed.
         """
         require_train("build")
-        from striate.build.initial import check_initial, initialise
+        from striate.build.initial import initialise
         from striate.build.module import build
 
         net = build(self.lay(input, classes))
-        initialise(net, initial=check_initial(initial))
+        initialise(net, initial=initial)
         return net
 
 

@@ -12,13 +12,14 @@ one input reaches.
   auto        for each layer what suits the activation behind it: he before relu and its kin, xavier before
               tanh, sigmoid and the loss
 
+A label has its own by `head: small`; `zero-last` begins the last bn of each residual branch at gamma 0.
 Biases begin at 0, batch norm at gamma 1 and beta 0.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -26,64 +27,91 @@ from torch import Tensor, nn
 from striate.build.module import Net
 from striate.errors import RecipeError, nearest
 from striate.nn.local import LocallyConnected2d
-from striate.spec.layer import Layer
-from striate.spec.layout import Layout
-from striate.spec.normalisation import BatchNorm, LayerNorm, LocalResponseNorm, Scale
-from striate.spec.pooling import AvgPool, DepthPool, MaxPool, Pool
+from striate.spec.initial import last_norms, suited_initials
 
-Initial = Literal["auto", "he", "xavier", "lecun", "orthogonal", "small", "large"]
-INITIALS: tuple[str, ...] = get_args(Initial)
-
-_RECTIFIERS = {"relu", "relu6", "leaky", "prelu", "elu", "gelu", "silu", "maxout"}
-_TRANSPARENT = (BatchNorm, LayerNorm, LocalResponseNorm, Scale, MaxPool, AvgPool, Pool, DepthPool)
+INITIALS = ("auto", "he", "xavier", "lecun", "orthogonal", "small", "large")
 
 
-def check_initial(word: str) -> Initial:
-    """The word, if it is one.  Raises RecipeError, nearest one suggested."""
-    for known in get_args(Initial):
-        if word == known:
-            return known  # type: ignore[no-any-return]
-    raise RecipeError(
-        f"initial cannot be `{word}`",
-        place="initial",
-        expected="one of " + ", ".join(INITIALS),
-        cure=nearest(word, INITIALS) or "",
-    )
+@dataclass(frozen=True, slots=True)
+class Initial:
+    """How first weights are drawn.
+
+    word: the distribution.  labels: others for the pieces of these labels or paths.
+    zero_last: the bn that ends each residual branch begins with gamma 0, so that each block begins as its
+    shortcut (Goyal et al. 2017, section 5.1).
+    """
+
+    word: str = "auto"
+    labels: tuple[tuple[str, str], ...] = ()
+    zero_last: bool = False
+
+    def word_at(self, path: str) -> str:
+        """The distribution of the layer at a path; a later label wins."""
+        word = self.word
+        for label, other in self.labels:
+            if path == label or path.startswith(f"{label}."):
+                word = other
+        return word
 
 
-def suited(layout: Layout) -> dict[str, str]:
-    """What `auto` takes for each layer with weights, by path: `he` or `xavier`."""
-    chosen: dict[str, str] = {}
-    waiting: list[str] = []
-    for placed in layout.layers():
-        if placed.layer.word in ("conv", "local", "fc"):
-            # The layer before had no activation of its own: its output is summed or read linearly.
-            chosen.update(dict.fromkeys(waiting, "he"))
-            waiting = [placed.path]
-        elif placed.layer.word in _RECTIFIERS:
-            chosen.update(dict.fromkeys(waiting, "he"))
-            waiting = []
-        elif not _hands_on(placed.layer):
-            chosen.update(dict.fromkeys(waiting, "xavier"))
-            waiting = []
-    chosen.update(dict.fromkeys(waiting, "xavier"))
-    return chosen
+def read_initial(text: str) -> Initial:
+    """Read words separated by commas: one of INITIALS, `LABEL: WORD`, `zero-last`.
+
+    Raises RecipeError, nearest word suggested.
+    """
+    word, labels, zero_last = "auto", [], False
+    for said in text.split(","):
+        label, colon, rest = (part.strip() for part in said.partition(":"))
+        name = rest if colon else label
+        if name == "zero-last" and not colon:
+            zero_last = True
+        elif name not in INITIALS:
+            raise RecipeError(
+                f"initial cannot be `{name}`",
+                place="initial",
+                expected="words separated by commas: one of "
+                + ", ".join(INITIALS)
+                + "; LABEL: WORD; zero-last",
+                cure=nearest(name, [*INITIALS, "zero-last"]) or "initial = he",
+            )
+        elif colon:
+            labels.append((label, name))
+        else:
+            word = name
+    return Initial(word, tuple(labels), zero_last)
 
 
-def initialise(net: Net, *, initial: Initial = "auto", generator: torch.Generator | None = None) -> None:
+def initialise(net: Net, *, initial: str = "auto", generator: torch.Generator | None = None) -> None:
     """Draw the first weights of every convolution, local and fully connected layer, in place.
 
+    initial: as `read_initial` takes it.
     generator: a CPU generator; torch's own where None.  The same generator state gives the same weights.
+
+    Raises RecipeError for an unknown word, or a label that the network has not.
     """
-    words = suited(net.layout)
+    wanted = read_initial(initial)
+    suited = suited_initials(net.layout)
+    for label, _ in wanted.labels:
+        if not any(path == label or path.startswith(f"{label}.") for path in suited):
+            raise RecipeError(
+                f"no layer with weights is labelled `{label}`",
+                place="initial",
+                expected="a label or path of the network",
+                cure=nearest(label, {path.split(".")[0] for path in suited}) or "",
+            )
     with torch.no_grad():
-        for path, word in words.items():
+        for path, word in suited.items():
             module = net.part(path)
             assert isinstance(module, nn.Conv2d | nn.Linear | LocallyConnected2d)
             fan_in, fan_out = _fans(module)
-            _draw(module.weight, word if initial == "auto" else initial, fan_in, fan_out, generator)
+            chosen = wanted.word_at(path)
+            _draw(module.weight, word if chosen == "auto" else chosen, fan_in, fan_out, generator)
             if module.bias is not None:
                 module.bias.zero_()
+        for path in last_norms(net.layout) if wanted.zero_last else ():
+            norm = net.part(path)
+            assert isinstance(norm, nn.BatchNorm2d | nn.BatchNorm1d)
+            norm.weight.zero_()
 
 
 def _draw(weight: Tensor, word: str, fan_in: int, fan_out: int, generator: torch.Generator | None) -> None:
@@ -105,10 +133,3 @@ def _fans(module: nn.Conv2d | nn.Linear | LocallyConnected2d) -> tuple[int, int]
         return module.in_features, module.out_features
     window = math.prod(module.kernel_size)
     return module.in_channels // module.groups * window, module.out_channels // module.groups * window
-
-
-def _hands_on(layer: Layer) -> bool:
-    """Whether what comes behind the layer decides: norms, pools, dropouts and flatten."""
-    return isinstance(layer, _TRANSPARENT) or layer.word in (
-        "dropout", "dropout2d", "droppath", "flatten", "identity", "widen",
-    )  # fmt: skip

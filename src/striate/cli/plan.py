@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from striate.api import read
 from striate.cli.values import input_shape
-from striate.errors import StriateError
+from striate.errors import StriateError, counted
 from striate.plan.field import Fields
 from striate.plan.plan import Plan, Row
 from striate.zoo.list import zoo_net
@@ -96,6 +97,9 @@ def _print(made: Plan) -> None:
         f"a training step on {'one ' if made.batch == 1 else ''}{pictures} keeps {_bytes(made.saved_bytes)} of "
         f"activations and needs about {_bytes(made.training_bytes(2))} in all (float32, Adam)"
     )
+    initials = Counter(row.initial for row in made.rows if row.initial)
+    told = ", ".join(f"{word} in {counted(number, 'layer')}" for word, number in initials.most_common())
+    console.print(f"first weights by `auto`: {told or 'there are none'}")
     for warning in made.warnings:
         console.print(f"note: {warning}", soft_wrap=True)
 
@@ -146,5 +150,6 @@ def _plain_row(row: Row) -> dict[str, object]:
         "multiply_adds": row.multiply_adds,
         "receptive_field": field,
         "saved_bytes": row.saved_bytes,
+        "initial": row.initial,
         "side": row.side,
     }

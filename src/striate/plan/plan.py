@@ -9,6 +9,7 @@ from striate.errors import FitError
 from striate.plan.field import Fields, trace_fields
 from striate.plan.saved import trace_saved
 from striate.plan.warning import unread_rows, warnings
+from striate.spec.initial import suited_initials
 from striate.spec.layout import Chain, Join, Layout, Part, Placed
 from striate.spec.shape import Map, Shape
 from striate.spec.words import write_layer
@@ -25,6 +26,7 @@ class Row:
     field: its receptive field along height and width, or None where it sees the whole picture.
     saved_bytes: what the backward pass keeps because of it, for the whole batch, in float32.
     side: it belongs to a side classifier, which is absent at inference.
+    initial: the first weights that `auto` draws, `he` or `xavier`; None for layers without a matrix.
     """
 
     path: str
@@ -35,6 +37,7 @@ class Row:
     field: Fields | None
     saved_bytes: int
     side: bool
+    initial: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ def plan(layout: Layout, *, batch: int = 1, strict: bool = False) -> Plan:
         _refuse_unread(layout)
     fields = trace_fields(layout)
     saved = trace_saved(layout, batch)
+    initials = suited_initials(layout)
     rows = tuple(
         Row(
             path=placed.path,
@@ -84,6 +88,7 @@ def plan(layout: Layout, *, batch: int = 1, strict: bool = False) -> Plan:
             field=fields[placed.path],
             saved_bytes=saved[placed.path],
             side=side,
+            initial=initials.get(placed.path),
         )
         for placed, side in _placed(layout.root, False)
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from striate.build.initial import initialise
 from striate.build.module import Net, build
@@ -174,7 +175,11 @@ def _begin(job: Job, watch: Watch, resume: bool) -> tuple[State, Loop]:
     tested = len(data.test.labels) if data.test is not None else len(data.val.labels)
     closing = 1 + tested / len(data.val.labels)
     pace = Pace(steps, recipe.budget_s, 0.0, job.started, reserve_s=reserve, closing_validations=closing)
-    state = State(job.net, make_optimiser(job.net, recipe), pace)
+    average = None
+    if recipe.ema is not None:
+        mean = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
+        average = AveragedModel(job.net, multi_avg_fn=mean, use_buffers=True)
+    state = State(job.net, make_optimiser(job.net, recipe), pace, average)
     loop = Loop(job.run, recipe, batches, data.val, Feeder(job.preparation, job.device), EVALUATION_BATCH)
     if not resume:
         return state, loop
@@ -196,7 +201,7 @@ def _begin(job: Job, watch: Watch, resume: bool) -> tuple[State, Loop]:
 
 def _close(job: Job, loop: Loop, state: State, watch: Watch) -> Score:
     """The last weights, the test with the best ones, the record and the report."""
-    write_atomic(job.run.last_weights, weights_bytes(state.net))
+    write_atomic(job.run.last_weights, weights_bytes(state.averaged()))
     load_weights(state.net, job.run.weights)
     split, name = (job.data.test, "test") if job.data.test is not None else (job.data.val, "validation")
     watch.begin(name, len(split.labels))

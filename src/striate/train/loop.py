@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from striate.build.module import Net
 from striate.build.weights import weights_bytes
-from striate.data.batches import TrainingBatches
+from striate.data.batches import Batch, TrainingBatches
 from striate.data.gather import Split
-from striate.errors import ResourceError, StriateError
+from striate.errors import ResourceError, StriateError, counted
 from striate.runs.atomic import write_atomic
 from striate.runs.folder import RunFolder
 from striate.train.checkpoint import save_checkpoint
@@ -60,40 +62,29 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     by time; when `watch` asks to stop, one is written and Stopped raised.  Raises Diverged where the loss
     is not finite; no checkpoint ever holds such weights.
     """
-    recipe, pace, net = loop.recipe, state.pace, state.net
+    recipe, pace = loop.recipe, state.pace
     events = loop.run.events
     assert recipe.rate is not None
     step_events_every = max(1, min(50, loop.batches.steps // 4))
     saved_at, cost_s = time.monotonic(), 0.0
-    net.train()
+    state.net.train()
     while not pace.done:
         watch.begin(_epoch_name(state, recipe), loop.batches.steps)
         for batch in loop.batches.epoch(state.epoch, state.epoch_step):
             rate = recipe.rate * rate_factor(recipe.schedule, pace.progress, recipe.warmup)
             for group in state.optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("share", 1.0)
 
-            x, labels = loop.feeder.pictures(batch.pictures), loop.feeder.labels(batch.labels)
-            with autocast(loop.feeder.device, recipe.precision):
-                logits = net(x)
-                loss = _loss(net, logits, labels, recipe.label_smoothing)
-            loss.backward()  # type: ignore[no-untyped-call]
-            if recipe.clip is not None:
-                nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
-            loss_value = loss.item()
-            if not math.isfinite(loss_value):
-                raise _diverged(state, loss_value, rate)
-            state.optimiser.step()
-            state.optimiser.zero_grad(set_to_none=True)
+            taken = _take_step(loop, state, batch, rate)
 
             state.step += 1
             state.epoch_step += 1
-            state.loss_sum += loss_value * len(batch.labels)
-            state.right += int((logits.argmax(dim=1) == labels).sum())
+            state.loss_sum += taken.loss * len(batch.labels)
+            state.right += taken.right
             state.seen += len(batch.labels)
             pace.step(loop.batches.steps)
             if state.step % step_events_every == 0:
-                events.append({"event": "step", "step": state.step, "loss": loss_value, "rate": rate})
+                events.append({"event": "step", "step": state.step, "loss": taken.loss, "rate": rate})
             watch.advance(state.epoch_step, f"loss {state.loss_sum / state.seen:.3f}")
             if pace.done:
                 break
@@ -112,15 +103,51 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
         _finish_epoch(loop, state, watch)
 
 
+class _Taken(NamedTuple):
+    loss: float
+    right: int
+
+
+def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
+    """Forward, backward, and a step of the optimiser; the mean loss and the right answers before it."""
+    net, recipe = state.net, loop.recipe
+    x, labels = loop.feeder.pictures(batch.pictures), loop.feeder.labels(batch.labels)
+    answers: list[Tensor] = []
+
+    def gradient() -> float:
+        state.optimiser.zero_grad(set_to_none=True)
+        with autocast(loop.feeder.device, recipe.precision):
+            logits = net(x)
+            loss = _loss(net, logits, labels, recipe.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        length = nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf)
+        answers.append(logits.detach().argmax(dim=1))
+        value = loss.item()
+        if not math.isfinite(value) or not math.isfinite(length):
+            raise _diverged(state, value, float(length), rate)
+        return value
+
+    if isinstance(state.optimiser, torch.optim.LBFGS):
+        # It looks at several points before it steps, and asks for the gradient at each.
+        loss = float(state.optimiser.step(gradient))  # type: ignore[no-untyped-call]
+    else:
+        loss = gradient()
+        state.optimiser.step()
+    if state.average is not None:
+        state.average.update_parameters(net)
+    return _Taken(loss, int((answers[0] == labels).sum()))
+
+
 def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
     """Score the validation pictures, keep the best weights, write the event, begin the next epoch."""
     before = time.monotonic()
-    accuracy, val_loss = _validate(loop, state.net)
+    net = state.averaged()
+    accuracy, val_loss = _validate(loop, net)
     state.pace.validated(time.monotonic() - before)
     best = accuracy > state.best_accuracy or (accuracy == state.best_accuracy and val_loss < state.best_loss)
     if best:
         state.best_accuracy, state.best_loss, state.best_epoch = accuracy, val_loss, state.epoch
-        write_atomic(loop.run.weights, weights_bytes(state.net))
+        write_atomic(loop.run.weights, weights_bytes(net))
     train_loss, train_accuracy = state.loss_sum / state.seen, state.right / state.seen
     loop.run.events.append(
         {
@@ -139,6 +166,10 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
         f"{_epoch_name(state, loop.recipe)}: loss {train_loss:.3f}, validation loss {val_loss:.3f}, "
         f"accuracy {accuracy:.2%}{'  (best)' if best else ''}"
     )
+    patience = loop.recipe.patience
+    if patience is not None and state.epoch - state.best_epoch >= patience and not state.pace.done:
+        watch.say(f"ends early: no better validation for {counted(patience, 'epoch')}")
+        state.pace.remaining = 0
     state.epoch += 1
     state.epoch_step, state.loss_sum, state.right, state.seen = 0, 0.0, 0, 0
 
@@ -169,17 +200,28 @@ def _loss(net: Net, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
 
 def _save(loop: Loop, state: State) -> None:
     state.events_bytes = loop.run.events.length()
+    tensors = state.tensors()
+    bad = [
+        name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()
+    ]
+    if bad:
+        raise Diverged(
+            f"`{bad[0]}` is not finite at step {state.step}",
+            expected="finite weights; no checkpoint holds any others",
+            cure="a lower --set rate",
+        )
     try:
-        save_checkpoint(loop.run.state, state.step, state.tensors(), state.numbers())
+        save_checkpoint(loop.run.state, state.step, tensors, state.numbers())
     except ResourceError:
         raise
     except RuntimeError as error:
         raise ResourceError(f"a checkpoint could not be made: {error}", place=str(loop.run.state)) from error
 
 
-def _diverged(state: State, loss: float, rate: float) -> Diverged:
+def _diverged(state: State, loss: float, length: float, rate: float) -> Diverged:
+    what = f"the loss became {loss}" if not math.isfinite(loss) else f"the gradient's length became {length}"
     return Diverged(
-        f"the loss became {loss} at step {state.step + 1}, at a learning rate of {rate:.3g}",
+        f"{what} at step {state.step + 1}, at a learning rate of {rate:.3g}",
         expected="a finite loss; NaN or infinity nearly always means that the rate is too high",
         cure=f"--set rate={rate / 10:.1g}",
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
+from striate.train.muon import Muon
 from striate.train.recipe import Recipe
 
 # Highest rates that train well with one-cycle on networks with and without normalisation.
@@ -18,8 +19,10 @@ _RATES = {
     "rmsprop": (0.001, 0.0005),
     "adam": (0.003, 0.001),
     "adamw": (0.003, 0.001),
+    "muon": (0.003, 0.001),
+    "lbfgs": (0.5, 0.5),
 }
-_DECAYS = {"adamw": 0.05}
+_DECAYS = {"adamw": 0.05, "muon": 0.05, "lbfgs": 0.0}
 
 
 def suited_rate(optimiser: str, net: nn.Module) -> float:
@@ -45,7 +48,7 @@ def make_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     assert recipe.weight_decay is not None
     decayed = [p for p in net.parameters() if p.ndim > 1 and p.requires_grad]
     plain = [p for p in net.parameters() if p.ndim <= 1 and p.requires_grad]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
@@ -53,8 +56,7 @@ def make_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return _make(groups, recipe, recipe.rate)
 
 
-def _make(groups: Iterable[dict[str, object]], recipe: Recipe, rate: float) -> torch.optim.Optimizer:
-    groups = list(groups)
+def _make(groups: list[dict[str, Any]], recipe: Recipe, rate: float) -> torch.optim.Optimizer:
     match recipe.optimiser:
         case "sgd":
             return torch.optim.SGD(groups, lr=rate, fused=True)
@@ -70,4 +72,8 @@ def _make(groups: Iterable[dict[str, object]], recipe: Recipe, rate: float) -> t
             return torch.optim.Adam(groups, lr=rate, betas=(recipe.momentum, 0.999), fused=True)
         case "adamw":
             return torch.optim.AdamW(groups, lr=rate, betas=(recipe.momentum, 0.999), fused=True)
-    raise AssertionError(f"no optimiser for {recipe.optimiser}")
+        case "muon":
+            return Muon(groups, lr=rate, momentum=recipe.momentum)
+        case "lbfgs":
+            weights = [weight for group in groups for weight in group["params"]]
+            return torch.optim.LBFGS(weights, lr=rate, max_iter=4, history_size=10)

@@ -12,9 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from striate.errors import RecipeError, nearest
 
-Optimiser = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
+Optimiser = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "muon", "lbfgs"]
 ScheduleWord = Literal["constant", "step", "exponential", "inverse", "cosine", "one-cycle"]
-InitialWord = Literal["auto", "he", "xavier", "lecun", "orthogonal", "small", "large"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -38,7 +37,9 @@ class Recipe(BaseModel):
     rate: Annotated[float, Field(gt=0, le=100)] | None = Field(
         None, description="the highest learning rate; chosen for the optimiser and network if left out"
     )
-    momentum: Share = Field(0.9, description="of momentum, nesterov and rmsprop; the first beta of adam")
+    momentum: Share = Field(
+        0.9, description="of momentum, nesterov, rmsprop and muon; the first beta of adam"
+    )
     weight_decay: Annotated[float, Field(ge=0, le=10)] | None = Field(
         None, description="pull of the weights towards 0; never on biases and norms"
     )
@@ -48,7 +49,15 @@ class Recipe(BaseModel):
     schedule: ScheduleWord = Field("one-cycle", description="how the rate changes over the training")
     warmup: Share = Field(0.1, description="share of the training in which the rate rises from near 0")
     label_smoothing: Share = Field(0.0, description="share of each label spread over all classes")
-    initial: InitialWord = Field("auto", description="distribution of the first weights")
+    initial: str = Field(
+        "auto", description="distribution of the first weights, as `he, head: small, zero-last`"
+    )
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="share of the old mean in each step's running mean of the weights, as 0.999"
+    )
+    patience: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="epochs without a better validation after which the training ends"
+    )
     augment: str = Field(
         "auto", description="changes drawn anew for every picture, as `flip, shift 4`; or none"
     )

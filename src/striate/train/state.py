@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from striate.build.module import Net
 from striate.train.pace import Pace
@@ -17,7 +18,7 @@ from striate.train.pace import Pace
 class State:
     """The state of a training between two steps.
 
-    step: steps taken in all.  epoch, epoch_step: the epoch that runs, and the steps taken in it.
+    average: the running mean of the weights, if the recipe wants one.  step: steps taken in all.  epoch, epoch_step: the epoch that runs, and the steps taken in it.
     loss_sum, right, seen: sums over the pictures of this epoch so far.
     best_accuracy, best_loss, best_epoch: of the validation whose weights were kept.
     events_bytes: length of the event file at this point.
@@ -26,6 +27,7 @@ class State:
     net: Net
     optimiser: torch.optim.Optimizer
     pace: Pace
+    average: AveragedModel | None = None
     step: int = 0
     epoch: int = 0
     epoch_step: int = 0
@@ -37,13 +39,28 @@ class State:
     best_epoch: int = -1
     events_bytes: int = 0
 
+    def averaged(self) -> Net:
+        """The network that is validated and kept: the running mean where there is one."""
+        if self.average is None:
+            return self.net
+        assert isinstance(self.average.module, Net)
+        return self.average.module
+
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by name: weights, running statistics, optimiser, random state."""
         found = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
+        if self.average is not None:
+            found |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
         for index, values in self.optimiser.state_dict()["state"].items():
             for key, value in values.items():
                 if isinstance(value, Tensor):
                     found[f"optimiser.{index}.{key}"] = value
+                elif isinstance(value, list):
+                    found |= {
+                        f"optimiser.{index}.{key}.{i}": each
+                        for i, each in enumerate(value)
+                        if each is not None
+                    }
         found["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             found["random.cuda"] = torch.cuda.get_rng_state()
@@ -51,7 +68,16 @@ class State:
 
     def numbers(self) -> dict[str, Any]:
         """Every number of the state."""
+        plain = {
+            str(index): {
+                key: len(value) if isinstance(value, list) else value
+                for key, value in values.items()
+                if isinstance(value, int | float | list)
+            }
+            for index, values in self.optimiser.state_dict()["state"].items()
+        }
         return {
+            "optimiser": {index: values for index, values in plain.items() if values},
             "step": self.step,
             "epoch": self.epoch,
             "epoch_step": self.epoch_step,
@@ -71,11 +97,28 @@ class State:
         """Take over what `tensors` and `numbers` gave; the networks and optimisers must be alike."""
         net = {name.removeprefix("net."): t for name, t in tensors.items() if name.startswith("net.")}
         self.net.load_state_dict(net)
-        saved: dict[int, dict[str, Tensor]] = {}
+        if self.average is not None:
+            self.average.load_state_dict(
+                {
+                    name.removeprefix("average."): t
+                    for name, t in tensors.items()
+                    if name.startswith("average.")
+                }
+            )
+        saved: dict[int, dict[str, Any]] = {}
         for name, tensor in tensors.items():
             if name.startswith("optimiser."):
-                _, index, key = name.split(".", 2)
-                saved.setdefault(int(index), {})[key] = tensor
+                _, index, key, *place = name.split(".")
+                values = saved.setdefault(int(index), {})
+                if place:
+                    values.setdefault(key, {})[int(place[0])] = tensor
+                else:
+                    values[key] = tensor
+        for index, plain in numbers["optimiser"].items():
+            values = saved.setdefault(int(index), {})
+            for key, value in plain.items():
+                listed = values.get(key)
+                values[key] = [listed.get(i) for i in range(value)] if isinstance(listed, dict) else value
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": saved, "param_groups": groups})
         torch.set_rng_state(tensors["random.cpu"])
