@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Literal, NoReturn
+from collections.abc import Iterable
+from typing import Literal
 
 from striate.errors import counted
-from striate.notation.cursor import Cursor
-from striate.notation.foreign import meant, meant_argument
+from striate.notation.diagnosis import TIMES, Diagnosis, example_call, example_value, is_count, said_form
 from striate.notation.tokens import Token
 from striate.spec.argument import Argument, Misfit, arguments
 from striate.spec.layout import DEEPEST, MOST_LAYERS
@@ -26,19 +25,12 @@ from striate.spec.network import (
 )
 from striate.spec.source import Source, Span
 from striate.spec.value import Choice, Name, Range, Size, Value, write_value
-from striate.spec.words import WORDS, write_form
+from striate.spec.words import WORDS
 
 RESERVED = ("let", "add", "concat", "aux", *GIVEN)
 
-TIMES = ("x", "X", "×")
-
 # Of one definition; an error that names them all stays readable.
 MOST_PARAMETERS = 20
-
-_STEP = "a layer such as `conv 32 3x3`, a bracket, or a block"
-
-# What other tools write before a value whose place says what it is here.
-_BY_PLACE = ("kernel_size", "filters", "out_channels", "units", "out_features", "size", "window", "p", "rate")
 
 
 def read_text(text: str, name: str = "network") -> Network:
@@ -51,17 +43,14 @@ def read_text(text: str, name: str = "network") -> Network:
     return _Reader(Source(name, text)).network()
 
 
-class _Reader(Cursor):
+class _Reader(Diagnosis):
     """The walk along one text.
 
-    defines: the definitions read so far.  defining: the name of the `let` being read, or None.
     depth: how many flows are open, one inside the other.
     """
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
-        self.defines: dict[str, Define] = {}
-        self.defining: str | None = None
         self.depth = 0
 
     def network(self) -> Network:
@@ -72,7 +61,9 @@ class _Reader(Cursor):
             self.define()
         if self.here.kind == "end":
             *_, last = self.defines.values()
-            self.fail(self.here, "the network itself is missing", "a flow after the definitions", _call(last))
+            self.fail(
+                self.here, "the network itself is missing", "a flow after the definitions", example_call(last)
+            )
         flow = self.flow()
         if self.here.kind != "end":
             self.after_step("-> and another step, or the end of the text")
@@ -112,7 +103,7 @@ class _Reader(Cursor):
         name = token.text
         if token.kind != "name" or name == "×":
             self.fail(token, expected=what, cure=f"my_{name}" if token.kind == "number" else "my_name")
-        if name.lower() in (*WORDS, *RESERVED, "x") or _is_count(name):
+        if name.lower() in (*WORDS, *RESERVED, "x") or is_count(name):
             self.fail(token, f"`{name}` is a word of the notation", what, f"my_{name}")
         if name in taken:
             self.fail(token, f"the name `{name}` is already taken", "another name", f"{name}_2")
@@ -156,7 +147,7 @@ class _Reader(Cursor):
         token = self.here
         if token.kind != "name":
             return 1
-        if _is_count(token.text):
+        if is_count(token.text):
             self.take()
             return self.checked_count(token, int(token.text[1:]))
         if token.text not in TIMES:
@@ -263,7 +254,7 @@ class _Reader(Cursor):
         if len(values) != len(define.parameters):
             span = Span(token.span.start, self.tokens[self.index - 1].span.end)
             problem = f"`{token.text}` takes {counted(len(define.parameters), 'value')} and got {len(values)}"
-            self.fail_at(span, problem, _call(define, named=True), _call(define))
+            self.fail_at(span, problem, example_call(define, named=True), example_call(define))
         return Call(token.text, tuple(values))
 
     def passed(self, define: Define) -> Value:
@@ -271,7 +262,7 @@ class _Reader(Cursor):
         if self.here.kind == "name" and self.ahead().kind == "=":
             span = Span(self.here.span.start, self.ahead().span.end)
             problem = "values are passed by their place, not by name"
-            self.fail_at(span, problem, _call(define, named=True), "leave it out")
+            self.fail_at(span, problem, example_call(define, named=True), "leave it out")
         return self.value()
 
     def layer(self) -> Word:
@@ -292,7 +283,7 @@ class _Reader(Cursor):
                 here.kind == "name" and here.text in (*self.parameters, *GIVEN, *choices)
             ):
                 self.by_place(word, placed, choices, found)
-            elif here.kind == "name" and not _is_count(here.text) and here.text not in TIMES:
+            elif here.kind == "name" and not is_count(here.text) and here.text not in TIMES:
                 self.unknown_argument(word, known, choices)
             else:
                 break
@@ -301,22 +292,6 @@ class _Reader(Cursor):
                 self.missing(token, argument)
         ordered = ((name, found[name]) for name in known if name in found)
         return Word(word, tuple((name, value) for name, value in ordered if value != known[name].default))
-
-    def in_brackets(self, word: Token) -> NoReturn:
-        """Fail at a layer whose arguments stand in brackets, as in Python."""
-        span = self.call_span(word)
-        ends = [index for index, token in enumerate(self.tokens) if token.span.end == span.end]
-        inside = [token.text for token in self.tokens[self.index + 1 : ends[0]] if token.kind != ","]
-        layer = word.text.lower()
-        cure = " ".join([layer, *inside]) if 0 < len(inside) < 20 else _layer(layer)
-        problem = f"the arguments of `{word.text}` stand without brackets"
-        self.fail_at(span, problem, _form(layer), cure)
-
-    def call_span(self, word: Token) -> Span:
-        """From a word to the `)` after it, or to the end of the text where there is none."""
-        after = self.tokens[self.tokens.index(word) :]
-        end = next((token for token in after if token.kind == ")"), after[-1])
-        return Span(word.span.start, end.span.end)
 
     def keyed(self, argument: Argument, found: dict[str, Value | str | bool]) -> None:
         """WORD NUMBER, as `stride 2`, or a WORD alone, as `valid`"""
@@ -331,7 +306,7 @@ class _Reader(Cursor):
             number.kind == "name" and number.text in (*self.parameters, *GIVEN)
         ):
             problem = f"`{argument.name}` needs a number after it"
-            cure = f"{argument.name} {_value(argument)}"
+            cure = f"{argument.name} {example_value(argument)}"
             self.fail(token, problem, f"{argument.name}: {argument.domain()}", cure)
         found[argument.name] = self.settled(argument, number, self.value())
 
@@ -355,7 +330,7 @@ class _Reader(Cursor):
             self.settled((numbers or left)[0], token, value)
         stepped = "stride" in arguments(WORDS[word]) and "stride" not in found and isinstance(value, int)
         cure = f"stride {value}" if stepped else "leave it out"
-        self.fail(token, f"`{token.text}` is one too many", _form(word), cure)
+        self.fail(token, f"`{token.text}` is one too many", said_form(word), cure)
 
     def suits(self, argument: Argument, value: Value) -> bool:
         """Whether a value written without a name can be meant for this argument."""
@@ -385,166 +360,3 @@ class _Reader(Cursor):
         if self.here.kind != closing:
             self.after_step(expected)
         self.take()
-
-    def is_let(self, token: Token) -> bool:
-        return token.kind == "name" and token.text.lower() == "let"
-
-    def begins_step(self) -> bool:
-        token = self.here
-        if token.kind != "name":
-            return token.kind == "["
-        words = (*WORDS, "add", "concat", "aux")
-        named = token.text.lower() in words or token.text in (*self.defines, self.defining)
-        return named or self.ahead().kind == ":"
-
-    def new_step(self) -> None:
-        """Fail if what stands here begins a step or a definition, without -> or ; before it."""
-        token, before = self.here, self.tokens[self.index - 1]
-        if self.is_let(token) and not self.defining:
-            self.misplaced_let(token)
-        if not self.is_let(token) and not self.begins_step():
-            return
-        if self.defining and (self.is_let(token) or self.on_new_line()):
-            problem = f"the definition of `{self.defining}` does not end"
-            self.fail_at(before.span, problem, "-> and another step, or `;`", f"{before.text};")
-        self.fail(token, f"`{token.text}` begins a new step", "-> between two steps", f"-> {token.text}")
-
-    def misplaced_let(self, token: Token) -> NoReturn:
-        problem = "a definition cannot stand inside a flow"
-        self.fail(token, problem, "definitions first, then one flow", "move it to the beginning of the text")
-
-    def on_new_line(self) -> bool:
-        before, here = self.tokens[self.index - 1].span, self.here.span
-        return self.source.line_and_column(before.end)[0] < self.source.line_and_column(here.start)[0]
-
-    def after_step(self, expected: str) -> NoReturn:
-        """Fail at what stands behind a whole step without being -> or the end of the flow."""
-        token = self.here
-        self.new_step()
-        if token.kind == "end":
-            problem = f"the definition of `{self.defining}` does not end"
-            self.fail(token, problem, expected, ";")
-        if token.kind in ("]", "}", ")"):
-            self.fail(token, f"this `{token.text}` closes nothing", expected, "leave it out")
-        before, behind = self.tokens[self.index - 1], self.ahead()
-        if token.kind == "," and before.text.isdigit() and behind.text.isdigit():
-            span = Span(before.span.start, behind.span.end)
-            self.fail_at(span, "unexpected `,`", "a point in a number", f"{before.text}.{behind.text}")
-        cures = {
-            ";": "->",
-            ",": "->",
-            "=": "->",
-            ":": "->",
-            "|": "add { ... | ... } around the flows",
-            "number": f"x{token.text}",
-        }
-        cure = cures.get(token.kind, "leave it out")
-        if token.kind == "name":
-            close = meant(token.text, (*WORDS, *self.defines, "add", "concat", "aux"))
-            cure = f"-> {close}" if close else cure
-        self.fail(token, expected=expected, cure=cure)
-
-    def no_step(self, token: Token) -> NoReturn:
-        """Fail where a step should begin and something else than a name or [ stands."""
-        before = self.tokens[self.index - 1].text if self.index else ""
-        if token.kind == "end" and before in ("->", "→"):
-            arrow = self.tokens[self.index - 1].span
-            self.fail_at(arrow, f"the text ends after `{before}`", "another step", "leave it out")
-        if before and token.kind in ("]", "}", ")", "|", ";", "arrow", "end"):
-            what = f"`{token.text}`" if token.text else "the end"
-            self.fail(
-                token,
-                f"there is no step between `{before}` and {what}",
-                _STEP,
-                "identity, which does nothing",
-            )
-        cures = {"{": "add {", "number": f"conv {token.text} 3x3", "size": f"maxpool {token.text}"}
-        self.fail(token, expected=_STEP, cure=cures.get(token.kind, "leave it out"))
-
-    def unknown(self, token: Token) -> NoReturn:
-        """Fail at a name that stands where a step begins and is none."""
-        name = token.text
-        expected = "a layer word or a block defined by `let` above"
-        if self.is_let(token):
-            self.misplaced_let(token)
-        if name == self.defining:
-            cure = "[ ... ] x3 to repeat"
-            self.fail(token, f"`{name}` cannot stand in its own definition", "blocks defined above it", cure)
-        if name in self.parameters:
-            self.fail(token, f"`{name}` stands for a number here", expected, f"conv {name} 3x3")
-        if _is_count(name) or name in TIMES:
-            problem = f"there is no step before `{name}` to repeat"
-            self.fail(token, problem, "a step, then how many times", "[conv 32 3x3 -> relu] x3")
-        pairs = zip(self.tokens[self.index :], self.tokens[self.index + 1 :], strict=False)
-        if any(self.is_let(first) and second.text == name for first, second in pairs):
-            problem = f"`{name}` is defined only further down"
-            self.fail(token, problem, "blocks defined above it", f"move the definition of `{name}` up")
-        close = meant(name, (*WORDS, *self.defines, "add", "concat", "aux"))
-        if self.ahead().kind == "(":
-            cure = f"let {name}(...) = ...; above"
-            if close:
-                span, cure = self.call_span(token), _layer(close) if close in WORDS else close
-                self.fail_at(span, f"`{name}` is not a layer", expected, cure)
-        elif self.ahead().kind == "{" and close:
-            cure = close.split(" {")[0]
-        else:
-            cure = close or f"one of {', '.join(WORDS)}"
-        self.fail(token, f"`{name}` is not a layer", expected, cure)
-
-    def missing(self, token: Token, argument: Argument) -> NoReturn:
-        """Fail at a layer without an argument that it cannot do without."""
-        word = token.text.lower()
-        rest = self.source.said(Span(token.span.end, self.tokens[self.index - 1].span.end))
-        article = "" if argument.name.endswith("s") else "a "
-        self.fail(
-            token,
-            f"`{token.text}` needs {article}{argument.name}",
-            f"{argument.name}: {argument.domain()}",
-            " ".join([word, _value(argument), *([rest] if rest else [])]),
-        )
-
-    def unknown_argument(
-        self, word: str, known: Mapping[str, Argument], choices: tuple[str, ...]
-    ) -> NoReturn:
-        """Fail at a name among the arguments of a layer that is none of them."""
-        self.new_step()
-        token = self.here
-        if token.text in known or token.text in _BY_PLACE:
-            problem = f"the word `{token.text}` is not written"
-            self.fail(token, problem, write_form(word), "leave it out")
-        keyed = tuple(name for name, argument in known.items() if argument.keyed)
-        numbers = (*self.parameters, *GIVEN) if len(known) > len(choices) else ()
-        close = meant_argument(token.text, (*keyed, *choices, *numbers))
-        if close is None:
-            other = meant(token.text, (*WORDS, *self.defines))
-            close = f"-> {other}" if other and other != word else "leave it out"
-        self.fail(token, f"`{word}` knows no `{token.text}`", _form(word), close)
-
-
-def _is_count(text: str) -> bool:
-    return len(text) > 1 and text[0] in "xX" and text[1:].isdigit()
-
-
-def _call(define: Define, *, named: bool = False) -> str:
-    """An example of a call, or with the names of its parameters how it is written."""
-    return f"{define.name}({', '.join(name if named else '32' for name in define.parameters)})"
-
-
-def _form(word: str) -> str:
-    form = write_form(word)
-    return f"{word} alone" if form == word else form
-
-
-def _value(argument: Argument) -> str:
-    """An example of an argument's value."""
-    if argument.kind == "word":
-        return argument.words[0]
-    if isinstance(argument.default, float):
-        return write_value(argument.default)
-    return {"channels": "32", "features": "120", "pad": "1"}.get(argument.name, "2")
-
-
-def _layer(word: str) -> str:
-    """An example of a layer."""
-    needed = [_value(argument) for argument in arguments(WORDS[word]).values() if argument.required]
-    return " ".join([word, *needed, *(["3x3"] if word in ("conv", "local") else [])])
