@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from striate.errors import StriateError
 from striate.version import __version__
 
 HELP = "A convolutional-network workbench: a network is a short text."
 
-EXAMPLES = """Examples:
+EXAMPLES = """For example:
 
-  striate plan "[conv 32 3x3 -> bn -> relu -> maxpool 2] x3 -> fc classes" --input 1x28x28
+  striate plan "conv 8 3x3 -> relu -> fc classes" --input 1x28x28
   striate train photos/                  a folder of class folders
   striate train photos/ --budget 10m     the best that ten minutes give
   striate predict runs/latest cat.jpg"""
 
-app = App(
-    name="striate",
-    help=HELP,
-    help_epilogue=EXAMPLES,
-    version=__version__,
-    help_format="plaintext",
-    suppress_keyboard_interrupt=False,
-    result_action="return_value",
-)
-
 # Each command is imported when it is called, so that none waits for what another needs.
-_COMMANDS = {
+COMMANDS = {
     "plan": "What a network costs before it runs: shapes, weights, multiply-adds, receptive fields, memory.",
     "train": "Train a network on pictures.",
     "resume": "Go on with a training that was stopped.",
@@ -38,27 +29,56 @@ _COMMANDS = {
     "runs": "List the trainings, newest first.",
     "zoo": "List the networks that come with striate.",
 }
-for _name, _help in _COMMANDS.items():
-    app.command(f"striate.cli.{_name}:{_name}", name=_name, help=_help)
+
+
+def application(called: str | None = None) -> App:
+    """The reader of the command line.
+
+    called: the command that will be called.  Its help is its own docstring; the others, which are not
+    imported, are listed with one line each.
+    """
+    app = App(
+        name="striate",
+        help=HELP,
+        help_epilogue=EXAMPLES,
+        version=__version__,
+        help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=False),
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+    for name, line in COMMANDS.items():
+        own = None if name == called else line
+        app.command(f"striate.cli.{name}:{name}", name=name, help=own, help_epilogue="")
+    return app
 
 
 def main() -> None:
     """Run a command and leave with its exit code: 0, 1 for an error, 2 for a wrong call, 130 for Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal has no letters for is shown with escapes.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        application(sys.argv[1] if len(sys.argv) > 1 else None)()
+        sys.stdout.flush()
     except StriateError as error:
-        print(f"striate: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _leave(str(error), error.exit_code)
     except KeyboardInterrupt:
-        print("striate: stopped", file=sys.stderr)
-        sys.exit(130)
+        _leave("stopped", 130)
     except BrokenPipeError:
         # Whoever read our output has left, as `head` does; leave quietly, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except MemoryError:
-        print(
-            "striate: the machine has too little memory\n  try: a smaller --set batch=N or --size N",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+        _leave("the machine has too little memory\n  try: a smaller --set batch=N or --size N", 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _leave(f"{where}{error.strerror or error}", 1)
+
+
+def _leave(told: str, code: int) -> None:
+    # Once more Ctrl-C while Python tidies up ends it without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    print(f"striate: {told}", file=sys.stderr)
+    sys.exit(code)

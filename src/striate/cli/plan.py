@@ -8,10 +8,10 @@ from collections import Counter
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 
 from striate.api import read
+from striate.cli.console import tabular
 from striate.cli.values import input_shape
 from striate.errors import StriateError, counted
 from striate.plan.field import Fields
@@ -24,6 +24,7 @@ CLASSES = 10
 
 def plan(
     net: str,
+    /,
     *,
     input: Annotated[str | None, Parameter(name="--input")] = None,
     classes: int | None = None,
@@ -33,7 +34,7 @@ def plan(
 ) -> None:
     """What a network costs before it runs: shapes, weights, multiply-adds, receptive fields, memory.
 
-    Examples:
+    For example:
 
       striate plan "conv 6 5x5 -> relu -> maxpool 2 -> fc classes" --input 1x28x28
       striate plan mine.net --input 3x128x128 --classes 5 --batch 32
@@ -73,7 +74,7 @@ def plan(
 
 
 def _print(made: Plan) -> None:
-    console = Console(highlight=False, markup=False)
+    console = tabular()
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("layer", overflow="fold")
     for title in ("output", "weights", "multiply-adds", "sees", "step", "saved"):
@@ -84,8 +85,6 @@ def _print(made: Plan) -> None:
         layer = ("aux  " if row.side else "") + row.text
         cells = (_number(row.weights), _number(row.multiply_adds), sees, step, _bytes(row.saved_bytes))
         table.add_row(layer, str(row.output), *cells)
-    if not console.is_terminal:
-        console.width = 200
     console.print(table)
     console.print()
     classes = f", {made.classes} classes" if made.classes is not None else ""

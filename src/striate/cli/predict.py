@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from striate.api import require_train
+from striate.cli.console import prose
 from striate.cli.threads import wait_passively
+from striate.data.finding import shown
 from striate.errors import DataError, counted
 
 # Pictures that go through the network together.
@@ -19,6 +20,7 @@ GROUP = 64
 
 def predict(
     run: str,
+    /,
     *pictures: str,
     top: int = 3,
     json_: Annotated[bool, Parameter(name="--json")] = False,
@@ -28,7 +30,7 @@ def predict(
 
     A picture that cannot be read is named, the others are answered, and the exit code is 1.
 
-    Examples:
+    For example:
 
       striate predict runs/latest cat.jpg
       striate predict runs/latest holiday/ --json
@@ -50,19 +52,12 @@ def predict(
     wait_passively()
     if not pictures:
         raise DataError("no picture was given", place="predict", cure=f"striate predict {run} picture.jpg")
-    from striate.data.finding import shown
-    from striate.data.walk import files_below
     from striate.train.trained import load_trained
 
     trained = load_trained(run, device=device)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    answers, complaints = prose(), prose(stderr=True)
     failed = 0
-    paths: list[Path] = []
-    for each in pictures:
-        path = Path(each)
-        paths.extend(found for _, found in files_below(path, each, ())[0]) if path.is_dir() else paths.append(
-            path
-        )
+    paths = _paths(pictures)
     for start in range(0, len(paths), GROUP):
         found, troubles = trained.predict_files(paths[start : start + GROUP])
         for prediction in found:
@@ -72,12 +67,29 @@ def predict(
                 print(json.dumps({"picture": prediction.name, "answers": said}))
             else:
                 told = ", ".join(f"{name} {share:.1%}" for name, share in best)
-                console.print(f"{shown(prediction.name)}: {told}")
+                answers.print(f"{shown(prediction.name)}: {told}")
         for trouble in troubles:
             failed += 1
             if json_:
                 print(json.dumps({"picture": trouble.place, "error": trouble.problem}))
             else:
-                console.print(f"{trouble.place}: {trouble.problem}")
+                complaints.print(f"{trouble.place}: {trouble.problem}")
     if failed:
-        raise DataError(f"{counted(failed, 'picture')} could not be read", place="predict")
+        raise DataError(f"{failed:,} of {counted(len(paths), 'picture')} could not be read", place="predict")
+
+
+def _paths(said: tuple[str, ...]) -> list[Path]:
+    """The pictures that were named, and the files in the folders that were."""
+    from striate.data.walk import files_below
+
+    paths = []
+    for each in said:
+        path = Path(each)
+        if not path.is_dir():
+            paths.append(path)
+            continue
+        found = [file for _, file in files_below(path, each, ())[0]]
+        if not found:
+            raise DataError("there is no picture in this folder", place=shown(each))
+        paths.extend(found)
+    return paths

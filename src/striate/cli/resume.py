@@ -9,10 +9,10 @@ from striate.cli.screen import Screen
 from striate.cli.threads import wait_passively
 
 
-def resume(run: str, *, device: str | None = None, quiet: bool = False) -> None:
+def resume(run: str, /, *, device: str | None = None, quiet: bool = False) -> None:
     """Go on with a training that was stopped, from its newest sound checkpoint.
 
-    Examples:
+    For example:
 
       striate resume runs/latest
 
@@ -25,7 +25,8 @@ def resume(run: str, *, device: str | None = None, quiet: bool = False) -> None:
     quiet
         Print only the result.
     """
-    started = time.monotonic()
+    # Python took a while to start, nearly all of it computing: that counts, too.
+    started = time.monotonic() - min(time.process_time(), 0.5)
     require_train("striate resume")
     wait_passively()
     from striate.cli.summary import print_summary
@@ -33,7 +34,7 @@ def resume(run: str, *, device: str | None = None, quiet: bool = False) -> None:
     from striate.train.job import reopen_job, run_job
 
     screen = Screen(quiet=quiet)
-    job = reopen_job(find_run(run), device=device, started=started, watch=screen)
     with screen.stoppable():
+        job = reopen_job(find_run(run), device=device, started=started, watch=screen)
         score = run_job(job, screen, resume=True)
     print_summary(job.run, job.record, score)

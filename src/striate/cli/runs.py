@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 
+from striate.cli.console import prose, tabular
 from striate.errors import RunError
 from striate.runs.folder import ROOT, list_runs
 
 
-def runs(folder: Path = ROOT, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
+def runs(folder: Path = ROOT, /, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
     """List the trainings in a folder, newest first.
 
-    Examples:
+    For example:
 
       striate runs
       striate runs elsewhere/ --json
@@ -59,10 +59,7 @@ def runs(folder: Path = ROOT, *, json_: Annotated[bool, Parameter(name="--json")
         table.add_row(*row)
     if json_:
         return
-    console = Console(highlight=False, markup=False)
     if not found:
-        console.print(f"no runs in {folder} yet; striate train DATA makes one")
+        prose().print(f"no runs in {folder}/ yet; striate train DATA makes one")
         return
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table)
+    tabular().print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -9,30 +10,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from striate.cli.console import prose
 
 # Where there is no terminal, a line of progress at most this often.
 PLAIN_EVERY_S = 10.0
+
+# What asks a program to end: Ctrl-C, `kill`, and a terminal that was closed.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Screen:
     """Bars on a terminal, plain lines elsewhere; it also carries the wish to stop."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(highlight=False, markup=False, soft_wrap=True)
+        self.console = prose()
         self.quiet = quiet
         self.asked = False
+        self._heeded = False
+        self._answered = False
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._what, self._total, self._told = "", 0, 0.0
 
     def say(self, text: str) -> None:
         """A line, above the bar if there is one."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        try:
             (self._progress.console if self._progress else self.console).print(text)
-            if not self.console.is_terminal:
-                sys.stdout.flush()
+            sys.stdout.flush()
+        except OSError as error:
+            self._fall_silent(error)
 
     def begin(self, what: str, total: int) -> None:
         """A new bar in place of the one before."""
@@ -63,27 +73,46 @@ class Screen:
     def end(self) -> None:
         """Take the bar away."""
         if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+            progress, self._progress = self._progress, None
+            try:
+                progress.stop()
+            except OSError as error:
+                self._fall_silent(error)
 
     def stopping(self) -> bool:
-        """Whether Ctrl-C or SIGTERM came."""
+        """Whether Ctrl-C, SIGTERM or SIGHUP came, or the reader of the lines left."""
+        self._heeded = True
+        if self.asked and not self._answered:
+            self._answered = True
+            self.say("stopping")
         return self.asked
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM inside asks to stop after the step; the second stops at once."""
+        """How a wish to stop is met inside.
+
+        Once somebody calls `stopping` the first signal only asks, and the second stops at once; before
+        that there is nothing to save and the first does.  However it ends, the bar is taken away.
+        """
 
         def ask(number: int, frame: FrameType | None) -> None:
-            if self.asked:
+            # No word here: what it interrupts may be in the middle of a line.
+            if self.asked or not self._heeded:
                 raise KeyboardInterrupt
             self.asked = True
-            self.say("stopping after this step; once more to stop at once")
 
-        before = {which: signal.signal(which, ask) for which in (signal.SIGINT, signal.SIGTERM)}
+        # What is ignored stays so: `nohup` does that.
+        heard = [which for which in _SIGNALS if signal.getsignal(which) != signal.SIG_IGN]
+        before = {which: signal.signal(which, ask) for which in heard}
         try:
             yield
         finally:
             self.end()
             for which, handler in before.items():
                 signal.signal(which, handler)
+
+    def _fall_silent(self, error: OSError) -> None:
+        """Nobody can read on.  Where a reader left, that is a wish to stop: save, as after Ctrl-C."""
+        self.quiet = True
+        self.asked = self.asked or isinstance(error, BrokenPipeError)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

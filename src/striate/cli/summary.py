@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from striate.cli.console import prose, tabular
 from striate.runs.folder import RunFolder
 from striate.train.score import Score
 
 # More classes than this are not printed one by one; the report has them all.
 MOST_CLASSES = 30
 MOST_CONFUSED = 12
+LONGEST_TITLE = 8
 
 
 def print_summary(run: RunFolder, record: dict[str, Any], score: Score) -> None:
     """Accuracy with its interval, per-class figures, the confusion matrix, and where the report lies."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = prose()
     result = record["result"]
     low, high = score.interval
     console.print()
@@ -35,31 +36,38 @@ def print_summary(run: RunFolder, record: dict[str, Any], score: Score) -> None:
             f"there is no test split: these pictures also chose the best epoch ({result['best_epoch'] + 1})"
         )
     if len(score.classes) <= MOST_CLASSES:
-        _print_classes(console, score)
+        _print_classes(score)
     if len(score.classes) <= MOST_CONFUSED:
-        _print_confusion(console, score)
+        _print_confusion(score)
     console.print()
     console.print(f"run     {run.path}   ({record['seconds']:.1f} s)")
     console.print(f"report  {run.report}")
 
 
-def _print_classes(console: Console, score: Score) -> None:
+def _print_classes(score: Score) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("class")
     for title in ("pictures", "precision", "recall"):
         table.add_column(title, justify="right")
     for each in score.classes:
         table.add_row(each.name, f"{each.count:,}", f"{each.precision:.1%}", f"{each.recall:.1%}")
-    console.print()
-    console.print(table)
+    _print(table)
 
 
-def _print_confusion(console: Console, score: Score) -> None:
+def _print_confusion(score: Score) -> None:
+    names = [each.name for each in score.classes]
+    # Long names would make the columns wide: those are numbered instead.
+    numbered = any(len(name) > LONGEST_TITLE for name in names)
     table = Table(box=None, pad_edge=False, title="row: true class, column: answer", title_justify="left")
     table.add_column("")
-    for each in score.classes:
-        table.add_column(each.name[:8], justify="right")
-    for each, row in zip(score.classes, score.confusion, strict=True):
-        table.add_row(each.name, *(str(number) if number else "." for number in row))
-    console.print()
-    console.print(table)
+    for number, name in enumerate(names, 1):
+        table.add_column(str(number) if numbered else name, justify="right")
+    for number, (name, row) in enumerate(zip(names, score.confusion, strict=True), 1):
+        title = f"{number:2} {name}" if numbered else name
+        table.add_row(title, *(str(count) if count else "." for count in row))
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    prose().print()
+    tabular().print(table)

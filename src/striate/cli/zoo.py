@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from striate.api import read
+from striate.cli.console import prose, tabular
 from striate.errors import FitError
 from striate.zoo.list import ZOO, zoo_net, zoo_text
 
 
-def zoo(name: str | None = None) -> None:
+def zoo(name: str | None = None, /) -> None:
     """List the networks that come with striate, or print the text of one.
 
-    Examples:
+    For example:
 
       striate zoo
       striate zoo resnet18
@@ -21,12 +21,11 @@ def zoo(name: str | None = None) -> None:
     Parameters
     ----------
     name
-        Print the text of this network.
+        A network to print the text of.
     """
-    console = Console(highlight=False, markup=False, soft_wrap=name is not None)
     if name is not None:
         zoo_net(name)
-        console.print(zoo_text(name).rstrip())
+        prose().print(zoo_text(name).rstrip())
         return
     table = Table(box=None, pad_edge=False)
     for title in ("network", "input", "weights", "multiply-adds", "year", "paper"):
@@ -39,6 +38,4 @@ def zoo(name: str | None = None) -> None:
             counts = ("", error.problem)
         shape = "x".join(str(side) for side in net.input)
         table.add_row(net.name, shape, *counts, str(net.year or ""), net.paper)
-    if not console.is_terminal:
-        console.width = 160
-    console.print(table)
+    tabular().print(table)
