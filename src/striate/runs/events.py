@@ -31,6 +31,16 @@ class EventFile:
         except OSError as error:
             raise cannot_write(self.path, error, len(line)) from error
 
+    def sync(self) -> None:
+        """Wait until all of it is on the disk, so that a checkpoint is never ahead of its events."""
+        if not self.path.exists():
+            return
+        try:
+            with open(self.path, "rb") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise cannot_write(self.path, error, self.length()) from error
+
     def length(self) -> int:
         """Bytes written so far; a checkpoint notes it."""
         return self.path.stat().st_size if self.path.exists() else 0
@@ -38,7 +48,10 @@ class EventFile:
     def cut(self, length: int) -> None:
         """Take back what was written behind `length` bytes: events after the checkpoint run again."""
         if self.length() > length:
-            os.truncate(self.path, length)
+            try:
+                os.truncate(self.path, length)
+            except OSError as error:
+                raise cannot_write(self.path, error, length) from error
 
 
 def read_events(path: Path) -> list[Event]:

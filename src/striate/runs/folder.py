@@ -55,6 +55,11 @@ class RunFolder:
         return self.path / "last.safetensors"
 
     @property
+    def start_weights(self) -> Path:
+        """The weights that the training began with, where they came from elsewhere."""
+        return self.path / "start.safetensors"
+
+    @property
     def state(self) -> Path:
         """The checkpoints to resume from."""
         return self.path / "state"
@@ -88,8 +93,8 @@ class RunFolder:
 
 
 def json_bytes(value: object) -> bytes:
-    """JSON as people read it."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    """JSON as people read it; a byte of a file's name that is not UTF-8 is escaped, and read back as it was."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def create_run(name: str, out: Path | None) -> RunFolder:

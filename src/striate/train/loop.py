@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from striate.runs.atomic import write_atomic
 from striate.runs.folder import RunFolder
 from striate.train.checkpoint import save_checkpoint
 from striate.train.evaluate import autocast, probabilities
+from striate.train.frozen import Thaw
 from striate.train.preparation import Feeder
 from striate.train.recipe import Recipe
 from striate.train.schedule import rate_factor
@@ -44,7 +46,10 @@ class Diverged(StriateError):
 
 @dataclass(frozen=True)
 class Loop:
-    """What a loop reads and never changes."""
+    """What a loop reads and never changes.
+
+    whole: the network to keep, from the one that is trained.  thaw: lets frozen parts train as epochs go.
+    """
 
     run: RunFolder
     recipe: Recipe
@@ -53,6 +58,8 @@ class Loop:
     feeder: Feeder
     evaluation_batch: int
     checkpoint_s: float = CHECKPOINT_S
+    whole: Callable[[Net], Net] = field(default=lambda net: net)
+    thaw: Thaw | None = None
 
 
 def run_loop(loop: Loop, state: State, watch: Watch) -> None:
@@ -67,8 +74,11 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     assert recipe.rate is not None
     step_events_every = max(1, min(50, loop.batches.steps // 4))
     saved_at, cost_s = time.monotonic(), 0.0
-    state.net.train()
     while not pace.done:
+        if loop.thaw is not None:
+            loop.thaw.at(state.epoch - state.first_epoch)
+        else:
+            state.net.train()
         watch.begin(_epoch_name(state, recipe), loop.batches.steps)
         for batch in loop.batches.epoch(state.epoch, state.epoch_step):
             rate = recipe.rate * rate_factor(recipe.schedule, pace.progress, recipe.warmup)
@@ -147,7 +157,7 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
     best = accuracy > state.best_accuracy or (accuracy == state.best_accuracy and val_loss < state.best_loss)
     if best:
         state.best_accuracy, state.best_loss, state.best_epoch = accuracy, val_loss, state.epoch
-        write_atomic(loop.run.weights, weights_bytes(net))
+        write_atomic(loop.run.weights, weights_bytes(loop.whole(net)))
     train_loss, train_accuracy = state.loss_sum / state.seen, state.right / state.seen
     loop.run.events.append(
         {
@@ -228,4 +238,4 @@ def _diverged(state: State, loss: float, length: float, rate: float) -> Diverged
 
 
 def _epoch_name(state: State, recipe: Recipe) -> str:
-    return f"epoch {state.epoch + 1}" + (f"/{recipe.epochs}" if recipe.epochs else "")
+    return f"epoch {state.epoch + 1}" + (f"/{state.first_epoch + recipe.epochs}" if recipe.epochs else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -39,21 +40,24 @@ def suited_decay(optimiser: str) -> float:
     return _DECAYS.get(optimiser, 5e-4)
 
 
-def make_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimiser(shares: Sequence[tuple[nn.Module, float]], recipe: Recipe) -> torch.optim.Optimizer:
     """The optimiser of a recipe whose rate and weight decay are chosen.
 
+    shares: the modules that are trained, each with its share of the rate.
     Weight decay falls on weights of convolutions and fc only, not on biases, norms and scales.
     """
     assert recipe.rate is not None
     assert recipe.weight_decay is not None
-    decayed = [p for p in net.parameters() if p.ndim > 1 and p.requires_grad]
-    plain = [p for p in net.parameters() if p.ndim <= 1 and p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for module, share in shares:
+        for parameter in module.parameters():
+            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((share, decay), []).append(parameter)
+    made = [
+        {"params": parameters, "weight_decay": decay, "share": share}
+        for (share, decay), parameters in groups.items()
     ]
-    groups = [group for group in groups if group["params"]]
-    return _make(groups, recipe, recipe.rate)
+    return _make(made, recipe, recipe.rate)
 
 
 def _make(groups: list[dict[str, Any]], recipe: Recipe, rate: float) -> torch.optim.Optimizer:

@@ -64,6 +64,16 @@ class Recipe(BaseModel):
     size: Annotated[int, Field(ge=4, le=2048)] | None = Field(
         None, description="side of the pictures in pixels; chosen from the pictures if left out"
     )
+    weights: str | None = Field(
+        None,
+        description="weights to begin with: a file, a URL, hf:OWNER/NAME, or builtin; the head may differ",
+    )
+    freeze: str | None = Field(
+        None, description="the part up to this label is kept as it is; body for all before the head"
+    )
+    thaw: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        0, description="epochs behind the head's in which the frozen part trains as well, at lower rates"
+    )
     val_share: Annotated[float, Field(gt=0, lt=0.9)] = Field(
         0.1, description="share of the training pictures held out where the data have no validation split"
     )

@@ -18,7 +18,8 @@ from striate.train.pace import Pace
 class State:
     """The state of a training between two steps.
 
-    average: the running mean of the weights, if the recipe wants one.  step: steps taken in all.  epoch, epoch_step: the epoch that runs, and the steps taken in it.
+    average: the running mean of the weights, if the recipe wants one.  step: steps taken in all.
+    stage: which one of the run.  first_epoch: the epoch in which it began.  epoch, epoch_step: the epoch that runs, and the steps taken in it.
     loss_sum, right, seen: sums over the pictures of this epoch so far.
     best_accuracy, best_loss, best_epoch: of the validation whose weights were kept.
     events_bytes: length of the event file at this point.
@@ -28,6 +29,8 @@ class State:
     optimiser: torch.optim.Optimizer
     pace: Pace
     average: AveragedModel | None = None
+    stage: int = 0
+    first_epoch: int = 0
     step: int = 0
     epoch: int = 0
     epoch_step: int = 0
@@ -78,6 +81,8 @@ class State:
         }
         return {
             "optimiser": {index: values for index, values in plain.items() if values},
+            "stage": self.stage,
+            "first_epoch": self.first_epoch,
             "step": self.step,
             "epoch": self.epoch,
             "epoch_step": self.epoch_step,
@@ -124,7 +129,16 @@ class State:
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random.cuda"])
-        for name in ("step", "epoch", "epoch_step", "right", "seen", "best_epoch", "events_bytes"):
+        for name in (
+            "first_epoch",
+            "step",
+            "epoch",
+            "epoch_step",
+            "right",
+            "seen",
+            "best_epoch",
+            "events_bytes",
+        ):
             setattr(self, name, int(numbers[name]))
         self.loss_sum = float(numbers["loss_sum"])
         self.best_accuracy = float(numbers["best_accuracy"])

@@ -1,0 +1,54 @@
+"""The end of a run: the test, once, with the best weights; the record and the report."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from striate.build.weights import load_weights
+from striate.report.page import write_report
+from striate.runs.atomic import write_atomic
+from striate.runs.folder import json_bytes
+from striate.train.evaluate import probabilities
+from striate.train.mistakes import worst_mistakes
+from striate.train.score import Score, score
+from striate.train.stage import EVALUATION_BATCH, Stage
+from striate.train.state import State
+from striate.train.watch import Watch
+
+if TYPE_CHECKING:
+    from striate.train.job import Job
+
+
+def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
+    """Score the test split, or the validation split where there is none, and write what came out.
+
+    stage: the last one.  Its network reads what it was trained on, so what a frozen part gives is not
+    computed again.
+    """
+    data = job.data
+    load_weights(job.net, job.run.weights)
+    split, name = (data.test, "test") if data.test is not None else (data.val, "validation")
+    watch.begin(name, len(split.labels))
+    found = probabilities(
+        stage.part(job.net), stage.feeder, stage.scored.pictures, stage.size, batch=EVALUATION_BATCH,
+        precision=job.recipe.precision, advance=lambda done: watch.advance(done, ""),
+    )  # fmt: skip
+    watch.end()
+    result = score(found, split.labels, data.classes)
+    mistakes = worst_mistakes(found, split, data.classes, data.size)
+    write_atomic(job.run.path / "mistakes.json", json_bytes(mistakes))
+    job.record["result"] = {
+        "split": name,
+        **result.to_record(),
+        "best_epoch": state.best_epoch,
+        "validation_accuracy": state.best_accuracy,
+        "epochs": state.epoch,
+        "steps": state.step,
+    }
+    job.record["status"] = "done"
+    job.record["seconds"] = round(state.pace.elapsed_s(), 3)
+    job.run.write_record(job.record)
+    write_report(job.run)
+    shutil.rmtree(job.run.state, ignore_errors=True)
+    return result

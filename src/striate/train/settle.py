@@ -1,0 +1,93 @@
+"""What is left open in a recipe, chosen; what is chosen, told; what cannot fit, refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from striate.data.augment import read_augment, suited_augment
+from striate.data.gather import Data
+from striate.errors import ResourceError, counted
+from striate.plan.plan import plan
+from striate.spec.layout import Layout
+from striate.train.choose import suited_batch, suited_epochs
+from striate.train.machine import free_memory_bytes
+from striate.train.optimiser import suited_decay, suited_rate
+from striate.train.recipe import Recipe
+from striate.train.watch import Watch
+
+
+def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
+    """The recipe with nothing left open."""
+    pictures = len(data.train.labels)
+    chosen: dict[str, Any] = {}
+    if recipe.epochs is None and recipe.budget_s is None:
+        chosen["epochs"] = suited_epochs(pictures)
+    if recipe.batch is None:
+        chosen["batch"] = suited_batch(pictures)
+    if recipe.rate is None:
+        chosen["rate"] = suited_rate(recipe.optimiser, net)
+    if recipe.weight_decay is None:
+        chosen["weight_decay"] = suited_decay(recipe.optimiser)
+    if recipe.augment == "auto":
+        margin = data.stored_size != data.size
+        chosen["augment"] = str(suited_augment(data.size, data.channels, margin=margin))
+    else:
+        read_augment(recipe.augment)
+    if recipe.precision == "auto":
+        chosen["precision"] = "fp32"
+    return recipe.model_copy(update=chosen)
+
+
+def tell_data(data: Data, watch: Watch) -> None:
+    """Say what the pictures are, and the first findings."""
+    splits = [("training", data.train), ("validation", data.val), ("test", data.test)]
+    told = ", ".join(f"{len(split.labels):,} {name}" for name, split in splits if split is not None)
+    made = " (validation held out of the training pictures)" if data.record["validation"]["made"] else ""  # type: ignore[call-overload,index]
+    shape = f"{data.channels}x{data.size[0]}x{data.size[1]}"
+    watch.say(f"data      {counted(len(data.classes), 'class', 'classes')}, {told} pictures of {shape}{made}")
+    for finding in data.findings[:10]:
+        watch.say(f"          {finding.name}: {finding.reason}")
+    if len(data.findings) > 10:
+        watch.say(f"          and {len(data.findings) - 10:,} findings more")
+
+
+def tell_recipe(recipe: Recipe, layout: Layout, watch: Watch) -> None:
+    """Say what the network costs and how it is trained."""
+    summed = plan(layout)
+    length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.budget_s:.0f} s"
+    watch.say(f"          {summed.weights:,} weights, {summed.multiply_adds:,} multiply-adds a picture")
+    watch.say(
+        f"recipe    {length} of batches of {recipe.batch}, {recipe.optimiser} at rate {recipe.rate:g}, "
+        f"{recipe.schedule}, augment: {recipe.augment}, seed {recipe.seed}"
+    )
+
+
+def require_memory(layout: Layout, recipe: Recipe, device: torch.device) -> None:
+    """Raise ResourceError where one training step cannot fit, with the largest batch that would."""
+    assert recipe.batch is not None
+    free = free_memory_bytes(device)
+    if free is None:
+        return
+    slots = {"sgd": 0, "adam": 2, "adamw": 2}.get(recipe.optimiser, 1)
+    one, two = plan(layout, batch=1).training_bytes(slots), plan(layout, batch=2).training_bytes(slots)
+    fixed, each = 2 * one - two, two - one
+    if fixed + each * recipe.batch <= free:
+        return
+    most = (free - fixed) // each if each else 0
+    raise ResourceError(
+        f"a training step needs about {_size(fixed + each * recipe.batch)} and {_size(free)} are free",
+        place=f"batch {recipe.batch} of {layout.input}",
+        expected="weights, gradients, optimiser state and saved activations in memory",
+        cure=f"--set batch={most}" if most >= 1 else "a smaller network, or smaller pictures by --size",
+    )
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.1f} GB"

@@ -1,0 +1,152 @@
+"""The stages of a run: which network is trained on what, one loop after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from striate.build.module import Net
+from striate.data.augment import Augment, read_augment
+from striate.data.batches import TrainingBatches
+from striate.data.gather import Data, Split
+from striate.runs.folder import RunFolder
+from striate.train.frozen import Frozen, Thaw, frozen_parts
+from striate.train.loop import Loop
+from striate.train.optimiser import make_optimiser
+from striate.train.pace import Pace
+from striate.train.preparation import Feeder
+from striate.train.recipe import Recipe
+from striate.train.state import State
+from striate.train.watch import Watch
+
+# Pictures at once where nothing is kept for a backward pass.
+EVALUATION_BATCH = 256
+
+# Seconds that the report takes at least, kept free under a budget.
+CLOSING_S = 1.0
+
+# Share of a budget that the head gets where the rest is thawed behind it.
+HEAD_SHARE = 0.3
+
+# Of the rate of the head, where everything is trained behind it.
+THAWED_RATE = 0.1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One loop.
+
+    net: what is trained.  train, validation, scored: what it reads; scored is the test split, or the
+    validation split where there is none.  whole: the network to keep, from `net` or its running mean.
+    part: `net`, with the weights that the whole network has.
+    thaw: what lets frozen parts train again.
+    """
+
+    name: str
+    net: Net
+    train: Split
+    validation: Split
+    scored: Split
+    size: tuple[int, int]
+    feeder: Feeder
+    augment: Augment
+    recipe: Recipe
+    whole: Callable[[Net], Net] = field(default=lambda net: net)
+    part: Callable[[Net], Net] = field(default=lambda net: net)
+    thaw: Thaw | None = None
+
+
+def stages(net: Net, data: Data, recipe: Recipe, feeder: Feeder, watch: Watch) -> Iterator[Stage]:
+    """The stages of a recipe, each made when the one before has ended.
+
+    One, as a rule.  With `freeze`, the tail is trained on what the frozen part gives for each picture,
+    computed once; with `thaw` epochs, everything is trained behind it.
+    """
+    scored = data.test if data.test is not None else data.val
+    augment = read_augment(recipe.augment)
+    if recipe.freeze is None:
+        yield Stage("", net, data.train, data.val, scored, data.size, feeder, augment, recipe)
+        return
+    count = frozen_parts(net.layout, recipe.freeze)
+    frozen = Frozen(net, count)
+    head = recipe
+    if recipe.thaw and recipe.budget_s is not None:
+        head = recipe.model_copy(update={"budget_s": recipe.budget_s * HEAD_SHARE})
+    yield _head(frozen, data, scored, head, feeder, watch)
+    if recipe.thaw:
+        assert recipe.rate is not None
+        rest = {"epochs": None if recipe.budget_s else recipe.thaw, "rate": recipe.rate * THAWED_RATE}
+        yield Stage(
+            "all", net, data.train, data.val, scored, data.size, feeder, augment,
+            recipe.model_copy(update=rest), thaw=Thaw(net, count, recipe.thaw),
+        )  # fmt: skip
+
+
+def _head(frozen: Frozen, data: Data, scored: Split, recipe: Recipe, feeder: Feeder, watch: Watch) -> Stage:
+    splits = [data.train, data.val] + ([data.test] if data.test is not None else [])
+    done = 0
+
+    def advance(more: int) -> None:
+        nonlocal done
+        done += more
+        watch.advance(done, "")
+
+    watch.begin("frozen part, once for all pictures", sum(len(split.labels) for split in splits))
+    found = [frozen.features(split, feeder, data.size, recipe.precision, advance) for split in splits]
+    watch.end()
+    frozen.tail.to(feeder.device)
+    size = (frozen.shape.height, frozen.shape.width)
+    last = found[2] if data.test is not None else found[1]
+    return Stage(
+        "head", frozen.tail, found[0], found[1], last, size, frozen.feeder(feeder.device), Augment(), recipe,
+        whole=frozen.whole, part=frozen.part,
+    )  # fmt: skip
+
+
+def begin_stage(
+    stage: Stage, number: int, run: RunFolder, started: float, before: State | None
+) -> tuple[State, Loop]:
+    """The state and the loop of a stage; figures of the stage before go on."""
+    recipe = stage.recipe
+    assert recipe.batch is not None
+    count = len(stage.train.labels)
+    batches = TrainingBatches(
+        stage.train.pictures,
+        stage.train.labels,
+        stage.size,
+        min(recipe.batch, count),
+        stage.augment,
+        recipe.seed,
+    )
+    epochs = recipe.epochs or 1_000_000
+    pace = Pace(
+        batches.steps * epochs,
+        recipe.budget_s,
+        before.pace.spent_s if before else 0.0,
+        started,
+        reserve_s=CLOSING_S if recipe.budget_s else 0.0,
+        closing_validations=1 + len(stage.scored.labels) / len(stage.validation.labels),
+    )
+    average = None
+    if recipe.ema is not None:
+        mean = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
+        average = AveragedModel(stage.net, multi_avg_fn=mean, use_buffers=True)
+    shares = stage.thaw.shares() if stage.thaw else [(stage.net, 1.0)]
+    state = State(stage.net, make_optimiser(shares, recipe), pace, average, stage=number)
+    if before is not None:
+        state.step, state.epoch, state.first_epoch = before.step, before.epoch, before.epoch
+        state.best_accuracy, state.best_loss = before.best_accuracy, before.best_loss
+        state.best_epoch = before.best_epoch
+    loop = Loop(
+        run,
+        recipe,
+        batches,
+        stage.validation,
+        stage.feeder,
+        EVALUATION_BATCH,
+        whole=stage.whole,
+        thaw=stage.thaw,
+    )
+    return state, loop
