@@ -101,31 +101,54 @@ def create_run(name: str, out: Path | None) -> RunFolder:
     """Make a new, empty run folder.
 
     out: the folder itself; `runs/NAME-DATE-TIME` where None.  An existing folder is only taken if it is
-    empty.  Raises RunError where it exists with something in it.
+    empty; of two that take it at once one wins.  Raises RunError where it exists with something in it,
+    ResourceError where it cannot be written.
     """
-    if out is None:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.") or "run"
-        out = ROOT / f"{safe[:60]}-{stamp}"
-        while out.exists():
-            out = out.with_name(out.name + "-2")
-    try:
-        occupied = out.exists() and (not out.is_dir() or any(out.iterdir()))
-    except OSError as error:
-        raise cannot_write(out, error, 0) from error
-    if occupied:
-        is_run = (out / "run.json").exists()
-        raise RunError(
-            "there is a run in this folder already" if is_run else "this exists and is not an empty folder",
-            place=str(out),
-            expected="a new or empty folder",
-            cure=f"another --out, or striate resume {out}" if is_run else "another --out",
-        )
-    try:
-        (out / "state").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(out, error, 0) from error
+    if out is not None:
+        require_free(out)
+        if not _claim(out):
+            raise _occupied(out)
+        return RunFolder(out)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.") or "run"
+    first = out = ROOT / f"{safe[:40]}-{stamp}"
+    number = 1
+    while not _claim(out):
+        number += 1
+        out = first.with_name(f"{first.name}-{number}")
     return RunFolder(out)
+
+
+def require_free(out: Path) -> None:
+    """Raise RunError where a new run cannot be put into a folder; nothing is made."""
+    try:
+        taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    except OSError as error:
+        raise cannot_write(out, error, 0) from error
+    if taken:
+        raise _occupied(out)
+
+
+def _claim(out: Path) -> bool:
+    """Make a run folder; False where another run was first."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "state").mkdir()
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise cannot_write(out, error, 0) from error
+    return True
+
+
+def _occupied(out: Path) -> RunError:
+    is_run = (out / "run.json").exists()
+    return RunError(
+        "there is a run in this folder already" if is_run else "this exists and is not an empty folder",
+        place=str(out),
+        expected="a new or empty folder",
+        cure=f"another --out, or striate resume {out}" if is_run else "another --out",
+    )
 
 
 def find_run(name: str | Path) -> RunFolder:
@@ -143,13 +166,13 @@ def find_run(name: str | Path) -> RunFolder:
     for candidate in (path, ROOT / path):
         if (candidate / "run.json").is_file():
             return RunFolder(candidate)
-    near = nearest(path.name, [run.path.name for run in list_runs(path.parent)] or [])
-    near = near or nearest(path.name, [run.path.name for run in list_runs(ROOT)])
+    known = {run.path.name: str(run.path) for root in (ROOT, path.parent) for run in list_runs(root)}
+    near = nearest(path.name, known)
     raise RunError(
         "this folder holds no run" if path.is_dir() else "there is no such run",
         place=str(path),
         expected="a folder with run.json in it, as `striate train` leaves it",
-        cure=near or "striate runs, which lists them",
+        cure=known[near] if near else "striate runs, which lists them",
     )
 
 
@@ -178,9 +201,9 @@ def _read_json(path: Path, run: Path) -> Record:
         raise RunError(
             f"{path.name} cannot be read: {error}", place=str(run), expected="a record as `train` writes it"
         ) from None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not isinstance(value.get("format", FORMAT), int):
         raise RunError(f"{path.name} is not a record", place=str(run), expected="a JSON object")
-    if int(value.get("format", FORMAT)) > FORMAT:
+    if value.get("format", FORMAT) > FORMAT:
         raise RunError(
             f"the run is of format {value['format']}, and this striate knows {FORMAT}",
             place=str(run),
