@@ -217,6 +217,28 @@ def test_the_limit_on_pixels_is_the_callers(tmp_path: Path, monkeypatch: pytest.
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
+def test_files_that_are_long_for_no_reason(tmp_path: Path) -> None:
+    """Hashing a file of many gigabytes, sparse or not, would take minutes."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg())
+    with open(path, "r+b") as file:
+        file.truncate(10**11)
+    with pytest.raises(Unreadable) as error:
+        read_header(path)
+    assert error.value.problem == "the file has 100,000,000,000 bytes, and 3,200,000,000 are the most"
+    with open(tmp_path / "a.npy", "wb") as file:
+        shape = (10_000, 10_000, 1000)
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        file.truncate(10**11 + 1000)
+    for read in (read_header, decode):
+        with pytest.raises(Unreadable, match="the file has 100,000,001,000 bytes"):
+            read(tmp_path / "a.npy")
+        with pytest.raises(
+            Unreadable, match="10,000 x 10,000 pixels of 1,000 channels, and 20,000,000,000 are"
+        ):
+            read(tmp_path / "a.npy", max_pixels=20 * 10**9)
+
+
 @pytest.mark.parametrize("limit", [4095, 4096])
 def test_the_limit_holds_for_what_is_remembered(tmp_path: Path, limit: int) -> None:
     for name in ("a/1.jpg", "b/1.jpg", "b/2.jpg", "a/2.jpg"):

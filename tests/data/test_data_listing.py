@@ -159,6 +159,11 @@ def test_missing_with_a_neighbour(here: Path) -> None:
     )
 
 
+def test_a_link_to_nothing(here: Path) -> None:
+    (here / "p").symlink_to("gone")
+    assert error_of("p") == f"p: this is a link that leads nowhere\n  expected: {FORMS}"
+
+
 def test_mistyped_built_in() -> None:
     assert error_of("digit").endswith("\n  try: digits")
 

@@ -87,6 +87,7 @@ def read_header(source: Source, max_pixels: int = MAX_PIXELS) -> Header:
     Raises: Unreadable, also where it declares more than `max_pixels`.
     """
     with opened(source) as (file, kind, content_bytes), _reasons():
+        refuse_too_long(content_bytes, max_pixels)
         if kind == "NPY":
             header = Header(*npy.picture_header(file, content_bytes))
         else:
@@ -99,7 +100,7 @@ def read_header(source: Source, max_pixels: int = MAX_PIXELS) -> Header:
                 header = Header(height, width, 1 if grey else 3, picture.mode not in ("I", "F"))
             else:
                 header = Header(picture.height, picture.width, picture.channels, picture.bytes)
-        refuse_too_many(header.height, header.width, max_pixels)
+        refuse_too_much(header.height, header.width, header.channels, max_pixels)
         return header
 
 
@@ -112,18 +113,19 @@ def decode(source: Source, cover: tuple[int, int] | None = None, max_pixels: int
     Raises: Unreadable; MissingExtra where a many-band TIFF needs tifffile.
     """
     with opened(source) as (file, kind, content_bytes), _reasons():
+        refuse_too_long(content_bytes, max_pixels)
         if kind == "NPY":
             header = npy.picture_header(file, content_bytes)
-            refuse_too_many(header[0], header[1], max_pixels)
+            refuse_too_much(*header[:3], max_pixels)
             file.seek(0)
             array = npy.read_picture(file)
             return Pixels(array, array.shape[1], array.shape[0], 1)
         picture = _plugin(file, kind)
         if not isinstance(picture, ImageFile.ImageFile):
-            refuse_too_many(picture.height, picture.width, max_pixels)
+            refuse_too_much(picture.height, picture.width, picture.channels, max_pixels)
             array = tiff.read_bands(file)
             return Pixels(array, array.shape[1], array.shape[0], 1)
-        refuse_too_many(picture.height, picture.width, max_pixels)
+        refuse_too_much(picture.height, picture.width, 1, max_pixels)
         return _pixels(picture, cover)
 
 
@@ -133,7 +135,7 @@ def decode_opened(picture: Image.Image, max_pixels: int = MAX_PIXELS) -> Pixels:
     Raises: Unreadable.
     """
     with _reasons():
-        refuse_too_many(picture.height, picture.width, max_pixels)
+        refuse_too_much(picture.height, picture.width, 1, max_pixels)
         return _pixels(picture, None)
 
 
@@ -154,12 +156,23 @@ def _pixels(picture: Image.Image, cover: tuple[int, int] | None) -> Pixels:
     return Pixels(content, width_left, height_left, orientation)
 
 
-def refuse_too_many(height: int, width: int, max_pixels: int) -> None:
-    """Raises: Unreadable where a picture declares more pixels than the limit."""
-    if height * width > max_pixels:
+def refuse_too_much(height: int, width: int, channels: int, max_pixels: int) -> None:
+    """Raises: Unreadable where a picture declares more pixels than the limit, or more values than four a pixel."""
+    if height * width * max(1.0, channels / 4) > max_pixels:
+        bands = f" of {channels:,} channels" if channels > 4 else ""
         raise Unreadable(
             "too-many-pixels",
-            f"its header declares {width:,} x {height:,} pixels, and {max_pixels:,} are the most",
+            f"its header declares {width:,} x {height:,} pixels{bands}, and {max_pixels:,} are the most",
+            "shrink it, or raise the limit if you trust it",
+        )
+
+
+def refuse_too_long(content_bytes: int, max_pixels: int) -> None:
+    """Raises: Unreadable where a file is longer than the largest picture uncompressed: 32 bytes a pixel."""
+    if content_bytes > 32 * max_pixels:
+        raise Unreadable(
+            "too-many-bytes",
+            f"the file has {content_bytes:,} bytes, and {32 * max_pixels:,} are the most",
             "shrink it, or raise the limit if you trust it",
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +45,7 @@ def gather_files(
     content and one to decode it; not called for what is known from an earlier run.
     Raises: DataError where no file can be used; ResourceError where the store cannot be written.
     """
-    entries = sorted(
-        (each if each.split else dataclasses.replace(each, split="train") for each in listing.entries),
-        key=lambda each: SPLITS.index(each.split or "train"),
-    )
+    entries = sorted(listing.entries, key=lambda each: SPLITS.index(_split_of(each)))
     looked = _look(listing, entries, max_pixels, root, progress)
     findings = list(looked.findings)
     seen = _of_one_kind(looked.seen, findings)
@@ -84,6 +80,10 @@ def nothing_left(source: str, findings: Sequence[Finding]) -> DataError:
         expected=EXPECTED,
         cure=" and ".join(dict.fromkeys(each.cure for each in left_out[:2])),
     )
+
+
+def _split_of(entry: Entry) -> str:
+    return entry.split or "train"
 
 
 def _look(
@@ -160,7 +160,7 @@ def _parts(kept: Sequence[Seen], store: Store) -> dict[str, Part]:
     parts: dict[str, Part] = {}
     start = 0
     for split in SPLITS:
-        mine = [each for each in kept if each.entry.split == split]
+        mine = [each for each in kept if _split_of(each.entry) == split]
         if not mine:
             continue
         parts[split] = Part(

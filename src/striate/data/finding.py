@@ -9,6 +9,7 @@ Stable codes, one a kind of trouble:
         not-a-picture         its content is no picture's, whatever its name says
         unsupported-format    a picture or document of a kind that is never opened
         too-many-pixels       its header declares more pixels than the limit
+        too-many-bytes        the file is longer than a picture within the limit could be
         missing-file          it is not there
         special-file          a pipe, device, socket or folder where a file should be
         no-permission         it may not be read

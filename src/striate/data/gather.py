@@ -108,7 +108,11 @@ def gather(
     grouped = made and any(each is not None for each in parts["train"].groups)
     if made:
         whole = parts["train"]
-        aside = make_validation(whole.labels, whole.groups, val_share, seed)
+        try:
+            aside = make_validation(whole.labels, whole.groups, val_share, seed)
+        except DataError as problem:
+            problem.place = listing.source
+            raise
         rest = np.setdiff1d(np.arange(len(whole.labels)), aside)
         parts["train"], parts["val"] = whole.pick(rest, root), whole.pick(aside, root)
     findings += _findings_of_splits(classes, parts)

@@ -42,9 +42,11 @@ def list_data(source: str | Path) -> Listing:
     if not there:
         if str(source) in BUILT_IN:
             return list_digits()
-        near = nearest(str(source), BUILT_IN) or _near_path(path)
+        near = None if path.is_symlink() else nearest(str(source), BUILT_IN) or _near_path(path)
         raise DataError(
-            "there is no such file or folder, and no built-in data of this name",
+            "this is a link that leads nowhere"
+            if path.is_symlink()
+            else "there is no such file or folder, and no built-in data of this name",
             place=place or "''",
             expected=EXPECTED,
             cure=near or "",

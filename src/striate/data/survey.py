@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from striate.data.decode import Header, quiet_pillow, read_header, refuse_too_many
+from striate.data.decode import Header, quiet_pillow, read_header, refuse_too_long, refuse_too_much
 from striate.data.entry import Entry
 from striate.data.file import content_hash, opening_failed
 from striate.data.finding import Finding
@@ -17,7 +17,9 @@ from striate.data.threads import in_order
 from striate.data.trouble import Unreadable
 
 # Of these another run may judge differently though the file is the same.
-_NOT_REMEMBERED = frozenset({"too-many-pixels", "no-permission", "missing-file", "special-file"})
+_NOT_REMEMBERED = frozenset(
+    {"too-many-pixels", "too-many-bytes", "no-permission", "missing-file", "special-file"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ def _sorted_out(
             findings.append(Finding(code, entry.name, reason, cure))
         elif line.header is not None:
             try:
-                refuse_too_many(line.header.height, line.header.width, max_pixels)
+                refuse_too_long(line.stamp.size_bytes, max_pixels)
+                refuse_too_much(line.header.height, line.header.width, line.header.channels, max_pixels)
             except Unreadable as problem:
                 findings.append(problem.finding(entry.name))
                 continue
