@@ -19,7 +19,7 @@ from striate.errors import RunError, StriateError
 from striate.notation.reader import read_text
 from striate.notation.writer import write_text
 from striate.runs.atomic import write_atomic
-from striate.runs.folder import FORMAT, RunFolder, create_run, json_bytes
+from striate.runs.folder import FORMAT, RunFolder, create_run, json_bytes, require_free
 from striate.spec.layout import Layout, lay
 from striate.spec.network import Network
 from striate.spec.shape import Map
@@ -38,6 +38,19 @@ from striate.train.watch import Watch
 from striate.zoo.list import zoo_text
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """All that a training needs, before anything is written.  why: the reason for the network."""
+
+    data: Data
+    layout: Layout
+    recipe: Recipe
+    preparation: Preparation
+    net: Net
+    device: torch.device
+    why: str
+
+
 @dataclass
 class Job:
     """A run that is ready to train."""
@@ -53,24 +66,20 @@ class Job:
     started: float
 
 
-def new_job(
+def prepare(
     source: str | Path,
     *,
     network: Network | None,
     recipe: Recipe,
-    out: Path | None,
     device: str | None,
     strict: bool,
-    started: float,
     watch: Watch,
-) -> Job:
-    """Read the data, choose what was left open, check that all fits, and make the run folder.
+) -> Prepared:
+    """Read the data, choose what was left open, and check that all fits; writes nothing but the store.
 
-    network: the network, or None to choose one of the zoo.  out: the run folder, or None for a new one
-    under `runs`.  strict: refuse data with files that cannot be used.  started: when the job began, by
-    time.monotonic, for budgets.
+    network: the network, or None to choose one of the zoo.  strict: refuse data with unusable files.
 
-    Raises DataError, FitError, RecipeError, ResourceError, RunError; nothing is left behind then.
+    Raises DataError, FitError, RecipeError, ResourceError.
     """
     where = choose_device(device)
     data = _gather(source, recipe, strict, watch)
@@ -93,27 +102,54 @@ def new_job(
     mean, deviation = measure(data.train.pictures)
     dtype = data.train.pictures.dtype.name
     preparation = Preparation(data.size, data.stored_size, data.channels, mean, deviation, dtype)
+    return Prepared(data, layout, recipe, preparation, net.to(where), where, why)
+
+
+def new_job(
+    source: str | Path,
+    *,
+    network: Network | None,
+    recipe: Recipe,
+    out: Path | None,
+    device: str | None,
+    strict: bool,
+    started: float,
+    watch: Watch,
+) -> Job:
+    """Prepare, and make the run folder.
+
+    out: the run folder, or None for a new one under `runs`.  started: when the job began, by
+    time.monotonic, for budgets.  The rest is as for `prepare`.
+
+    Raises what `prepare` raises, and RunError; nothing is left behind then.
+    """
+    if out is not None:
+        require_free(out)
+    made = prepare(source, network=network, recipe=recipe, device=device, strict=strict, watch=watch)
     record = {
         "format": FORMAT,
-        "name": data.name,
+        "name": made.data.name,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "status": "running",
         "source": str(Path(source).resolve()) if Path(source).exists() else str(source),
-        "network": {"why": why},
+        "network": {"why": made.why},
         "versions": versions(),
-        "machine": describe_machine(where),
+        "machine": describe_machine(made.device),
     }
-    run = create_run(data.name, out)
+    run = create_run(made.data.name, out)
     try:
+        network = made.layout.network
         text = network.source.text if network.source else write_text(network)
         write_atomic(run.net, text.encode())
-        write_atomic(run.recipe, write_recipe(recipe).encode())
-        write_atomic(run.data, json_bytes({**data.record, "preparation": preparation.to_record()}))
+        write_atomic(run.recipe, write_recipe(made.recipe).encode())
+        write_atomic(run.data, json_bytes({**made.data.record, "preparation": made.preparation.to_record()}))
         run.write_record(record)
     except StriateError:
         shutil.rmtree(run.path, ignore_errors=True)
         raise
-    return Job(run, data, layout, recipe, preparation, net.to(where), where, record, started)
+    return Job(
+        run, made.data, made.layout, made.recipe, made.preparation, made.net, made.device, record, started
+    )
 
 
 def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Watch) -> Job:

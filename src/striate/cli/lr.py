@@ -1,0 +1,87 @@
+"""`striate lr`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from striate.api import read, require_train
+from striate.cli.console import prose
+from striate.cli.screen import Screen
+from striate.cli.threads import wait_passively
+from striate.errors import StriateError
+
+
+def lr(
+    data: str,
+    *,
+    net: str | None = None,
+    steps: int = 150,
+    size: int | None = None,
+    recipe: str | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    out: Path = Path("rates.png"),
+    force: bool = False,
+    device: str | None = None,
+) -> None:
+    """Learning-rate range test: train while the rate rises, and draw the loss.
+
+    Too low a rate barely changes the loss; too high a one makes it rise or NaN. The highest rate of a
+    schedule belongs where the loss still falls, about a tenth of the rate at which it is lowest.
+
+    Examples:
+
+      striate lr photos/
+      striate lr digits --net lenet5 --set optimiser=nesterov --out rates.png
+
+    Parameters
+    ----------
+    data
+        What to train on, as for `striate train`.
+    net
+        A text, a .net file or a name of the zoo; chosen by the pictures if left out.
+    steps
+        Steps of training, one rate each.
+    size
+        Side of the pictures in pixels; chosen by the pictures if left out.
+    recipe
+        A name or a .toml file.
+    set_
+        A key of the recipe, as optimiser=sgd; may stand many times.
+    out
+        The picture to write.
+    force
+        Write over a picture that is there.
+    device
+        cpu, cuda, cuda:1 or mps; the best there is if left out.
+    """
+    require_train("striate lr")
+    wait_passively()
+    if steps < 10:
+        raise StriateError(f"{steps} steps tell nothing", place="--steps", expected="at least 10")
+    if out.exists() and not force:
+        raise StriateError("there is a file already", place=str(out), cure="--force, or another --out")
+    from striate.report.rates import draw_rates
+    from striate.train.job import prepare
+    from striate.train.range import range_test
+    from striate.train.recipe import read_recipe
+
+    given: dict[str, Any] = {} if size is None else {"size": size}
+    screen = Screen()
+    made = prepare(
+        data,
+        network=None if net is None else read(net).network,
+        recipe=read_recipe(recipe, set_ or (), given),
+        device=device,
+        strict=False,
+        watch=screen,
+    )
+    with screen.stoppable():
+        found = range_test(made, steps=steps, watch=screen)
+    draw_rates(found.rates, found.losses, found.suggested, out)
+    console = prose()
+    console.print(f"\nthe loss falls fastest at {found.steepest:.2g} and is lowest at {found.lowest:.2g}")
+    console.print(f"suggested: --set rate={found.suggested:.2g}")
+    console.print(f"picture  {out}")

@@ -1,0 +1,103 @@
+"""The learning-rate range test: the loss while the rate rises from far too low to far too high."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from striate.data.augment import read_augment
+from striate.data.batches import TrainingBatches
+from striate.train.job import Prepared
+from striate.train.optimiser import make_optimiser
+from striate.train.preparation import Feeder
+from striate.train.watch import Watch
+
+LOWEST, HIGHEST = 1e-6, 10.0
+# Of the running mean that smooths the loss.
+SMOOTHING = 0.9
+# The test ends where the loss is this many times its lowest.
+TOO_HIGH = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTest:
+    """The rates that were tried and the smoothed loss at each.
+
+    steepest: where the loss fell fastest.  lowest: where it was lowest.
+    suggested: a tenth of `lowest`, a highest rate that trains well as a rule.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    steepest: float
+    lowest: float
+
+    @property
+    def suggested(self) -> float:
+        """The highest rate to begin with."""
+        return self.lowest / 10
+
+
+def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
+    """Train for `steps` steps with a rate that rises by the same factor in each.
+
+    rate(k) = LOWEST * (HIGHEST / LOWEST)^(k / (steps - 1)), until the loss is not finite or 4 times its
+    lowest.  The loss is a running mean, corrected for its start.  The weights are used up.
+
+    Source: Smith 2017, "Cyclical learning rates", section 3.3.
+    """
+    recipe, data = made.recipe, made.data
+    assert recipe.batch is not None
+    batches = TrainingBatches(
+        data.train.pictures, data.train.labels, data.size, min(recipe.batch, len(data.train.labels)),
+        read_augment(recipe.augment), recipe.seed,
+    )  # fmt: skip
+    feeder = Feeder(made.preparation, made.device)
+    optimiser = make_optimiser([(made.net, 1.0)], recipe)
+    rates: list[float] = []
+    losses: list[float] = []
+    mean = 0.0
+    watch.begin("learning rates", steps)
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        made.net.train()
+        for step in range(steps):
+            batch = next(batches.epoch(step // batches.steps, step % batches.steps))
+            rate = LOWEST * (HIGHEST / LOWEST) ** (step / (steps - 1))
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.zero_grad(set_to_none=True)
+            logits = made.net(feeder.pictures(batch.pictures))
+            loss = F.cross_entropy(
+                logits, feeder.labels(batch.labels), label_smoothing=recipe.label_smoothing
+            )
+            loss.backward()  # type: ignore[no-untyped-call]
+            if recipe.clip is not None:
+                nn.utils.clip_grad_norm_(made.net.parameters(), recipe.clip)
+            value = loss.item()
+            if not math.isfinite(value):
+                break
+            optimiser.step()
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * value
+            rates.append(rate)
+            losses.append(mean / (1 - SMOOTHING ** (step + 1)))
+            watch.advance(step + 1, f"rate {rate:.2g}, loss {losses[-1]:.3f}")
+            if losses[-1] > TOO_HIGH * min(losses) or watch.stopping():
+                break
+    watch.end()
+    return read_range(tuple(rates), tuple(losses))
+
+
+def read_range(rates: tuple[float, ...], losses: tuple[float, ...]) -> RangeTest:
+    """Find the steepest fall and the lowest loss of a range test."""
+    lowest = int(np.argmin(losses))
+    slopes = (
+        np.gradient(np.asarray(losses), np.log(np.asarray(rates))) if len(rates) > 2 else np.zeros(len(rates))
+    )
+    steepest = int(np.argmin(slopes[: lowest + 1]))
+    return RangeTest(rates, losses, rates[steepest], rates[lowest])
