@@ -27,6 +27,7 @@ COMMANDS = {
     "resume": "Go on with a training that was stopped.",
     "predict": "What a trained network says of pictures.",
     "runs": "List the trainings, newest first.",
+    "features": "What a trained network makes of pictures at one of its parts.",
     "lr": "Find a learning rate: train while it rises, and draw the loss.",
     "words": "The words of the notation, each explained.",
     "zoo": "List the networks that come with striate.",

@@ -34,13 +34,14 @@ def predict(
 
       striate predict runs/latest cat.jpg
       striate predict runs/latest holiday/ --json
+      striate predict runs/first runs/second cat.jpg      the mean of both
 
     Parameters
     ----------
     run
         The run folder, its name under runs/, or runs/latest.
     pictures
-        Pictures, or folders of pictures.
+        Pictures, or folders of pictures; further runs before them answer together with the first.
     top
         How many classes to name for each.
     json_
@@ -50,11 +51,15 @@ def predict(
     """
     require_train("striate predict")
     wait_passively()
+    runs = [run]
+    while pictures and (Path(pictures[0]) / "run.json").is_file():
+        runs.append(pictures[0])
+        pictures = pictures[1:]
     if not pictures:
         raise DataError("no picture was given", place="predict", cure=f"striate predict {run} picture.jpg")
-    from striate.train.trained import load_trained
+    from striate.train.ensemble import load_ensemble
 
-    trained = load_trained(run, device=device)
+    trained = load_ensemble(runs, device=device)
     answers, complaints = prose(), prose(stderr=True)
     failed = 0
     paths = _paths(pictures)

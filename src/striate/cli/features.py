@@ -1,0 +1,87 @@
+"""`striate features`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from striate.api import require_train
+from striate.cli.console import prose
+from striate.cli.screen import Screen
+from striate.cli.threads import wait_passively
+from striate.errors import StriateError
+
+
+def features(
+    run: str,
+    data: str,
+    *,
+    at: str,
+    mean: bool = False,
+    out: Path = Path("features.npz"),
+    force: bool = False,
+    device: str | None = None,
+) -> None:
+    """What a trained network makes of pictures at one of its parts, as an .npz file.
+
+    The file holds, for each split, `features_SPLIT`, `labels_SPLIT` and `names_SPLIT`, and `classes`.
+
+    For example:
+
+      striate features runs/latest photos/ --at stage3 --mean --out stage3.npz
+
+    Parameters
+    ----------
+    run
+        The run folder, its name under runs/, or runs/latest.
+    data
+        Pictures, as for `striate train`.
+    at
+        A label or path of the network, as stage3 or stage3.0.
+    mean
+        The mean over height and width, one number a channel.
+    out
+        The file to write.
+    force
+        Write over a file that is there.
+    device
+        cpu, cuda, cuda:1 or mps; the best there is if left out.
+    """
+    require_train("striate features")
+    wait_passively()
+    if out.exists() and not force:
+        raise StriateError("there is a file already", place=str(out), cure="--force, or another --out")
+    from striate.data.gather import gather
+    from striate.train.features import features_at
+    from striate.train.preparation import Feeder
+    from striate.train.trained import load_trained
+
+    trained = load_trained(run, device=device)
+    known = trained.preparation
+    screen = Screen()
+    found = gather(data, size=known.size[0])
+    if found.channels != known.channels or found.stored_size != known.stored_size:
+        raise StriateError(
+            f"the pictures are stored as {found.channels}x{found.stored_size[0]}x{found.stored_size[1]}",
+            place=data,
+            expected=f"{known.channels}x{known.stored_size[0]}x{known.stored_size[1]}, as the network reads them",
+        )
+    feeder = Feeder(known, trained.device)
+    arrays: dict[str, Any] = {"classes": np.array(found.classes)}
+    for name, split in (("train", found.train), ("val", found.val), ("test", found.test)):
+        if split is None:
+            continue
+        screen.begin(name, len(split.labels))
+        made = features_at(trained.net, at, split, feeder, known.size, mean=mean, watch=screen)
+        screen.end()
+        arrays |= {
+            f"features_{name}": made,
+            f"labels_{name}": split.labels,
+            f"names_{name}": np.array(split.names),
+        }
+        prose().print(f"{name:6} {' x '.join(str(side) for side in made.shape)}")
+    with open(out, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    prose().print(f"file   {out}")
