@@ -199,7 +199,8 @@ def test_names_have_their_case() -> None:
     ["add", "ADD", "Concat", "aux", "let", "Let", "classes", "Channels", "x", "X", "x3", "X12", "ReLU"],
 )
 def test_words_of_the_notation_are_no_names(name: str) -> None:
-    for text in (f"let {name} = relu; tanh", f"let a({name}) = relu; tanh", f"{name}: relu"):
+    # At the beginning of a text `let` is a definition.
+    for text in (f"let {name} = relu; tanh", f"let a({name}) = relu; tanh", f"tanh -> {name}: relu"):
         with pytest.raises(NotationError, match=f": `{name}` is a word of the notation\n"):
             read_text(text)
 

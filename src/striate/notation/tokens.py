@@ -11,7 +11,7 @@ from striate.spec.source import Source, Span
 from striate.spec.words import WORDS
 
 # Texts are written by hand; a longer one is something else.
-MOST_CHARACTERS = 500_000
+MOST_CHARACTERS = 300_000
 
 # A path through nested labels stays short, and so does an error that shows a word.
 LONGEST_WORD = 60
@@ -73,14 +73,12 @@ def tokens(source: Source) -> list[Token]:
         match = _RULES.match(text, offset)
         if match is None:
             raise _stray(source, offset)
-        kind = match.lastgroup
-        assert kind is not None
+        kind, start, offset = match.lastgroup, offset, match.end()
         if kind != "blank":
-            word, end = match.group(), match.end()
+            word, end = match.group(), offset
             if len(word) > LONGEST_WORD:
-                raise _too_long(source, Span(offset, end))
-            found.append(Token(word if kind == "mark" else kind, word, Span(offset, end)))
-        offset = match.end()
+                raise _too_long(source, Span(start, end))
+            found.append(Token(word if kind == "mark" else kind or "", word, Span(start, end)))
     found.append(Token("end", "", Span(end, end)))
     return found
 
