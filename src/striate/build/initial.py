@@ -8,7 +8,7 @@ one input reaches.
   lecun       normal, std sqrt(1 / fan_in) (LeCun et al. 1998b)
   xavier      uniform, +- sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)
   he          normal, std sqrt(2 / fan_in) (He et al. 2015)
-  orthogonal  orthogonal rows, gain sqrt(2) (Saxe et al. 2014)
+  orthogonal  orthogonal rows, or columns where these are fewer, gain sqrt(2) (Saxe et al. 2014)
   auto        for each layer what suits the activation behind it: he before relu and its kin, xavier before
               tanh, sigmoid and the loss
 
@@ -28,6 +28,8 @@ from striate.build.module import Net
 from striate.errors import RecipeError, nearest
 from striate.nn.local import LocallyConnected2d
 from striate.spec.initial import last_norms, suited_initials
+
+Matrix = nn.Conv2d | nn.Linear | LocallyConnected2d
 
 INITIALS = ("auto", "he", "xavier", "lecun", "orthogonal", "small", "large")
 
@@ -102,10 +104,9 @@ def initialise(net: Net, *, initial: str = "auto", generator: torch.Generator | 
     with torch.no_grad():
         for path, word in suited.items():
             module = net.part(path)
-            assert isinstance(module, nn.Conv2d | nn.Linear | LocallyConnected2d)
-            fan_in, fan_out = _fans(module)
+            assert isinstance(module, Matrix)
             chosen = wanted.word_at(path)
-            _draw(module.weight, word if chosen == "auto" else chosen, fan_in, fan_out, generator)
+            _draw(module, word if chosen == "auto" else chosen, generator)
             if module.bias is not None:
                 module.bias.zero_()
         for path in last_norms(net.layout) if wanted.zero_last else ():
@@ -114,19 +115,35 @@ def initialise(net: Net, *, initial: str = "auto", generator: torch.Generator | 
             norm.weight.zero_()
 
 
-def _draw(weight: Tensor, word: str, fan_in: int, fan_out: int, generator: torch.Generator | None) -> None:
+def _draw(module: Matrix, word: str, generator: torch.Generator | None) -> None:
+    weight = module.weight
+    fan_in, fan_out = _fans(module)
     if word == "xavier":
         bound = math.sqrt(6 / (fan_in + fan_out))
         weight.uniform_(-bound, bound, generator=generator)
     elif word == "orthogonal":
-        rows = weight.reshape(-1, fan_in) if weight.ndim > 2 else weight
-        nn.init.orthogonal_(rows, gain=math.sqrt(2), generator=generator)
+        # A group, and in `local` a place as well, has a matrix of its own.
+        groups = module.groups if isinstance(module, nn.Conv2d) else 1
+        stack = weight.shape[:2] if isinstance(module, LocallyConnected2d) else (groups,)
+        matrices = torch.empty(*stack, weight.numel() // math.prod(stack) // fan_in, fan_in)
+        weight.copy_(math.sqrt(2) * _orthogonal(matrices, generator).reshape(weight.shape))
     else:
         std = {"small": 0.01, "large": 1.0, "lecun": fan_in**-0.5, "he": math.sqrt(2 / fan_in)}[word]
         weight.normal_(0.0, std, generator=generator)
 
 
-def _fans(module: nn.Conv2d | nn.Linear | LocallyConnected2d) -> tuple[int, int]:
+def _orthogonal(matrices: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Matrices of the same shape with orthonormal rows, or columns where these are fewer."""
+    rows, columns = matrices.shape[-2:]
+    tall = matrices if rows >= columns else matrices.mT.contiguous()
+    q: Tensor
+    q, r = torch.linalg.qr(tall.normal_(generator=generator))
+    # With the signs of the diagonal the distribution is uniform (Mezzadri 2007).
+    q = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
+    return q if rows >= columns else q.mT
+
+
+def _fans(module: Matrix) -> tuple[int, int]:
     if isinstance(module, LocallyConnected2d):
         return module.in_features, module.out_channels // module.groups * math.prod(module.kernel)
     if isinstance(module, nn.Linear):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -13,16 +14,27 @@ from striate.spec.layout import Chain, Join, Layout, Part, Placed, Side
 from striate.spec.linear import Fc, Softmax
 from striate.spec.normalisation import BatchNorm
 
-# The weight and the logits of each side classifier, in the order in which they ran.
-SideLogits = list[tuple[float, Tensor]]
+# Attributes of the modules below, over and above those of every module.
+_OWN = ("layout", "side_logits", "part", "weight", "_found")
+
+
+class SideLogits(list[tuple[float, Tensor]]):
+    """The weight and the logits of each side classifier, in the order in which they ran.
+
+    A copy of it is empty: logits belong to the graph of one step, which cannot be copied.
+    """
+
+    def __deepcopy__(self, memo: dict[int, object]) -> SideLogits:
+        return SideLogits()
 
 
 class Net(nn.Module):
     """A network that was built from a text.
 
     It answers logits, N x classes.  The parameters are named by the labels and places of the text, as in
-    `stem.0.weight`.  Where the text has side classifiers, they run in training only, and `side_logits`
-    then holds their weights and logits of the last forward pass, for the loss.
+    `stem.0.weight` (see `module_name` for the few labels that torch does not allow).  Where the text has
+    side classifiers, they run in training only, and `side_logits` then holds their weights and logits of
+    the last forward pass, for the loss.
 
     Shapes: N x C x H x W -> N x classes.
     """
@@ -30,10 +42,8 @@ class Net(nn.Module):
     def __init__(self, layout: Layout, *, logits: bool) -> None:
         super().__init__()
         self.layout = layout
-        self.side_logits: SideLogits = []
-        for name, module in _modules(layout.root, self.side_logits, logits=logits).items():
-            # Not add_module: it refuses labels such as `type` that are attributes of a module.
-            self._modules[name] = module
+        self.side_logits = SideLogits()
+        _add(self, _modules(layout.root, self.side_logits, logits=logits))
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W -> N x classes."""
@@ -43,8 +53,8 @@ class Net(nn.Module):
     def part(self, path: str) -> nn.Module:
         """The module of a label or path such as `stage1.0`; raises KeyError where there is none."""
         module: nn.Module = self
-        for name in path.split("."):
-            child = module._modules[name]
+        for label in path.split("."):
+            child = module._modules[module_name(label)]
             assert child is not None
             module = child
         return module
@@ -55,7 +65,7 @@ class Sequence(nn.Module):
 
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self._modules.update(modules)
+        _add(self, modules)
 
     def forward(self, x: Tensor) -> Tensor:
         """Through every part in order."""
@@ -67,7 +77,7 @@ class Add(nn.Module):
 
     def __init__(self, branches: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self._modules.update(branches)
+        _add(self, branches)
 
     def forward(self, x: Tensor) -> Tensor:
         """The same input through every branch, added."""
@@ -83,7 +93,7 @@ class Concat(nn.Module):
 
     def __init__(self, branches: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self._modules.update(branches)
+        _add(self, branches)
 
     def forward(self, x: Tensor) -> Tensor:
         """The same input through every branch, concatenated."""
@@ -93,11 +103,11 @@ class Concat(nn.Module):
 class SideClassifier(nn.Module):
     """A classifier beside the main path, in training only; it hands its input on unchanged."""
 
-    def __init__(self, modules: dict[str, nn.Module], weight: float, found: SideLogits) -> None:
+    def __init__(self, modules: Mapping[str, nn.Module], weight: float, found: SideLogits) -> None:
         super().__init__()
-        self._modules.update(modules)
         self.weight = weight
         self._found = found
+        _add(self, modules)
 
     def forward(self, x: Tensor) -> Tensor:
         """The input; in training its logits go to the list that the network shares with it."""
@@ -114,6 +124,26 @@ def build(layout: Layout, *, logits: bool = True) -> Net:
     return Net(layout, logits=logits)
 
 
+def module_name(label: str) -> str:
+    """The name of the module that a label names: the label itself, but `type_` for `type`.
+
+    A label that is an attribute of the modules here, with or without underlines behind, gets one more, so
+    that two labels never share a name.
+    """
+    return f"{label}_" if label.rstrip("_") in _taken() else label
+
+
+@cache
+def _taken() -> frozenset[str]:
+    """Names that torch's tools, `torch.export` for one, could not tell from a module's own attributes."""
+    return frozenset(name.rstrip("_") for name in (*dir(nn.Module()), *_OWN))
+
+
+def _add(module: nn.Module, children: Mapping[str, nn.Module]) -> None:
+    for label, child in children.items():
+        module.add_module(module_name(label), child)
+
+
 def _through(module: nn.Module, x: Tensor) -> Tensor:
     for child in module.children():
         x = child(x)
@@ -125,7 +155,7 @@ def _flat(x: Tensor) -> Tensor:
 
 
 def _modules(chain: Chain, found: SideLogits, *, logits: bool = False) -> dict[str, nn.Module]:
-    """The modules of a chain by name.  `logits`: without a closing softmax."""
+    """The modules of a chain by label or place.  `logits`: without a closing softmax."""
     parts = list(chain.parts)
     if logits and parts and isinstance(parts[-1], Placed) and isinstance(parts[-1].layer, Softmax):
         parts.pop()

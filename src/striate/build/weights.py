@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from striate.build.module import Net
 from striate.errors import RunError
@@ -28,16 +29,36 @@ def load_weights(net: Net, path: Path) -> None:
     except FileNotFoundError:
         raise RunError("the weights are missing", place=str(path), cure="striate resume RUN") from None
     except (OSError, SafetensorError) as error:
-        raise RunError(f"the weights cannot be read: {error}", place=str(path)) from None
+        raise RunError(
+            f"the weights cannot be read: {error}",
+            place=str(path),
+            expected="a file that striate wrote",
+            cure="a copy of the file from where it came, or `striate train` once more",
+        ) from None
     wanted = net.state_dict()
-    for name, tensor in wanted.items():
-        if name not in found:
-            raise RunError(f"there is no tensor `{name}`", place=str(path), expected="the weights of net.txt")
-        if found[name].shape != tensor.shape:
+    for name in [*wanted, *found]:
+        problem = _unlike(name, found.get(name), wanted.get(name))
+        if problem:
             raise RunError(
-                f"`{name}` is {tuple(found[name].shape)}",
+                problem,
                 place=str(path),
-                expected=f"{tuple(tensor.shape)}, as net.txt says",
+                expected="the weights of the network in net.txt",
+                cure="the net.txt that stood beside this file when it was written",
             )
     with torch.no_grad():
-        net.load_state_dict({name: found[name] for name in wanted})
+        net.load_state_dict(found)
+
+
+def _unlike(name: str, given: Tensor | None, wanted: Tensor | None) -> str:
+    """How a tensor of the file differs from the one of the network, or nothing."""
+    if given is None:
+        return f"the file has no tensor `{name}`"
+    if wanted is None:
+        return f"the file has a tensor `{name}` and the network has none"
+    if given.shape == wanted.shape:
+        return ""
+    return f"`{name}` is {_shape(given)} in the file and {_shape(wanted)} in the network"
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "one number"

@@ -47,12 +47,19 @@ class LocallyConnected2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W -> N x O x rows x columns."""
-        padded = F.pad(x, self.padding)
-        windows = F.unfold(padded, self.kernel, dilation=self.dilation, stride=self.stride)
-        batch = x.shape[0]
-        windows = windows.reshape(batch, self.groups, self.in_features, -1).permute(1, 3, 0, 2)
+        windows = F.pad(x, self.padding) if any(self.padding) else x
+        batch, channels = x.shape[:2]
+        for side in (0, 1):
+            extent = self.dilation[side] * (self.kernel[side] - 1) + 1
+            windows = windows.unfold(2 + side, extent, self.stride[side])[..., :: self.dilation[side]]
+        # N x C x rows x columns x K x K, a view until here, copied once in the order that matmul reads.
+        windows = windows.reshape(batch, self.groups, channels // self.groups, *windows.shape[2:])
+        windows = windows.permute(1, 3, 4, 0, 2, 5, 6)
+        windows = windows.clone(memory_format=torch.contiguous_format)
+        windows = windows.reshape(self.groups, -1, batch, self.in_features)
         y = torch.matmul(windows, self.weight.transpose(2, 3))
-        y = y.permute(2, 0, 3, 1).reshape(batch, self.out_channels, *self.places)
+        # Contiguous said, or the order in memory would depend on the batch.
+        y = y.permute(2, 0, 3, 1).contiguous().reshape(batch, self.out_channels, *self.places)
         return y if self.bias is None else y + self.bias
 
     def extra_repr(self) -> str:

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from striate.spec.layer import Layer
 from striate.spec.layout import Chain, Join, Layout, Part, Placed, Side
-from striate.spec.normalisation import BatchNorm, LayerNorm, LocalResponseNorm, Scale
-from striate.spec.pooling import AvgPool, DepthPool, MaxPool, Pool
+from striate.spec.normalisation import BatchNorm
 
+_MATRICES = {"conv", "local", "fc"}
 _RECTIFIERS = {"relu", "relu6", "leaky", "prelu", "elu", "gelu", "silu", "maxout"}
-_TRANSPARENT = (BatchNorm, LayerNorm, LocalResponseNorm, Scale, MaxPool, AvgPool, Pool, DepthPool)
-_HANDED_ON = ("dropout", "dropout2d", "droppath", "flatten", "identity", "widen")
+_SATURATING = {"sigmoid", "tanh", "softmax"}
 
 
 def suited_initials(layout: Layout) -> dict[str, str]:
-    """`he` or `xavier` for each layer with a matrix of weights, by path.
+    """`he` or `xavier` for each layer with a matrix of weights, by path, in the order of the text.
 
-    `he` before relu and its kin, and where a layer's output is summed or read linearly by the next one;
-    `xavier` before tanh, sigmoid and the loss.  Source: Glorot and Bengio 2010; He et al. 2015.
+    `he` before relu and its kin, and where the next matrix reads a layer's output linearly; `xavier`
+    before tanh, sigmoid and the loss.  Norms, pools, dropouts and all else hand the question on to what
+    stands behind them.  Source: Glorot and Bengio 2010; He et al. 2015.
     """
     chosen: dict[str, str] = {}
-    waiting: list[str] = []
-    for placed in layout.layers():
-        if placed.layer.word in ("conv", "local", "fc"):
-            chosen.update(dict.fromkeys(waiting, "he"))
-            waiting = [placed.path]
-        elif placed.layer.word in _RECTIFIERS:
-            chosen.update(dict.fromkeys(waiting, "he"))
-            waiting = []
-        elif not _hands_on(placed.layer):
-            chosen.update(dict.fromkeys(waiting, "xavier"))
-            waiting = []
-    chosen.update(dict.fromkeys(waiting, "xavier"))
-    return chosen
+    _suit(layout.root, "xavier", chosen)
+    return {placed.path: chosen[placed.path] for placed in layout.layers() if placed.path in chosen}
+
+
+def _suit(part: Part, behind: str, chosen: dict[str, str]) -> str:
+    """Choose for a part whose output meets what `behind` suits; the word for what its input meets."""
+    if isinstance(part, Placed):
+        word = part.layer.word
+        if word in _MATRICES:
+            chosen[part.path] = behind
+            return "he"
+        return "he" if word in _RECTIFIERS else "xavier" if word in _SATURATING else behind
+    if isinstance(part, Side):
+        _suit(part.chain, "xavier", chosen)
+        return behind
+    if isinstance(part, Join):
+        met = {_suit(chain, behind, chosen) for chain in part.chains}
+        return "he" if "he" in met else "xavier"
+    for each in reversed(part.parts):
+        behind = _suit(each, behind, chosen)
+    return behind
 
 
 def last_norms(layout: Layout) -> list[str]:
@@ -50,13 +57,20 @@ def _collect(part: Part, found: list[str]) -> None:
     elif isinstance(part, Join):
         for chain in part.chains:
             _collect(chain, found)
-        if part.kind == "add":
-            deepest = max(part.chains, key=lambda chain: len(chain.parts))
-            last = deepest.parts[-1]
-            if isinstance(last, Placed) and isinstance(last.layer, BatchNorm) and len(deepest.parts) > 2:
-                found.append(last.path)
+        deepest = max(part.chains, key=_depth)
+        last: Part = deepest
+        while isinstance(last, Chain):
+            last = last.parts[-1]
+        norm = isinstance(last, Placed) and isinstance(last.layer, BatchNorm)
+        # Of two layers or fewer it is a shortcut, `conv 64 1x1 stride 2 -> bn`.
+        if norm and part.kind == "add" and _depth(deepest) > 2:
+            found.append(last.path)
 
 
-def _hands_on(layer: Layer) -> bool:
-    """Whether what comes behind the layer decides: norms, pools, dropouts and flatten."""
-    return isinstance(layer, _TRANSPARENT) or layer.word in _HANDED_ON
+def _depth(part: Part) -> int:
+    """Layers one behind the other on the longest way through a part."""
+    if isinstance(part, Placed):
+        return 1
+    if isinstance(part, Chain):
+        return sum(_depth(each) for each in part.parts)
+    return 0 if isinstance(part, Side) else max(_depth(chain) for chain in part.chains)
