@@ -1,0 +1,202 @@
+"""How the training went, as curves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from striate.report.drawing import Points, drawing, line, thinned
+from striate.report.element import Html, joined, tag
+from striate.report.epochs import epoch_table
+from striate.report.figures import count, decimal, duration, percent
+from striate.report.svg import INK, SOFT, TRAINING, VALIDATION
+from striate.report.trace import Epoch, Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# From this ratio of largest to smallest on, a loss is drawn on a logarithmic axis.
+LOGARITHMIC = 30
+
+_DRAWING = threading.Lock()
+
+
+def curves(trace: Trace) -> Html:
+    """Loss, accuracy, learning rate and time, each in a drawing, and the same as a table."""
+    if not trace.steps and not trace.epochs:
+        return tag("p", "No step was noted before the run ended.", css="soft")
+    try:
+        import matplotlib
+    except ImportError:
+        drawn = tag("p", "The curves need matplotlib: pip install 'striate[train]'.", css="soft")
+        return joined([drawn, epoch_table(trace)])
+    # Whatever style the user set, the page looks the same; his settings are put back.
+    style = {key: each for key, each in matplotlib.rcParamsDefault.items() if "backend" not in key}
+    style |= {"svg.fonttype": "none", "svg.hashsalt": "striate", "font.size": 10.0}
+    with _DRAWING, matplotlib.rc_context(style):
+        drawn = joined([_loss(trace), _accuracy(trace), _rate(trace), _time(trace)])
+    return joined([tag("div", drawn, css="curves"), _note(trace), epoch_table(trace)])
+
+
+def _loss(trace: Trace) -> Html:
+    batches = thinned(
+        [(_place(trace, each.step), each.loss) for each in trace.steps if each.loss is not None]
+    )
+    training = _means(trace, lambda each: each.train_loss)
+    validation = _ends(trace, lambda each: each.val_loss)
+    values = [y for _, y in (*training, *validation)] or [y for _, y in batches]
+    if not values:
+        return Html("")
+
+    def draw(axes: Axes) -> None:
+        axes.plot([x for x, _ in batches], [y for _, y in batches], color=SOFT, linewidth=0.6, alpha=0.7)
+        line(axes, training, TRAINING, dashed=True)
+        line(axes, validation, VALIDATION)
+        _ring(axes, trace, lambda each: each.val_loss)
+        top = max(*values, _most(batches))
+        if min(values) > 0 and top > LOGARITHMIC * min(values):
+            axes.set_yscale("log")
+            axes.set_ylim(0.8 * min(values), 1.25 * top)
+        else:
+            axes.set_ylim(1.06 * min(0.0, *values), 1.06 * top or 1)
+
+    return drawing(
+        "loss",
+        "Loss",
+        "cross-entropy, nats",
+        across=_across(trace),
+        keys=[("batch", "a step", batches), *_keys(training, validation)],
+        told=f"Loss: training {_told(training, decimal)}; validation {_told(validation, decimal)}.",
+        draw=draw,
+    )
+
+
+def _accuracy(trace: Trace) -> Html:
+    training = _means(trace, lambda each: each.train_accuracy)
+    validation = _ends(trace, lambda each: each.val_accuracy)
+    if not training and not validation:
+        return Html("")
+
+    def draw(axes: Axes) -> None:
+        from matplotlib.ticker import FuncFormatter
+
+        line(axes, training, TRAINING, dashed=True)
+        line(axes, validation, VALIDATION)
+        _ring(axes, trace, lambda each: each.val_accuracy)
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(0.0, low), min(1.0, high))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.4g}"))
+
+    return drawing(
+        "accuracy",
+        "Accuracy",
+        "right, %",
+        across=_across(trace),
+        keys=_keys(training, validation),
+        told=f"Accuracy: training {_told(training, percent)}; validation {_told(validation, percent)}.",
+        draw=draw,
+    )
+
+
+def _rate(trace: Trace) -> Html:
+    rates = [(_place(trace, each.step), each.rate) for each in trace.steps if each.rate is not None]
+    if not rates:
+        return Html("")
+
+    def draw(axes: Axes) -> None:
+        from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+        line(axes, rates, INK)
+        axes.set_ylim(0, 1.06 * max(y for _, y in rates) or 1)
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.3g}"))
+
+    told = f"Learning rate: {_told(rates, decimal)}."
+    across = _across(trace)
+    return drawing(
+        "rate", "Learning rate", "factor on the gradient", across=across, keys=[], told=told, draw=draw
+    )
+
+
+def _time(trace: Trace) -> Html:
+    times = [(each.epoch, each.elapsed_s) for each in trace.epochs if each.elapsed_s is not None]
+    paces: list[tuple[float, float]] = [
+        (float(now[0]), now[1] - before[1])
+        for before, now in pairwise(times)
+        if now[0] == before[0] + 1 and now[1] >= before[1]
+    ]
+    if not paces:
+        return Html("")
+
+    def draw(axes: Axes) -> None:
+        line(axes, paces, INK)
+        axes.set_ylim(0, 1.15 * max(y for _, y in paces) or 1)
+
+    told = f"Time of an epoch: {_told(paces, duration)}."
+    unit = "seconds, validation included"
+    across = _across(trace)
+    return drawing("time", "Time of an epoch", unit, across=across, keys=[], told=told, draw=draw)
+
+
+def _keys(training: Points, validation: Points) -> list[tuple[str, str, Points]]:
+    return [("training", "training", training), ("validation", "validation", validation)]
+
+
+def _across(trace: Trace) -> tuple[str, float]:
+    return "epochs" if trace.epochs else "steps", _place(trace, trace.last_step)
+
+
+def _place(trace: Trace, step: int) -> float:
+    """Where a step lies on the axis: in epochs, or in steps before the first epoch ended."""
+    return step / (trace.steps_an_epoch or 1)
+
+
+def _means(trace: Trace, value: Callable[[Epoch], float | None]) -> Points:
+    """A mean over each epoch, which belongs to the middle of it."""
+    starts = [0, *(each.step for each in trace.epochs)]
+    return [
+        (_place(trace, start + each.step) / 2, y)
+        for start, each in zip(starts, trace.epochs, strict=False)
+        if (y := value(each)) is not None
+    ]
+
+
+def _ends(trace: Trace, value: Callable[[Epoch], float | None]) -> Points:
+    """What was measured at the end of each epoch."""
+    return [(_place(trace, each.step), y) for each in trace.epochs if (y := value(each)) is not None]
+
+
+def _ring(axes: Axes, trace: Trace, value: Callable[[Epoch], float | None]) -> None:
+    best = trace.best
+    height = value(best) if best else None
+    if best and height is not None:
+        place = [_place(trace, best.step)], [height]
+        axes.plot(
+            *place, "o", markersize=9, markerfacecolor="none", markeredgecolor=VALIDATION, clip_on=False
+        )
+
+
+def _most(batches: Points) -> float:
+    """The loss that one batch in fifty passes: a few wild ones do not flatten the rest."""
+    ordered = sorted(y for _, y in batches)
+    return ordered[len(ordered) * 49 // 50] if ordered else 0.0
+
+
+def _told(points: Points, written: Callable[[float], str]) -> str:
+    return f"from {written(points[0][1])} to {written(points[-1][1])}" if points else "not noted"
+
+
+def _note(trace: Trace) -> Html:
+    if not trace.epochs:
+        return tag(
+            "p", f"No epoch ended; the last step that was noted is {count(trace.last_step)}.", css="soft"
+        )
+    ring = f"The ring is epoch {trace.best.epoch}, whose weights were kept. " if trace.best else ""
+    return tag(
+        "p",
+        f"{ring}Training is the mean over an epoch while it ran, with its dropout and augmentation, and is "
+        "drawn at the middle of it; validation is measured at the end.",
+        css="soft",
+    )

@@ -1,0 +1,51 @@
+"""Numbers as they are read: shares, counts, times and sizes."""
+
+from __future__ import annotations
+
+NONE = "–"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """`98.6%`.  What is not the whole never reads 100%, nor what is not nothing 0%."""
+    if value is None:
+        return NONE
+    for more in range(digits, 5):
+        said = f"{value:.{more}%}"
+        if value in (0, 1) or float(said[:-1]) not in (0, 100):
+            return said
+    return "<0.001%" if value < 0.5 else ">99.999%"
+
+
+def count(value: int | None) -> str:
+    """`61,706`."""
+    return NONE if value is None else f"{value:,}"
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """`0.123`, or in powers of ten where that would lose everything."""
+    if value is None:
+        return NONE
+    if value and (abs(value) < 10.0**-digits or abs(value) >= 1e6):
+        return f"{value:.2e}"
+    return f"{value:,.{digits}f}"
+
+
+def duration(seconds: float | None) -> str:
+    """`4.2 s`, `3 min 12 s`, `2 h 5 min`."""
+    if seconds is None or seconds < 0:
+        return NONE
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+
+
+def size(value: float) -> str:
+    """`512 B`, `1.2 MB`, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:,.1f} TB"

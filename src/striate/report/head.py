@@ -1,0 +1,151 @@
+"""The head of the page: what was trained, and how good it is, in large figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from striate.report.element import Html, joined, tag
+from striate.report.facts import Facts
+from striate.report.figures import NONE, count, decimal, duration, percent
+from striate.report.interval import wilson
+from striate.report.result import Result
+from striate.report.value import at, number, text
+
+
+def head(facts: Facts) -> Html:
+    """Name, sentence and figures."""
+    created = text(facts.record.get("created")).replace("T", " ")[:16]
+    above = joined(
+        [tag("span", "striate"), tag("span", facts.run.path.resolve().name), tag("span", created)], " "
+    )
+    figures = joined(_figures(facts))
+    return tag(
+        "header",
+        tag("p", above, css="above"),
+        tag("h1", data_name(facts)),
+        tag("p", _sentence(facts), css="lede"),
+        *_notices(facts),
+        tag("div", figures, css="figures") if figures else "",
+        _reading(facts),
+    )
+
+
+def data_name(facts: Facts) -> str:
+    """What the data are called."""
+    return text(facts.record.get("name")) or facts.run.path.resolve().name
+
+
+def _sentence(facts: Facts) -> str:
+    name, why = (text(at(facts.record, "network", key)) for key in ("name", "why"))
+    plan = facts.plan
+    if plan is None:
+        what = name or "A network"
+    else:
+        weights = f"network of {count(plan.weights)} weights"
+        what = f"{name}, a {weights}" if name else f"A {weights}"
+    classes = f" that tells {len(facts.classes):,} classes apart" if facts.classes else ""
+    return f"{what}{classes}; {why}." if why else f"{what}{classes}."
+
+
+def _notices(facts: Facts) -> Iterator[Html]:
+    step = count(facts.trace.last_step)
+    said = {
+        "done": "",
+        "stopped": f"This run was stopped after step {step} or a little later. What follows is as far as it came.",
+        "running": f"This run was still going on, at step {step} or a little later, when the page was made.",
+        "diverged": f"This run diverged: at some step after {step} the loss was no number any more. The learning "
+        "rate is nearly always too high then.",
+    }.get(facts.status, "The run's record does not say whether it ended.")
+    if said:
+        yield tag("p", said, css="notice")
+    if facts.troubles:
+        lines = joined(tag("li", each) for each in facts.troubles)
+        yield tag("div", "Not all of the run could be read:", tag("ul", lines), css="notice")
+
+
+def _figures(facts: Facts) -> Iterator[Html]:
+    result = facts.result
+    if result is not None:
+        digits = 1 if result.pictures < 2000 else 2
+        yield _accuracy(result.accuracy, result.interval, f"accuracy on {result.split}", digits)
+        yield _figure(
+            count(result.pictures),
+            f"{result.split} pictures",
+            f"{count(result.wrong)} answered wrongly" if result.wrong else "none answered wrongly",
+        )
+    else:
+        yield from _so_far(facts)
+    yield from _time(facts)
+    best = result.best_epoch if result else None
+    if best is None and facts.trace.best:
+        best = facts.trace.best.epoch
+    epochs = result.epochs if result and result.epochs else len(facts.trace.epochs)
+    if best:
+        yield _figure(f"{best}", "best epoch", f"of {epochs:,}, by validation")
+
+
+def _so_far(facts: Facts) -> Iterator[Html]:
+    best, pictures = facts.trace.best, facts.split_count("val")
+    if best is None or best.val_accuracy is None:
+        return
+    interval = wilson(best.val_accuracy, pictures) if pictures else None
+    yield _accuracy(best.val_accuracy, interval, "accuracy on validation, so far", 1)
+    if pictures:
+        wrong = pictures - round(best.val_accuracy * pictures)
+        yield _figure(count(pictures), "validation pictures", f"{count(wrong)} answered wrongly")
+
+
+def _accuracy(share: float, interval: tuple[float, float] | None, said: str, digits: int) -> Html:
+    below = ""
+    if interval is not None:
+        below = f"95% interval {percent(interval[0], digits)} to {percent(interval[1], digits)}"
+    return _figure(percent(share, digits), said, below, css="answer")
+
+
+def _time(facts: Facts) -> Iterator[Html]:
+    seconds = number(facts.record.get("seconds"))
+    seconds = facts.trace.elapsed_s if seconds is None else seconds
+    if seconds is not None:
+        epochs = len(facts.trace.epochs)
+        each = f"{duration(seconds / epochs)} an epoch, all in" if epochs else ""
+        until = "from data to weights" if facts.result else "until the last epoch ended"
+        yield _figure(duration(seconds), until, each)
+
+
+def _figure(value: str, said: str, below: str, css: str = "") -> Html:
+    return tag(
+        "div",
+        tag("span", value, css="value"),
+        tag("span", said, css="said"),
+        tag("span", below or NONE, css="soft"),
+        css=f"figure {css}".strip(),
+    )
+
+
+def _reading(facts: Facts) -> Html:
+    """How far the answer can be trusted, and what it is to be compared with."""
+    result = facts.result
+    if result is None:
+        return Html("")
+    if result.split == "test":
+        kept = "The test pictures were used once, after all choices were made"
+        if result.validation_accuracy is not None:
+            kept += f"; on validation the same weights reached {percent(result.validation_accuracy)}"
+        said = [f"{kept}."]
+    else:
+        said = [
+            "There are no test pictures. The best epoch was chosen on these same validation pictures, so the "
+            "figure flatters a little."
+        ]
+    said.extend(_comparisons(result))
+    return tag("p", " ".join(said), css="reading")
+
+
+def _comparisons(result: Result) -> Iterator[str]:
+    common = result.most_common
+    if common and result.pictures:
+        yield f"Always answering “{common.name}” would give {percent(common.count / result.pictures)}."
+    if result.top5 is not None and len(result.classes) > 10:
+        yield f"The true class is among the five surest for {percent(result.top5)}."
+    if result.loss is not None:
+        yield f"The cross-entropy is {decimal(result.loss)} nats."

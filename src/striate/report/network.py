@@ -1,0 +1,85 @@
+"""The network: what each layer makes, costs and sees."""
+
+from __future__ import annotations
+
+from striate.plan.plan import Plan, Row
+from striate.report.element import Html, joined, spoken, tag, verbatim
+from striate.report.figures import NONE, count, size
+from striate.report.table import Column, bar, pairs_table, table
+
+# Layers that are shown at once, and at all.
+SHOWN = 60
+MOST = 1200
+
+
+def network(plan: Plan | None, net: str) -> Html:
+    """The table of layers, the warnings and the text."""
+    written = tag("details", tag("summary", "The text of the network"), verbatim(net.rstrip()))
+    if len(net.splitlines()) <= 30:
+        written = joined([tag("h3", "Text"), verbatim(net.rstrip())])
+    if not net.strip():
+        return tag("p", "The text of the network is not in the run folder.", css="soft")
+    if plan is None:
+        return joined([tag("p", "The network could not be laid out on its pictures.", css="soft"), written])
+    return joined([_sums(plan), _warnings(plan), _layers(plan), written])
+
+
+def _sums(plan: Plan) -> Html:
+    side = f" and {count(plan.side_weights)} in side classifiers" if plan.side_weights else ""
+    pictures = "1 picture" if plan.batch == 1 else f"{count(plan.batch)} pictures"
+    return pairs_table(
+        [
+            ("input", f"{plan.input}, channels x height x width"),
+            ("weights", f"{count(plan.weights)}{side}, {size(4 * plan.weights)} as float32"),
+            ("multiply-adds", f"{count(plan.multiply_adds)} a picture"),
+            ("kept for the backward pass", f"{size(plan.saved_bytes)} for a batch of {pictures}"),
+        ]
+    )
+
+
+def _warnings(plan: Plan) -> Html:
+    if not plan.warnings:
+        return Html("")
+    return tag("ul", joined(tag("li", spoken(each)) for each in plan.warnings), css="warnings")
+
+
+def _layers(plan: Plan) -> Html:
+    columns = [
+        Column("place", css="soft"),
+        Column("layer"),
+        Column("output", figures=True),
+        Column("weights", figures=True),
+        Column("multiply-adds", figures=True),
+        Column("", css="bars short"),
+        Column("sees", figures=True),
+        Column("kept", figures=True),
+    ]
+    rows = [_row(plan, each) for each in plan.rows[:MOST]]
+    foot = ["", "sum", "", *(count(each) for each in (plan.weights, plan.multiply_adds)), "", ""]
+    foot.append(size(plan.saved_bytes))
+    note = tag(
+        "p",
+        "Sees is the receptive field, how many rows and columns of the picture one unit reads; the bars "
+        "are shares of the multiply-adds; kept is what a step holds in memory for the whole batch.",
+        css="soft",
+    )
+    if len(rows) <= SHOWN:
+        return joined([note, table(columns, rows, css="layers", foot=foot)])
+    more = f", the first {MOST:,}" if len(plan.rows) > MOST else ""
+    said = tag("summary", f"All {len(plan.rows):,} layers{more}")
+    return joined([note, tag("details", said, table(columns, rows, css="layers", foot=foot))])
+
+
+def _row(plan: Plan, row: Row) -> list[str]:
+    sees = f"{row.field.rows.size}x{row.field.columns.size}" if row.field else "all"
+    costs = row.multiply_adds and not row.side
+    return [
+        row.path,
+        tag("code", row.text),
+        str(row.output),
+        count(row.weights) if row.weights else NONE,
+        count(row.multiply_adds) if row.multiply_adds else NONE,
+        bar(row.multiply_adds / plan.multiply_adds) if costs else "",
+        sees,
+        size(row.saved_bytes) if row.saved_bytes else NONE,
+    ]
