@@ -65,7 +65,7 @@ class _Windowed(Layer):
             raise Misfit(
                 f"a window of {self.kernel} has no middle, so the usual padding dilate*(F-1)/2 is not whole",
                 expected="an odd window, or the padding said",
-                cure="valid, or pad 1, or same",
+                cure="same, which keeps the size at stride 1",
             )
         return Axis(kernel, stride, dilation, (extent - 1) // 2, (extent - 1) // 2)
 

@@ -61,8 +61,9 @@ def as_map(layer: Layer, shape: Shape) -> Map:
     """The shape as a map; raises Misfit after `flatten` or `fc`."""
     if isinstance(shape, Map):
         return shape
+    here = "is 1 plain feature" if shape.features == 1 else f"are {shape.features} plain features"
     raise Misfit(
-        f"`{layer.word}` needs feature maps, and here are {shape.features} plain features",
+        f"`{layer.word}` needs feature maps, and here {here}",
         expected="channels x height x width",
         cure=f"`{layer.word}` before the first fc or flatten",
     )
@@ -70,16 +71,21 @@ def as_map(layer: Layer, shape: Shape) -> Map:
 
 def slid(layer: Layer, shape: Map, rows: Axis, columns: Axis) -> tuple[int, int]:
     """The output height and width of a window; raises Misfit where it does not fit."""
-    if rows.room(shape.height) < 0 or columns.room(shape.width) < 0:
-        extent = f"{rows.extent}x{columns.extent}"
+    sides = ((rows, shape.height), (columns, shape.width))
+    if any(axis.room(length) < 0 for axis, length in sides):
         dilated = "" if rows.dilation == columns.dilation == 1 else " (dilated)"
-        padding = max(rows.before, columns.before)
-        most = f"{shape.height + rows.before + rows.after}x{shape.width + columns.before + columns.after}"
-        short = max(rows.extent - shape.height, columns.extent - shape.width)
+        padding = _square(rows.before, columns.before)
+        most = [(length + axis.before + axis.after - 1) // axis.dilation + 1 for axis, length in sides]
+        pad = [max(axis.before, (axis.extent - length + 1) // 2) for axis, length in sides]
         raise Misfit(
-            f"the {extent}{dilated} window does not fit: the map here is {shape.height}x{shape.width} and "
-            + (f"the padding is {padding}" if padding else "no padding was given"),
+            f"the {rows.extent}x{columns.extent}{dilated} window does not fit: "
+            f"the map here is {shape.height}x{shape.width} and "
+            + ("no padding was given" if padding == "0" else f"the padding is {padding}"),
             expected="dilate*(F-1)+1 <= N + 2P",
-            cure=f"a window of at most {most}, or pad {(short + 1) // 2}",
+            cure=f"a window of at most {most[0]}x{most[1]}, or pad {_square(*pad)}",
         )
     return rows.out(shape.height), columns.out(shape.width)
+
+
+def _square(height: int, width: int) -> str:
+    return str(height) if height == width else f"{height}x{width}"

@@ -163,8 +163,8 @@ class _Tracer:
     def step(self, step: Step, path: str, shape: Shape, values: Mapping[str, Value], depth: int) -> Part:
         count = self.number(step.count, values, step, shape)
         if not 1 <= count <= MOST_LAYERS or count != int(count):
-            expected = f"a whole number from 1 to {MOST_LAYERS}"
-            raise self.error(step, shape, Misfit(f"cannot repeat {write_value(count)} times", expected, "x2"))
+            problem, cure = f"cannot repeat {write_value(count)} times", f"2 in place of {write_value(count)}"
+            raise self.error(step, shape, Misfit(problem, f"a whole number from 1 to {MOST_LAYERS}", cure))
         if count == 1:
             return self.atom(step, path, shape, values, depth)
         self.part(step, shape)
@@ -255,7 +255,8 @@ class _Tracer:
         plain = self.plain(value, values, step, shape)
         if isinstance(plain, int | float):
             return plain
-        raise self.error(step, shape, Misfit(f"{write_value(plain)} is not a number", expected="a number"))
+        cure = f"{plain.height} in place of {plain}"
+        raise self.error(step, shape, Misfit(f"{plain} is not a number", "a number", cure))
 
     def plain(
         self, value: Value, values: Mapping[str, Value], step: Step, shape: Shape
@@ -273,7 +274,8 @@ class _Tracer:
         if isinstance(value, Name):
             if value.name not in values:
                 assert value.name in GIVEN
-                misfit = Misfit(f"the number of {value.name} is not known", cure=f"--{value.name} 10")
+                problem = f"the number of {value.name} is not known"
+                misfit = Misfit(problem, "pictures, or the number said", f"--{value.name} 10")
                 raise self.error(step, shape, misfit)
             return self.plain(values[value.name], {}, step, shape)
         return value
