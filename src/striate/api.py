@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,9 @@ from striate.zoo.list import zoo_names, zoo_net, zoo_text
 if TYPE_CHECKING:
     from striate.build.module import Net
     from striate.train.trained import Trained
+
+# What `transfer` begins with: small, quick on a CPU, and its weights install by name.
+TRANSFER_NET = "efficientnet_lite0"
 
 # Texts are written by hand.
 MOST_NET_BYTES = 1_000_000
@@ -126,12 +128,14 @@ def train(
     out: str | Path | None = None,
     device: str | None = None,
     strict: bool = False,
+    transfer: bool = False,
     **keys: Any,
 ) -> Trained:
     """Train on DATA and load what came out.
 
     data: a folder of class folders, or whatever `striate train --help` lists.  net: as `read`, or None to
     choose.  recipe: a name or file.  out: the run folder.  strict: refuse data with unreadable files.
+    transfer: keep the body of a network that knows photographs, and train its head (see `begin_with`).
     keys: keys of the recipe, as `epochs=5` or `rate=0.01`.
 
     Raises StriateError; see the command of the same name.
@@ -143,11 +147,11 @@ def train(
     from striate.train.watch import Silence
 
     started = time.monotonic()
-    settings: Mapping[str, Any] = keys
+    text, keys = begin_with(None if net is None else read(net), keys, transfer=transfer)
     job = new_job(
         data,
-        network=None if net is None else read(net).network,
-        recipe=read_recipe(recipe, given=settings),
+        network=None if text is None else text.network,
+        recipe=read_recipe(recipe, given=keys),
         out=None if out is None else Path(out),
         device=device,
         strict=strict,
@@ -156,6 +160,43 @@ def train(
     )
     run_job(job, Silence(), resume=False)
     return load_trained(job.run.path, device=device)
+
+
+def begin_with(
+    text: NetText | None, keys: dict[str, Any], *, transfer: bool
+) -> tuple[NetText | None, dict[str, Any]]:
+    """The network and the keys of a recipe that begins with weights from elsewhere.
+
+    transfer: EfficientNet-Lite0 with its published weights where no network is said, everything before the
+    head frozen.  Where weights are given for a network of the zoo, pictures have the channels and the size
+    that it was published for unless the keys say otherwise.
+
+    Raises StriateError where weights are given without a network.
+    """
+    keys = dict(keys)
+    if transfer:
+        if text is None:
+            text = read(TRANSFER_NET)
+            keys.setdefault("weights", "builtin")
+        keys.setdefault("freeze", "body")
+    if keys.get("weights") is None:
+        if transfer:
+            raise StriateError(
+                "nothing is known yet that could be transferred",
+                place="transfer",
+                expected="weights for the network that was given",
+                cure="--weights FILE, or leave out --net",
+            )
+        return text, keys
+    if text is None:
+        raise StriateError(
+            "weights are given without their network", place="weights", expected="both", cure="--net resnet18"
+        )
+    if text.zoo is not None:
+        channels, height, _ = zoo_net(text.zoo).input
+        keys.setdefault("channels", channels)
+        keys.setdefault("size", height)
+    return text, keys
 
 
 def load(run: str | Path, *, device: str | None = None) -> Trained:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from striate.api import read, require_train
+from striate.api import begin_with, read, require_train
 from striate.cli.screen import Screen
 from striate.cli.threads import wait_passively
 from striate.cli.values import seconds
@@ -26,6 +26,11 @@ def train(
     recipe: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
     out: Path | None = None,
+    transfer: bool = False,
+    weights: str | None = None,
+    freeze: str | None = None,
+    thaw: int | None = None,
+    augment: str | None = None,
     device: str | None = None,
     strict: bool = False,
     quiet: bool = False,
@@ -67,6 +72,17 @@ def train(
         A key of the recipe, as rate=0.01; may stand many times.
     out
         The run folder; a new one under runs/ if left out.
+    transfer
+        Keep the body of a network that knows photographs (EfficientNet-Lite0, or --net with --weights) and
+        train its head: little more work than one pass over the pictures.
+    weights
+        Begin with these: a file, a URL, or hf:OWNER/NAME; the head may be of other classes.
+    freeze
+        Keep the network as it is up to this label; `body` for all before the head.
+    thaw
+        Epochs behind the head's in which the frozen part trains as well, at lower rates.
+    augment
+        Changes drawn anew for each picture, as "flip, crop 4".
     device
         cpu, cuda, cuda:1 or mps; the best there is if left out.
     strict
@@ -82,18 +98,20 @@ def train(
     from striate.train.job import new_job, run_job
     from striate.train.recipe import read_recipe
 
-    given: dict[str, Any] = {"epochs": epochs, "seed": seed, "size": size}
+    given: dict[str, Any] = {
+        "epochs": epochs, "seed": seed, "size": size,
+        "weights": weights, "freeze": freeze, "thaw": thaw, "augment": augment,
+    }  # fmt: skip
     if budget is not None:
         given["budget_s"] = seconds(budget)
-    chosen = read_recipe(
-        recipe, set_ or (), {key: value for key, value in given.items() if value is not None}
-    )
-    network = None if net is None else read(net).network
+    given = {key: value for key, value in given.items() if value is not None}
+    text, given = begin_with(None if net is None else read(net), given, transfer=transfer)
+    chosen = read_recipe(recipe, set_ or (), given)
     screen = Screen(quiet=quiet)
     with screen.stoppable():
         job = new_job(
             data,
-            network=network,
+            network=None if text is None else text.network,
             recipe=chosen,
             out=out,
             device=device,

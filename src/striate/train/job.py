@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from striate.build.initial import initialise
 from striate.build.module import Net, build
 from striate.build.weights import load_weights, weights_bytes
 from striate.data.gather import Data, gather
-from striate.errors import RunError, StriateError
+from striate.errors import ResourceError, RunError
 from striate.notation.reader import read_text
 from striate.notation.writer import write_text
 from striate.runs.atomic import write_atomic
 from striate.runs.folder import FORMAT, RunFolder, create_run, json_bytes, require_free
+from striate.runs.lock import held
 from striate.spec.layout import Layout, lay
 from striate.spec.network import Network
 from striate.spec.shape import Map
@@ -32,7 +34,7 @@ from striate.train.machine import choose_device, describe_machine, versions
 from striate.train.preparation import Feeder, Preparation, measure
 from striate.train.recipe import Recipe, read_recipe, write_recipe
 from striate.train.score import Score
-from striate.train.settle import require_memory, settle, tell_data, tell_recipe
+from striate.train.settle import require_memory, settle, settled_batch, tell_data, tell_recipe
 from striate.train.stage import begin_stage, stages
 from striate.train.watch import Watch
 from striate.zoo.list import zoo_text
@@ -91,13 +93,14 @@ def prepare(
         watch.say(f"network   {choice.value}: {why}")
     layout = lay(network, Map(data.channels, *data.size), len(data.classes))
     layout.require_classes(len(data.classes))
-    net = build(layout)
+    if recipe.freeze is not None:
+        frozen_parts(layout, recipe.freeze)
+    # Before the network is built: the system may end a process that takes too much.
+    require_memory(layout, recipe.model_copy(update={"batch": settled_batch(recipe, data)}), where)
+    with torch.random.fork_rng(devices=[]):
+        net = build(layout)
     recipe = settle(recipe, data, net)
     tell_recipe(recipe, layout, watch)
-    if recipe.freeze is None:
-        require_memory(layout, recipe, where)
-    else:
-        frozen_parts(layout, recipe.freeze)
     initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
     mean, deviation = measure(data.train.pictures)
     dtype = data.train.pictures.dtype.name
@@ -144,7 +147,7 @@ def new_job(
         write_atomic(run.recipe, write_recipe(made.recipe).encode())
         write_atomic(run.data, json_bytes({**made.data.record, "preparation": made.preparation.to_record()}))
         run.write_record(record)
-    except StriateError:
+    except BaseException:
         shutil.rmtree(run.path, ignore_errors=True)
         raise
     return Job(
@@ -163,17 +166,37 @@ def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Wat
             "this run is finished", place=str(run.path), cure=f"striate predict {run.path} PICTURE"
         )
     recipe = read_recipe(str(run.recipe))
-    network = read_text(run.net.read_text(encoding="utf-8"), str(run.net))
-    data = _gather(record["source"], recipe, False, watch)
-    _require_same_data(run, data.record, data_record)
+    if record.get("status") == "diverged":
+        raise RunError(
+            "this run diverged, and would do so again",
+            place=str(run.path),
+            expected="a run that was stopped",
+            cure=f"striate train {record.get('source', 'DATA')} --set rate={(recipe.rate or 1) / 10:.1g}",
+        )
+    with held(run):
+        pass
+    try:
+        source, device_was = str(record["source"]), str(record["machine"]["device"])
+        preparation = Preparation.from_record(data_record["preparation"])
+        network = read_text(run.net.read_text(encoding="utf-8"), str(run.net))
+        data = _gather(source, recipe, False, watch)
+        _require_same_data(run, data.record, data_record)
+    except (LookupError, TypeError, ValueError) as error:
+        raise RunError(
+            f"run.json, data.json or net.txt is damaged: {type(error).__name__}: {error}",
+            place=str(run.path),
+            expected="these files as `striate train` writes them",
+            cure="striate train, which begins anew",
+        ) from None
     layout = lay(network, Map(data.channels, *data.size), len(data.classes))
-    net = build(layout)
+    where = choose_device(device or device_was.split(":")[0])
+    require_memory(layout, recipe, where)
+    with torch.random.fork_rng(devices=[]):
+        net = build(layout)
     if run.start_weights.exists():
         load_weights(net, run.start_weights)
     else:
         initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
-    preparation = Preparation.from_record(data_record["preparation"])
-    where = choose_device(device or record["machine"]["device"].split(":")[0])
     return Job(run, data, layout, recipe, preparation, net.to(where), where, record, started)
 
 
@@ -182,8 +205,11 @@ def run_job(job: Job, watch: Watch, *, resume: bool) -> Score:
 
     resume: go on from the newest sound checkpoint, or from the first step where there is none yet.
     The global random state of torch is left as it was.
+
+    Raises Stopped where `watch` asks to stop, Diverged, ResourceError where the disk or the memory is full,
+    RunError where another process trains the run; it can be resumed after each but Diverged.
     """
-    with torch.random.fork_rng(enabled=True):
+    with held(job.run), _status_kept(job), torch.random.fork_rng(enabled=True):
         torch.manual_seed(job.recipe.seed)
         checkpoint = _checkpoint(job, watch) if resume else None
         feeder = Feeder(job.preparation, job.device)
@@ -196,14 +222,7 @@ def run_job(job: Job, watch: Watch, *, resume: bool) -> Score:
                 state.restore(checkpoint.tensors, checkpoint.numbers)
                 job.run.events.cut(state.events_bytes)
                 watch.say(f"goes on at step {state.step}")
-            try:
-                run_loop(loop, state, watch)
-            except Stopped:
-                _set_status(job, "stopped")
-                raise
-            except Diverged:
-                _set_status(job, "diverged")
-                raise
+            run_loop(loop, state, watch)
         assert state is not None
         write_atomic(job.run.last_weights, weights_bytes(stage.whole(state.averaged())))
         return finish(job, stage, state, watch)
@@ -220,6 +239,31 @@ def _checkpoint(job: Job, watch: Watch) -> Checkpoint | None:
     for name in checkpoint.damaged:
         watch.say(f"checkpoint {name} is damaged and was passed over")
     return checkpoint
+
+
+@contextmanager
+def _status_kept(job: Job) -> Iterator[None]:
+    """Note in the record how a training ended before its end; say in words that the memory was full."""
+    try:
+        yield
+    except BaseException as error:
+        ends = {Stopped: "stopped", KeyboardInterrupt: "stopped", Diverged: "diverged"}
+        # The disk may be full; then the record stays as it is.
+        with suppress(ResourceError):
+            _set_status(job, ends.get(type(error), "failed"))
+        if isinstance(error, RuntimeError) and _is_out_of_memory(error):
+            raise ResourceError(
+                f"the memory of `{job.device}` is full",
+                place=str(job.run.path),
+                expected=f"room for a training step on {job.recipe.batch} pictures",
+                cure=f"striate train with --set batch={max(1, (job.recipe.batch or 2) // 2)}",
+            ) from None
+        raise
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # On a GPU torch has a class for it, on a CPU it only says so.
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _set_status(job: Job, status: str) -> None:

@@ -50,8 +50,10 @@ def make_optimiser(shares: Sequence[tuple[nn.Module, float]], recipe: Recipe) ->
     assert recipe.weight_decay is not None
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for module, share in shares:
-        for parameter in module.parameters():
-            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+        for name, parameter in module.named_parameters():
+            # A locally connected layer has a bias for each place, of three axes.
+            decayed = parameter.ndim > 1 and not name.endswith("bias")
+            decay = recipe.weight_decay if decayed else 0.0
             groups.setdefault((share, decay), []).append(parameter)
     made = [
         {"params": parameters, "weight_decay": decay, "share": share}

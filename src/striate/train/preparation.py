@@ -94,6 +94,9 @@ class Feeder:
         """N x H x W x C as stored -> N x C x H x W float32, normalised."""
         x = torch.from_numpy(np.require(stored, requirements=["C", "W"])).to(self.device, non_blocking=True)
         x = x.permute(0, 3, 1, 2)
+        if x.shape[1] == 1 and self.mean.shape[1] > 1:
+            # Grey pictures for a network that reads colours.
+            x = x.expand(-1, self.mean.shape[1], -1, -1)
         if x.dtype != torch.float32:
             x = x.float()
             return x.sub_(self.mean).mul_(self.scale)

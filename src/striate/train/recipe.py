@@ -74,6 +74,10 @@ class Recipe(BaseModel):
     thaw: Annotated[int, Field(ge=0, le=100_000)] = Field(
         0, description="epochs behind the head's in which the frozen part trains as well, at lower rates"
     )
+    channels: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        None,
+        description="channels that the network reads; grey pictures can be read as 3; those of the pictures",
+    )
     val_share: Annotated[float, Field(gt=0, lt=0.9)] = Field(
         0.1, description="share of the training pictures held out where the data have no validation split"
     )

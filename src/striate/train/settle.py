@@ -25,8 +25,7 @@ def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
     chosen: dict[str, Any] = {}
     if recipe.epochs is None and recipe.budget_s is None:
         chosen["epochs"] = suited_epochs(pictures)
-    if recipe.batch is None:
-        chosen["batch"] = suited_batch(pictures)
+    chosen["batch"] = settled_batch(recipe, data)
     if recipe.rate is None:
         chosen["rate"] = suited_rate(recipe.optimiser, net)
     if recipe.weight_decay is None:
@@ -39,6 +38,11 @@ def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
     if recipe.precision == "auto":
         chosen["precision"] = "fp32"
     return recipe.model_copy(update=chosen)
+
+
+def settled_batch(recipe: Recipe, data: Data) -> int:
+    """Pictures in a step: what the recipe says, or what suits their number."""
+    return recipe.batch or suited_batch(len(data.train.labels))
 
 
 def tell_data(data: Data, watch: Watch) -> None:
@@ -66,14 +70,17 @@ def tell_recipe(recipe: Recipe, layout: Layout, watch: Watch) -> None:
 
 
 def require_memory(layout: Layout, recipe: Recipe, device: torch.device) -> None:
-    """Raise ResourceError where one training step cannot fit, with the largest batch that would."""
+    """Raise ResourceError where one training step cannot fit, with the largest batch that would.
+
+    Where a part is frozen, only the weights are counted.
+    """
     assert recipe.batch is not None
     free = free_memory_bytes(device)
     if free is None:
         return
     slots = {"sgd": 0, "adam": 2, "adamw": 2}.get(recipe.optimiser, 1)
     one, two = plan(layout, batch=1).training_bytes(slots), plan(layout, batch=2).training_bytes(slots)
-    fixed, each = 2 * one - two, two - one
+    fixed, each = 2 * one - two, (two - one if recipe.freeze is None else 0)
     if fixed + each * recipe.batch <= free:
         return
     most = (free - fixed) // each if each else 0
