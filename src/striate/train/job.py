@@ -91,7 +91,7 @@ def prepare(
         choice = suited_net(data.size, len(data.train.labels))
         network, why = read_text(zoo_text(choice.value), f"{choice.value}.net"), choice.why
         watch.say(f"network   {choice.value}: {why}")
-    layout = lay(network, Map(data.channels, *data.size), len(data.classes))
+    layout = lay(network, Map(_channels(recipe, data), *data.size), len(data.classes))
     layout.require_classes(len(data.classes))
     if recipe.freeze is not None:
         frozen_parts(layout, recipe.freeze)
@@ -188,7 +188,7 @@ def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Wat
             expected="these files as `striate train` writes them",
             cure="striate train, which begins anew",
         ) from None
-    layout = lay(network, Map(data.channels, *data.size), len(data.classes))
+    layout = lay(network, Map(_channels(recipe, data), *data.size), len(data.classes))
     where = choose_device(device or device_was.split(":")[0])
     require_memory(layout, recipe, where)
     with torch.random.fork_rng(devices=[]):
@@ -269,6 +269,19 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 def _set_status(job: Job, status: str) -> None:
     job.record["status"] = status
     job.run.write_record(job.record)
+
+
+def _channels(recipe: Recipe, data: Data) -> int:
+    """The channels that the network reads: those of the pictures, or those of the recipe for grey ones."""
+    wanted = recipe.channels or data.channels
+    if wanted != data.channels and data.channels != 1:
+        raise RecipeError(
+            f"the pictures have {counted(data.channels, 'channel')}",
+            place="channels",
+            expected=f"{data.channels}; only grey pictures can be read as others",
+            cure="leave out channels",
+        )
+    return wanted
 
 
 def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch) -> Data:
