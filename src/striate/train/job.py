@@ -16,7 +16,7 @@ from striate.build.initial import initialise
 from striate.build.module import Net, build
 from striate.build.weights import load_weights, weights_bytes
 from striate.data.gather import Data, gather
-from striate.errors import ResourceError, RunError
+from striate.errors import RecipeError, ResourceError, RunError, counted
 from striate.notation.reader import read_text
 from striate.notation.writer import write_text
 from striate.runs.atomic import write_atomic
@@ -95,8 +95,9 @@ def prepare(
     layout.require_classes(len(data.classes))
     if recipe.freeze is not None:
         frozen_parts(layout, recipe.freeze)
-    # Before the network is built: the system may end a process that takes too much.
-    require_memory(layout, recipe.model_copy(update={"batch": settled_batch(recipe, data)}), where)
+    else:
+        # Before the network is built: the system may end a process that takes too much.
+        require_memory(layout, recipe.model_copy(update={"batch": settled_batch(recipe, data)}), where)
     with torch.random.fork_rng(devices=[]):
         net = build(layout)
     recipe = settle(recipe, data, net)
