@@ -123,12 +123,15 @@ def _refuse_unread(layout: Layout) -> None:
         left = unread_rows(placed)
         if left is None:
             continue
+        place, excerpt = placed.path, ""
         source = layout.network.source
-        shown = source is not None and placed.at is not None
+        if source is not None and placed.at is not None:
+            place, excerpt = source.place(placed.at), source.excerpt(placed.at)
         raise FitError(
-            f"the stride does not divide: {left} at the far end of the padded map {placed.input} not read",
-            place=source.place(placed.at) if shown and source and placed.at else placed.path,
-            excerpt=source.excerpt(placed.at) if shown and source and placed.at else "",
+            f"the stride does not divide: it leaves {left} at the far end of the {placed.input} map unread, "
+            "padding counted",
+            place=place,
+            excerpt=excerpt,
             expected="(N + 2P - F) / S whole",
             cure="another pad, window or input size, or leave out --strict",
         )

@@ -6,19 +6,25 @@ from collections.abc import Iterator, Mapping
 
 from striate.errors import counted
 from striate.plan.field import Fields
-from striate.spec.axis import Axis
+from striate.spec.axis import POINT, Axis
+from striate.spec.convolution import Conv
 from striate.spec.layout import Chain, Join, Layout, Part, Placed, Side
-from striate.spec.shape import Map
+from striate.spec.linear import Fc
+from striate.spec.normalisation import BatchNorm
+from striate.spec.pooling import Pool
+from striate.spec.shape import Map, Shape
 from striate.spec.words import write_layer
 
 _WINDOWS = ("conv", "local", "maxpool", "avgpool")
-Wanted = tuple[frozenset[int], frozenset[int]]
+
+# Rows and columns of a map, counted from 0.
+Places = tuple[frozenset[int], frozenset[int]]
 
 
 def warnings(layout: Layout, fields: Mapping[str, Fields | None]) -> tuple[str, ...]:
     """The warnings of a network, a sentence each, the most telling first."""
     return (
-        *_never_looked_at(layout),
+        *_never_seen(layout),
         *_undivided(layout),
         *_heavy_fc(layout),
         *_bias_before_bn(layout),
@@ -27,62 +33,86 @@ def warnings(layout: Layout, fields: Mapping[str, Fields | None]) -> tuple[str, 
 
 
 def unread_rows(placed: Placed) -> str | None:
-    """`1 row and 1 column` where the stride of a layer does not divide, else None."""
+    """`1 row and 1 column` where the stride of a layer does not divide, else None.
+
+    These lie at the far end of the padded map.
+    """
     if placed.layer.word not in _WINDOWS or not isinstance(placed.input, Map):
         return None
-    rows, columns = placed.layer.axes(placed.input)
-    return _rows_and_columns(rows.unread(placed.input.height), columns.unread(placed.input.width))
-
-
-def _rows_and_columns(rows: int, columns: int) -> str | None:
-    said = [counted(n, what) for n, what in ((rows, "row"), (columns, "column")) if n]
+    left = [
+        axis.unread(length)
+        for axis, length in zip(placed.layer.axes(placed.input), placed.input[1:], strict=True)
+    ]
+    said = [counted(number, what) for number, what in zip(left, ("row", "column"), strict=True) if number]
     return " and ".join(said) or None
 
 
-def _never_looked_at(layout: Layout) -> Iterator[str]:
-    """Rows of the input picture that no path leads from to the output, found by walking back."""
-    end = layout.root.output
-    whole = (frozenset(range(end.height)), frozenset(range(end.width))) if isinstance(end, Map) else None
-    wanted = _read(layout.root, whole)
-    if wanted is None:
+def _never_seen(layout: Layout) -> Iterator[str]:
+    """Rows and columns of the picture that no path leads from to the output, found by walking back."""
+    read = _read(layout.root, _all(layout.root.output))
+    if read is None:
         return
-    rows = layout.input.height - len(wanted[0])
-    columns = layout.input.width - len(wanted[1])
-    said = _rows_and_columns(rows, columns)
+    said = []
+    for what, length, seen in zip(("row", "column"), layout.input[1:], read, strict=True):
+        missed = [place for place in range(length) if place not in seen]
+        if missed:
+            said.append(_which(what, missed))
     if said:
-        yield f"{said} of the {layout.input.height}x{layout.input.width} input are never looked at"
+        size = f"{layout.input.height}x{layout.input.width}"
+        yield f"the output never sees {' and '.join(said)} of the {size} pictures, counted from 0"
 
 
-def _read(part: Part, wanted: Wanted | None) -> Wanted | None:
-    """Rows and columns of a part's input that the `wanted` ones of its output need; None for all."""
+def _which(what: str, places: list[int]) -> str:
+    """`row 27`, `rows 24 to 27`, `14 rows (1, 3, 5 ...)`."""
+    first, last = places[0], places[-1]
+    if len(places) == 1:
+        return f"{what} {first}"
+    if last - first == len(places) - 1:
+        return f"{what}s {first} {'and' if len(places) == 2 else 'to'} {last}"
+    shown = ", ".join(map(str, places[:3])) + (" ..." if len(places) > 3 else "")
+    return f"{counted(len(places), what)} ({shown})"
+
+
+def _read(part: Part, wanted: Places | None) -> Places | None:
+    """Places of a part's input that the `wanted` ones of its output need; None for a vector."""
     if isinstance(part, Placed):
-        return _read_layer(part, wanted)
+        return _read_by(part, wanted)
     if isinstance(part, Side):
         return wanted
     if isinstance(part, Join):
         reads = [_read(chain, wanted) for chain in part.chains]
-        if any(each is None for each in reads):
+        maps = [each for each in reads if each is not None]
+        if not maps:
             return None
-        both = [each for each in reads if each is not None]
-        return frozenset().union(*(each[0] for each in both)), frozenset().union(*(each[1] for each in both))
+        return frozenset().union(*(each[0] for each in maps)), frozenset().union(*(each[1] for each in maps))
     for each in reversed(part.parts):
         wanted = _read(each, wanted)
     return wanted
 
 
-def _read_layer(placed: Placed, wanted: Wanted | None) -> Wanted | None:
+def _read_by(placed: Placed, wanted: Places | None) -> Places | None:
     shape = placed.input
     if not isinstance(shape, Map):
         return None
-    if placed.layer.word in ("fc", "flatten", "pool") or wanted is None:
-        every = frozenset(range(shape.height)), frozenset(range(shape.width))
-        if placed.layer.word in ("fc", "flatten", "pool"):
-            return every
-        output = placed.output
-        assert isinstance(output, Map)
-        wanted = frozenset(range(output.height)), frozenset(range(output.width))
-    rows, columns = placed.layer.axes(shape)
-    return rows.reads(shape.height, wanted[0]), columns.reads(shape.width, wanted[1])
+    if wanted is None:
+        return _all(shape)
+    if isinstance(placed.layer, Pool):
+        windows = placed.layer.windows(shape)
+        rows, columns = (
+            frozenset(place for index in kept for place in side[index])
+            for side, kept in zip(windows, wanted, strict=True)
+        )
+        return rows, columns
+    axes = placed.layer.axes(shape)
+    if axes == (POINT, POINT):
+        return wanted
+    return axes[0].reads(shape.height, wanted[0]), axes[1].reads(shape.width, wanted[1])
+
+
+def _all(shape: Shape) -> Places | None:
+    if not isinstance(shape, Map):
+        return None
+    return frozenset(range(shape.height)), frozenset(range(shape.width))
 
 
 def _undivided(layout: Layout) -> Iterator[str]:
@@ -90,56 +120,63 @@ def _undivided(layout: Layout) -> Iterator[str]:
     if not found:
         return
     placed, left = found[0]
-    rows, _ = placed.layer.axes(placed.input)
-    more = f", and in {counted(len(found) - 1, 'more layer')}" if len(found) > 1 else ""
+    shape = placed.input
+    assert isinstance(shape, Map)
+    sides = list(zip(placed.layer.axes(shape), shape[1:], strict=True))
+    axis, length = next(side for side in sides if side[0].unread(side[1]))
+    padding = all(axis.unread(length) <= axis.after for axis, length in sides)
+    more = f", as in {counted(len(found) - 1, 'more layer')}" if len(found) > 1 else ""
     yield (
-        f"the stride of `{write_layer(placed.layer)}` does not divide {_formula(placed, rows)}: "
-        f"{left} at the far end, padding counted, not read{more}"
+        f"the stride of `{write_layer(placed.layer)}` at {placed.path} does not divide {_room(axis, length)}: "
+        f"it leaves {left}{' of padding' if padding else ''} at the far end unread{more}"
     )
 
 
-def _formula(placed: Placed, rows: Axis) -> str:
-    shape = placed.input
-    assert isinstance(shape, Map)
-    return f"({shape.height} + {rows.before + rows.after} - {rows.extent}) / {rows.stride}"
+def _room(axis: Axis, length: int) -> str:
+    """(N + 2P - F) / S with its numbers."""
+    padding = f" + {axis.before + axis.after}" if axis.before + axis.after else ""
+    return f"({length}{padding} - {axis.extent}) / {axis.stride}"
 
 
 def _heavy_fc(layout: Layout) -> Iterator[str]:
-    weights = {placed: placed.layer.weights(placed.input) for placed in layout.layers(sides=False)}
-    total = sum(weights.values())
-    for placed, number in weights.items():
+    weights = [(placed, placed.layer.weights(placed.input)) for placed in layout.layers(sides=False)]
+    total = sum(number for _, number in weights)
+    for placed, number in weights:
         if placed.layer.word == "fc" and total > 10_000 and number > total / 2 and len(weights) > 1:
-            where = "`pool avg` before it" if isinstance(placed.input, Map) else "fewer features before it"
+            large = isinstance(placed.input, Map) and placed.input.height * placed.input.width > 1
+            cure = "`pool avg` before it" if large else "fewer features before it"
             yield (
                 f"`{write_layer(placed.layer)}` at {placed.path} holds {number:,} of the {total:,} weights "
-                f"({number / total:.0%}); {where} would save most of them"
+                f"({number / total:.0%}); {cure} would save most of them"
             )
 
 
 def _bias_before_bn(layout: Layout) -> Iterator[str]:
     found = list(_before_bn(layout.root))
     if found:
-        biases = sum(placed.output.channels for placed in found)
+        first = found[0]
+        more = f", as in {counted(len(found) - 1, 'more layer')}" if len(found) > 1 else ""
         yield (
-            f"{counted(biases, 'bias', 'biases')} before bn, the first in `{write_layer(found[0].layer)}` at "
-            f"{found[0].path}: bn takes them out again, so `nobias` does the same"
+            f"the {counted(first.output.channels, 'bias', 'biases')} of `{write_layer(first.layer)}` at "
+            f"{first.path} can do nothing, as the bn behind it takes the mean out: `nobias` saves "
+            f"{'it' if first.output.channels == 1 else 'them'}{more}"
         )
 
 
 def _before_bn(part: Part) -> Iterator[Placed]:
+    """The convolutions and fully connected layers with a bias straight before a bn."""
     if isinstance(part, Join):
         for chain in part.chains:
             yield from _before_bn(chain)
     elif isinstance(part, Side):
         yield from _before_bn(part.chain)
     elif isinstance(part, Chain):
-        for first, second in zip(part.parts, part.parts[1:], strict=False):
-            if isinstance(first, Placed) and isinstance(second, Placed) and second.layer.word == "bn":
-                plain = not getattr(first.layer, "nobias", True)
-                if plain and first.layer.word in ("conv", "fc"):
-                    yield first
-        for each in part.parts:
-            yield from _before_bn(each)
+        for each, behind in zip(part.parts, (*part.parts[1:], None), strict=True):
+            normed = isinstance(behind, Placed) and isinstance(behind.layer, BatchNorm)
+            if not isinstance(each, Placed):
+                yield from _before_bn(each)
+            elif normed and isinstance(each.layer, Conv | Fc) and not each.layer.nobias:
+                yield each
 
 
 def _field_too_large(layout: Layout, fields: Mapping[str, Fields | None]) -> Iterator[str]:
@@ -149,8 +186,8 @@ def _field_too_large(layout: Layout, fields: Mapping[str, Fields | None]) -> Ite
             continue
         if field.rows.size > layout.input.height and field.columns.size > layout.input.width:
             yield (
-                f"from `{write_layer(placed.layer)}` at {placed.path} on, the receptive field "
-                f"({field.rows.size}x{field.columns.size}) is larger than the picture "
-                f"({layout.input.height}x{layout.input.width})"
+                f"from `{write_layer(placed.layer)}` at {placed.path} on, the receptive field, "
+                f"{field.rows.size}x{field.columns.size}, is larger than the {layout.input.height}x"
+                f"{layout.input.width} picture"
             )
             return

@@ -63,6 +63,10 @@ class Field:
     size: rows of the input, from the first to the last that can change the unit.
     step: how far the fields of two neighbouring units lie apart.
     start: the input row at which the field of unit 0 begins; negative in the padding.
+
+    Unit i sees rows start + i*step up to start + i*step + size - 1.  Where the units differ, behind an
+    adaptive pool whose grid does not divide the map or behind branches whose strides differ, none of them
+    sees more than `size`.
     """
 
     size: int = 1
@@ -80,8 +84,12 @@ class Field:
             start=self.start - axis.before * self.step,
         )
 
-    def joined(self, other: Field) -> Field:
-        """The smallest field that holds both, for branches that are added or concatenated."""
-        start = min(self.start, other.start)
-        end = max(self.start + self.size, other.start + other.size)
-        return Field(size=end - start, step=max(self.step, other.step), start=start)
+    def joined(self, other: Field, units: int) -> Field:
+        """The smallest field that holds both, for `units` units of branches added or concatenated."""
+        # Where the steps differ the two drift apart, so the first or the last unit sees most.
+        gaps = [self.start - other.start + unit * (self.step - other.step) for unit in (0, units - 1)]
+        return Field(
+            size=max(max(gap + self.size, other.size) - min(gap, 0) for gap in gaps),
+            step=max(self.step, other.step),
+            start=min(self.start, other.start),
+        )

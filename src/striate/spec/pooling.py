@@ -35,7 +35,7 @@ class _Pooled(Layer):
             raise Misfit(
                 f"pad {pad} lets a window of {self.kernel[side]} lie wholly in the padding",
                 expected="pad <= F/2",
-                cure=f"pad {self.kernel[side] // 2}",
+                cure=f"pad {min(self.kernel) // 2}",
             )
         return Axis(self.kernel[side], stride, before=pad, after=pad, ceil=self.ceil)
 
@@ -106,14 +106,23 @@ class Pool(Layer):
     kind: str = one_of("avg", "max")
     grid: Size = size(default=Size(1, 1))
 
-    def axes(self, shape: Shape) -> tuple[Axis, Axis]:
+    def windows(self, shape: Shape) -> tuple[tuple[range, ...], tuple[range, ...]]:
+        """The rows of each window, and the columns of each."""
         shape = as_map(self, shape)
-        return self._axis(shape.height, self.grid.height), self._axis(shape.width, self.grid.width)
+        sides = zip(shape[1:], self.grid, strict=True)
+        rows, columns = (
+            tuple(range(i * length // count, -(-(i + 1) * length // count)) for i in range(count))
+            for length, count in sides
+        )
+        return rows, columns
 
-    def _axis(self, length: int, windows: int) -> Axis:
-        # Where the grid does not divide the side the windows differ; the largest stands for all.
-        ends = [(i * length // windows, -(-(i + 1) * length // windows)) for i in range(windows)]
-        return Axis(max(end - start for start, end in ends), max(1, length // windows))
+    def axes(self, shape: Shape) -> tuple[Axis, Axis]:
+        # Where the grid does not divide a side the windows differ: none is larger or farther from the next.
+        rows, columns = (
+            Axis(max(len(window) for window in windows), -(-length // len(windows)))
+            for windows, length in zip(self.windows(shape), as_map(self, shape)[1:], strict=True)
+        )
+        return rows, columns
 
     def out(self, shape: Shape) -> Map:
         return Map(as_map(self, shape).channels, self.grid.height, self.grid.width)
