@@ -10,9 +10,10 @@ from striate.report.page import write_report
 from striate.runs.atomic import write_atomic
 from striate.runs.folder import json_bytes
 from striate.train.evaluate import probabilities
+from striate.train.loop import Stopped
 from striate.train.mistakes import worst_mistakes
 from striate.train.score import Score, score
-from striate.train.stage import EVALUATION_BATCH, Stage
+from striate.train.stage import Stage, evaluation_batch
 from striate.train.state import State
 from striate.train.watch import Watch
 
@@ -25,14 +26,22 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
 
     stage: the last one.  Its network reads what it was trained on, so what a frozen part gives is not
     computed again.
+
+    Raises Stopped where `watch` asks to stop; a checkpoint was written before.
     """
     data = job.data
     load_weights(job.net, job.run.weights)
     split, name = (data.test, "test") if data.test is not None else (data.val, "validation")
+
+    def advance(done: int) -> None:
+        watch.advance(done, "")
+        if watch.stopping():
+            raise Stopped("stopped in the test; everything is saved", cure=f"striate resume {job.run.path}")
+
     watch.begin(name, len(split.labels))
     found = probabilities(
-        stage.part(job.net), stage.feeder, stage.scored.pictures, stage.size, batch=EVALUATION_BATCH,
-        precision=job.recipe.precision, advance=lambda done: watch.advance(done, ""),
+        stage.part(job.net), stage.feeder, stage.scored.pictures, stage.size,
+        batch=evaluation_batch(stage.recipe), precision=job.recipe.precision, advance=advance,
     )  # fmt: skip
     watch.end()
     result = score(found, split.labels, data.classes)

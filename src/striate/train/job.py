@@ -29,7 +29,7 @@ from striate.train.checkpoint import Checkpoint, load_checkpoint
 from striate.train.choose import suited_net
 from striate.train.finish import finish
 from striate.train.frozen import frozen_parts
-from striate.train.loop import Diverged, Stopped, run_loop
+from striate.train.loop import Diverged, Stopped, run_loop, save
 from striate.train.machine import choose_device, describe_machine, versions
 from striate.train.preparation import Feeder, Preparation, measure
 from striate.train.recipe import Recipe, read_recipe, write_recipe
@@ -225,6 +225,7 @@ def run_job(job: Job, watch: Watch, *, resume: bool) -> Score:
                 watch.say(f"goes on at step {state.step}")
             run_loop(loop, state, watch)
         assert state is not None
+        save(loop, state)
         write_atomic(job.run.last_weights, weights_bytes(stage.whole(state.averaged())))
         return finish(job, stage, state, watch)
 

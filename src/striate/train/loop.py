@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import torch
@@ -74,13 +74,14 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     assert recipe.rate is not None
     step_events_every = max(1, min(50, loop.batches.steps // 4))
     saved_at, cost_s = time.monotonic(), 0.0
-    while not pace.done:
+    # A run that was stopped in its last validation has no step left, but an epoch to finish.
+    while not pace.done or state.epoch_step > 0:
         if loop.thaw is not None:
             loop.thaw.at(state.epoch - state.first_epoch)
         else:
             state.net.train()
         watch.begin(_epoch_name(state, recipe), loop.batches.steps)
-        for batch in loop.batches.epoch(state.epoch, state.epoch_step):
+        for batch in () if pace.done else loop.batches.epoch(state.epoch, state.epoch_step):
             rate = recipe.rate * rate_factor(recipe.schedule, pace.progress, recipe.warmup)
             for group in state.optimiser.param_groups:
                 group["lr"] = rate * group.get("share", 1.0)
@@ -99,18 +100,22 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
             if pace.done:
                 break
             if watch.stopping():
-                _save(loop, state)
-                raise Stopped(
-                    f"stopped at step {state.step}; everything is saved",
-                    cure=f"striate resume {loop.run.path}",
-                )
+                stop(loop, state)
             if time.monotonic() - saved_at > max(loop.checkpoint_s, cost_s / CHECKPOINT_SHARE):
                 before = time.monotonic()
-                _save(loop, state)
+                save(loop, state)
                 saved_at = time.monotonic()
                 cost_s = saved_at - before
         watch.end()
         _finish_epoch(loop, state, watch)
+
+
+def stop(loop: Loop, state: State) -> NoReturn:
+    """Write a checkpoint and raise Stopped."""
+    save(loop, state)
+    raise Stopped(
+        f"stopped at step {state.step}; everything is saved", cure=f"striate resume {loop.run.path}"
+    )
 
 
 class _Taken(NamedTuple):
@@ -134,7 +139,7 @@ def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
         answers.append(logits.detach().argmax(dim=1))
         value = loss.item()
         if not math.isfinite(value) or not math.isfinite(length):
-            raise _diverged(state, value, float(length), rate)
+            raise _diverged(loop, state, value, float(length), rate)
         return value
 
     if isinstance(state.optimiser, torch.optim.LBFGS):
@@ -152,7 +157,7 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
     """Score the validation pictures, keep the best weights, write the event, begin the next epoch."""
     before = time.monotonic()
     net = state.averaged()
-    accuracy, val_loss = _validate(loop, net)
+    accuracy, val_loss = _validate(loop, state, watch)
     state.pace.validated(time.monotonic() - before)
     best = accuracy > state.best_accuracy or (accuracy == state.best_accuracy and val_loss < state.best_loss)
     if best:
@@ -184,17 +189,33 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
     state.epoch_step, state.loss_sum, state.right, state.seen = 0, 0.0, 0, 0
 
 
-def _validate(loop: Loop, net: Net) -> tuple[float, float]:
+def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float]:
     """Accuracy and cross-entropy over the validation pictures."""
     split = loop.validation
+
+    def advance(done: int) -> None:
+        watch.advance(done, "")
+        if watch.stopping():
+            # Resumed, the epoch has no step left, and the validation begins again.
+            stop(loop, state)
+
+    watch.begin("validation", len(split.labels))
     found = probabilities(
-        net,
+        state.averaged(),
         loop.feeder,
         split.pictures,
         loop.batches.size,
         batch=loop.evaluation_batch,
         precision=loop.recipe.precision,
+        advance=advance,
     )
+    watch.end()
+    if not np.isfinite(found).all():
+        raise Diverged(
+            f"the network answers NaN after step {state.step}",
+            expected="finite weights; others nearly always mean that the rate is too high",
+            cure=_lower_rate(loop),
+        )
     right = found[np.arange(len(split.labels)), split.labels].astype(np.float64)
     loss = float(-np.log(np.maximum(right, 1e-12)).mean())
     return float((found.argmax(axis=1) == split.labels).mean()), loss
@@ -208,7 +229,9 @@ def _loss(net: Net, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     return loss
 
 
-def _save(loop: Loop, state: State) -> None:
+def save(loop: Loop, state: State) -> None:
+    """Write a checkpoint.  Raises Diverged where a weight is not finite, ResourceError."""
+    loop.run.events.sync()
     state.events_bytes = loop.run.events.length()
     tensors = state.tensors()
     bad = [
@@ -218,7 +241,7 @@ def _save(loop: Loop, state: State) -> None:
         raise Diverged(
             f"`{bad[0]}` is not finite at step {state.step}",
             expected="finite weights; no checkpoint holds any others",
-            cure="a lower --set rate",
+            cure=_lower_rate(loop),
         )
     try:
         save_checkpoint(loop.run.state, state.step, tensors, state.numbers())
@@ -228,13 +251,18 @@ def _save(loop: Loop, state: State) -> None:
         raise ResourceError(f"a checkpoint could not be made: {error}", place=str(loop.run.state)) from error
 
 
-def _diverged(state: State, loss: float, length: float, rate: float) -> Diverged:
+def _diverged(loop: Loop, state: State, loss: float, length: float, rate: float) -> Diverged:
     what = f"the loss became {loss}" if not math.isfinite(loss) else f"the gradient's length became {length}"
     return Diverged(
         f"{what} at step {state.step + 1}, at a learning rate of {rate:.3g}",
         expected="a finite loss; NaN or infinity nearly always means that the rate is too high",
-        cure=f"--set rate={rate / 10:.1g}",
+        cure=_lower_rate(loop),
     )
+
+
+def _lower_rate(loop: Loop) -> str:
+    assert loop.recipe.rate is not None
+    return f"--set rate={loop.recipe.rate / 10:.1g}"
 
 
 def _epoch_name(state: State, recipe: Recipe) -> str:

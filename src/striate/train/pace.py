@@ -17,6 +17,7 @@ class Pace:
     remaining: steps still to come.  budget_s: seconds for the whole job, or None.
     spent_s: seconds of the job in earlier sessions.  reserve_s: seconds kept for what follows the last step.
     closing_validations: how many validations the last one and the test together amount to.
+    validation_steps: how many steps a validation is thought to take as long as, until one is measured.
     """
 
     remaining: int
@@ -25,10 +26,12 @@ class Pace:
     started: float
     reserve_s: float = 0.0
     closing_validations: float = 1.0
+    validation_steps: float = 0.0
     progress: float = 0.0
     steps: int = 0
     validation_s: float = 0.0
     validations: int = 0
+    _step_s: float = 0.0
     _marks: list[tuple[int, float]] = field(default_factory=list)
     _next_look: int = 2
 
@@ -57,8 +60,7 @@ class Pace:
     def _look(self, steps_an_epoch: int) -> None:
         """Estimate the remaining steps from the time of the latest ones."""
         assert self.budget_s is not None
-        validation_s = self.validation_s / self.validations if self.validations else 0.0
-        left_s = self.budget_s - self.reserve_s - self.closing_validations * validation_s - self.elapsed_s()
+        left_s = self._left_s()
         if left_s <= 0:
             self.remaining = 0
             return
@@ -68,8 +70,22 @@ class Pace:
         self._marks.append((self.steps, now))
         # The latest half of what was measured: the first steps are slow, and the machine may change.
         first = self._marks[len(self._marks) // 2] if len(self._marks) > 2 else self._marks[0]
-        step_s = (now - first[1]) / max(1, self.steps - first[0])
-        if self.steps > first[0] and step_s > 0:
-            self.remaining = max(1, int(left_s / (step_s + validation_s / steps_an_epoch)))
-        # Look again after a tenth of what is left, but at least every 2 s or so near the end.
+        if self.steps > first[0] and now > first[1]:
+            self._step_s = (now - first[1]) / (self.steps - first[0])
+            an_epoch_s = steps_an_epoch * self._step_s + self._a_validation_s()
+            # Asked again: the first time measured also says what a validation may take.
+            self.remaining = max(1, int(self._left_s() * steps_an_epoch / an_epoch_s))
+        # Look again after a tenth of what is left; near the end after every step.
         self._next_look = self.steps + max(1, min(self.steps, self.remaining // 10))
+
+    def _left_s(self) -> float:
+        """Seconds that are left for steps, and for validations between them."""
+        assert self.budget_s is not None
+        closing_s = self.reserve_s + self.closing_validations * self._a_validation_s()
+        return self.budget_s - closing_s - self.elapsed_s()
+
+    def _a_validation_s(self) -> float:
+        """What one validation takes, measured or guessed."""
+        if self.validations:
+            return self.validation_s / self.validations
+        return self.validation_steps * self._step_s

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,8 @@ class State:
     """The state of a training between two steps.
 
     average: the running mean of the weights, if the recipe wants one.  step: steps taken in all.
-    stage: which one of the run.  first_epoch: the epoch in which it began.  epoch, epoch_step: the epoch that runs, and the steps taken in it.
+    stage: which one of the run.  first_epoch: the epoch in which it began.
+    epoch, epoch_step: the epoch that runs, and the steps taken in it.
     loss_sum, right, seen: sums over the pictures of this epoch so far.
     best_accuracy, best_loss, best_epoch: of the validation whose weights were kept.
     events_bytes: length of the event file at this point.
@@ -59,6 +59,7 @@ class State:
                 if isinstance(value, Tensor):
                     found[f"optimiser.{index}.{key}"] = value
                 elif isinstance(value, list):
+                    # L-BFGS keeps lists of tensors, some of them None.
                     found |= {
                         f"optimiser.{index}.{key}.{i}": each
                         for i, each in enumerate(value)
@@ -73,7 +74,7 @@ class State:
         """Every number of the state."""
         plain = {
             str(index): {
-                key: len(value) if isinstance(value, list) else value
+                key: {"length": len(value)} if isinstance(value, list) else value
                 for key, value in values.items()
                 if isinstance(value, int | float | list)
             }
@@ -96,6 +97,8 @@ class State:
             "remaining": self.pace.remaining,
             "progress": self.pace.progress,
             "elapsed_s": self.pace.elapsed_s(),
+            "validation_s": self.pace.validation_s,
+            "validations": self.pace.validations,
         }
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
@@ -122,8 +125,10 @@ class State:
         for index, plain in numbers["optimiser"].items():
             values = saved.setdefault(int(index), {})
             for key, value in plain.items():
-                listed = values.get(key)
-                values[key] = [listed.get(i) for i in range(value)] if isinstance(listed, dict) else value
+                if isinstance(value, dict):
+                    listed = values.get(key, {})
+                    value = [listed.get(i) for i in range(value["length"])]
+                values[key] = value
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": saved, "param_groups": groups})
         torch.set_rng_state(tensors["random.cpu"])
@@ -146,4 +151,5 @@ class State:
         self.pace.remaining = int(numbers["remaining"])
         self.pace.progress = float(numbers["progress"])
         self.pace.spent_s = float(numbers["elapsed_s"])
-        self.pace.started = time.monotonic()
+        self.pace.validation_s = float(numbers["validation_s"])
+        self.pace.validations = int(numbers["validations"])
