@@ -9,8 +9,8 @@ import numpy as np
 
 from striate.api import require_train
 from striate.cli.console import prose
+from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.threads import wait_passively
 from striate.errors import StriateError
 
 
@@ -50,7 +50,7 @@ def features(
         cpu, cuda, cuda:1 or mps; the best there is if left out.
     """
     require_train("striate features")
-    wait_passively()
+    set_up_process()
     if out.exists() and not force:
         raise StriateError("there is a file already", place=str(out), cure="--force, or another --out")
     from striate.data.gather import gather

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from striate.api import read, require_train
 from striate.cli.console import prose
+from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.threads import wait_passively
 from striate.errors import StriateError
 
 
@@ -58,7 +58,7 @@ def lr(
         cpu, cuda, cuda:1 or mps; the best there is if left out.
     """
     require_train("striate lr")
-    wait_passively()
+    set_up_process()
     if steps < 10:
         raise StriateError(f"{steps} steps tell nothing", place="--steps", expected="at least 10")
     if out.exists() and not force:

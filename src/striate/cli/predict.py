@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from striate.api import require_train
 from striate.cli.console import prose
-from striate.cli.threads import wait_passively
+from striate.cli.process import set_up_process
 from striate.data.finding import shown
 from striate.errors import DataError, counted
 
@@ -50,7 +50,7 @@ def predict(
         cpu, cuda, cuda:1 or mps; the best there is if left out.
     """
     require_train("striate predict")
-    wait_passively()
+    set_up_process()
     runs = [run]
     while pictures and (Path(pictures[0]) / "run.json").is_file():
         runs.append(pictures[0])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from striate.api import require_train
+from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.threads import wait_passively
 
 
 def resume(run: str, /, *, device: str | None = None, quiet: bool = False) -> None:
@@ -28,7 +28,7 @@ def resume(run: str, /, *, device: str | None = None, quiet: bool = False) -> No
     # Python took a while to start, nearly all of it computing: that counts, too.
     started = time.monotonic() - min(time.process_time(), 0.5)
     require_train("striate resume")
-    wait_passively()
+    set_up_process()
     from striate.cli.summary import print_summary
     from striate.runs.folder import find_run
     from striate.train.job import reopen_job, run_job

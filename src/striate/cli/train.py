@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from striate.api import begin_with, read, require_train
+from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.threads import wait_passively
 from striate.cli.values import seconds
 
 
@@ -93,7 +93,7 @@ def train(
     # Python took a while to start, nearly all of it computing: that counts, too.
     started = time.monotonic() - min(time.process_time(), 0.5)
     require_train("striate train")
-    wait_passively()
+    set_up_process()
     from striate.cli.summary import print_summary
     from striate.train.job import new_job, run_job
     from striate.train.recipe import read_recipe

@@ -1,0 +1,31 @@
+"""How this process uses threads and memory, set before torch is imported."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+# Names of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+def set_up_process() -> None:
+    """Make a process ready for heavy work with torch.
+
+    Threads that wait for each other sleep instead of spinning: beside another job on the same cores a
+    spinning thread takes the time that the one it waits for needs.  OpenMP reads this once, when torch
+    loads; what the user set stands.
+
+    Freed memory stays with the process: glibc would give every large block back after each step and fault
+    it in again, 4 KiB at a time, in the next one.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if sys.platform == "linux":
+        try:
+            mallopt = ctypes.CDLL(None).mallopt
+        except (OSError, AttributeError):
+            # Another C library, musl for instance, has no such call.
+            return
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -1,0 +1,111 @@
+"""The arithmetic and memory layout that are fastest for a network on this machine, by trying them."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional as F
+
+from striate.build.module import Net
+from striate.train.evaluate import autocast
+
+# Seconds that trying may take; once they are spent, the best so far is taken.
+MOST_S = 2.0
+
+# Steps of each arrangement that are timed; the quickest counts, since others only add to a time.
+TIMED = 3
+
+# bfloat16 has 8 bits of mantissa: answers may differ from float32's by this share of the largest.
+TOLERANCE = 0.05
+
+
+class Arrangement(NamedTuple):
+    """How convolutions are computed.  precision: fp32 or bf16.  layout: channels_last or contiguous."""
+
+    precision: str
+    layout: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One arrangement and the seconds that a training step took in it."""
+
+    arrangement: Arrangement
+    step_s: float
+
+
+ARRANGEMENTS = (
+    Arrangement("bf16", "channels_last"),
+    Arrangement("fp32", "channels_last"),
+    Arrangement("fp32", "contiguous"),
+    Arrangement("bf16", "contiguous"),
+)
+
+
+def tune(
+    net: Net, channels: int, size: tuple[int, int], batch: int, device: torch.device, *, precision: str
+) -> list[Trial]:
+    """Time a training step in each arrangement, the fastest first.
+
+    precision: fp32 or bf16 to try only that, or auto.  bf16 is left out where its answers differ from
+    those of fp32 by more than 5 % of the largest.  The network and the random state stay as they are.
+    """
+    tried = copy.deepcopy(net).to(device)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(batch, channels, *size, generator=generator).to(device)
+    labels = torch.zeros(batch, dtype=torch.long, device=device)
+    wanted = [each for each in ARRANGEMENTS if precision in ("auto", each.precision)]
+    if len({each.precision for each in wanted}) > 1 and not _bf16_is_right(tried, x):
+        wanted = [each for each in wanted if each.precision == "fp32"]
+    trials: list[Trial] = []
+    began = time.monotonic()
+    with torch.random.fork_rng(devices=[]):
+        for arrangement in wanted:
+            if trials and time.monotonic() - began > MOST_S:
+                break
+            trials.append(Trial(arrangement, _time(tried, x, labels, arrangement, began)))
+    return sorted(trials, key=lambda trial: trial.step_s)
+
+
+def arrange(net: Net, layout: str) -> Net:
+    """Put the weights of convolutions into a memory layout."""
+    wanted = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+    return net.to(memory_format=wanted)  # type: ignore[call-overload, no-any-return]
+
+
+def _time(net: Net, x: torch.Tensor, labels: torch.Tensor, arrangement: Arrangement, began: float) -> float:
+    arrange(net, arrangement.layout).train()
+    memory = torch.channels_last if arrangement.layout == "channels_last" else torch.contiguous_format
+    x = x.contiguous(memory_format=memory)
+    best = float("inf")
+    # The first step makes what later ones use again, and is not counted unless it took all the time.
+    for step in range(TIMED + 1):
+        before = time.perf_counter()
+        net.zero_grad(set_to_none=True)
+        with autocast(x.device, arrangement.precision):
+            logits = net(x)
+        F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
+        if x.device.type == "cuda":
+            torch.cuda.synchronize()
+        taken = time.perf_counter() - before
+        late = time.monotonic() - began > MOST_S
+        if step or late:
+            best = min(best, taken)
+        if late:
+            break
+    net.side_logits.clear()
+    return best
+
+
+def _bf16_is_right(net: Net, x: torch.Tensor) -> bool:
+    net.eval()
+    with torch.inference_mode():
+        some = x[: min(8, len(x))]
+        exact = net(some).float()
+        with autocast(x.device, "bf16"):
+            rough = net(some).float()
+    return bool((rough - exact).abs().max() <= TOLERANCE * exact.abs().max().clamp(min=1e-6))
