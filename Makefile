@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: setup demo lint test test-all clean
+.PHONY: setup demo lint test test-all docs clean
 
 setup: .venv/.ready
 .venv/.ready: pyproject.toml constraints.txt
@@ -23,6 +23,9 @@ test: setup
 
 test-all: setup
 	.venv/bin/pytest
+
+docs: setup
+	$(PY) docs/make_zoo.py
 
 clean:
 	rm -rf .venv runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
