@@ -14,6 +14,7 @@ from report_reader import PageReader
 from report_sample import make_run
 
 from striate.errors import RunError
+from striate.report.facts import read_facts
 from striate.report.page import write_report
 from striate.runs.folder import RunFolder
 
@@ -72,7 +73,6 @@ def page(whole: RunFolder) -> PageReader:
         # The plan.
         "input 3x32x32, channels x height x width",
         "stem.0 conv 16 3x3 16x32x32 448 442,368 3x3 786 kB",
-        "16 biases before bn",
         "# A small network for pictures of 32x32.",
         # The recipe, the machine, and how to go on.
         "rate 0.003 the highest learning rate",
@@ -83,6 +83,14 @@ def page(whole: RunFolder) -> PageReader:
 )
 def test_it_shows(page: PageReader, shown: str) -> None:
     assert shown in page.text
+
+
+def test_it_shows_the_warnings_of_the_plan(whole: RunFolder, page: PageReader) -> None:
+    plan = read_facts(whole).plan
+    assert plan is not None
+    assert plan.warnings
+    for warning in plan.warnings:
+        assert warning.replace("`", "") in re.sub(" ([,.:])", r"\1", page.text)
 
 
 def test_it_says_how_to_go_on(whole: RunFolder, page: PageReader) -> None:

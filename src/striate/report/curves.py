@@ -57,8 +57,7 @@ def _loss(trace: Trace) -> Html:
         _ring(axes, trace, lambda each: each.val_loss)
         top = max(*values, _most(batches))
         if min(values) > 0 and top > LOGARITHMIC * min(values):
-            axes.set_yscale("log")
-            axes.set_ylim(0.8 * min(values), 1.25 * top)
+            _logarithmic(axes, 0.8 * min(values), 1.25 * top)
         else:
             axes.set_ylim(1.06 * min(0.0, *values), 1.06 * top or 1)
 
@@ -166,6 +165,18 @@ def _means(trace: Trace, value: Callable[[Epoch], float | None]) -> Points:
 def _ends(trace: Trace, value: Callable[[Epoch], float | None]) -> Points:
     """What was measured at the end of each epoch."""
     return [(_place(trace, each.step), y) for each in trace.epochs if (y := value(each)) is not None]
+
+
+def _logarithmic(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic axis that is read in plain figures, 0.1, 0.2, 0.5, 1."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    few = high < 1000 * low
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=8))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.3g}"))
 
 
 def _ring(axes: Axes, trace: Trace, value: Callable[[Epoch], float | None]) -> None:

@@ -32,7 +32,8 @@ def mistakes(records: tuple[object, ...], wrong: int | None) -> Html:
         none = "There is none: every picture was answered rightly." if wrong == 0 else "No picture was kept."
         return tag("p", none, css="soft")
     more = f" of {wrong:,}" if wrong is not None and wrong > len(records[:MOST]) else ""
-    note = tag("p", f"{len(records[:MOST])}{more}, the surest first.", css="soft")
+    said = f"{len(records[:MOST])}{more}, the surest first." if len(records) > 1 else "There is one."
+    note = tag("p", said, css="soft")
     return joined([note, tag("div", joined(_card(each) for each in records[:MOST]), css="mistakes")])
 
 
