@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,10 +20,14 @@ Precision = Literal["auto", "fp32", "bf16"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+# The keys that say how long a training is, of which one is set.
+LENGTHS = ("epochs", "budget_s")
+
+
 class Recipe(BaseModel):
     """A recipe; a key that is left out or `auto` is chosen for the data and said in the summary."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         None, description="passes over the training pictures; chosen by their number if left out"
@@ -98,20 +103,23 @@ def read_recipe(
 
     name: the name of one that comes with striate, or a `.toml` file; None for the defaults.
     settings: `key=value` texts, the value as TOML or a bare word.
-    given: keys with values, as from flags of their own.
+    given: keys with values, as from flags of their own.  A length that is set takes the place of the
+    recipe's own, be it in epochs or in time.
 
     Raises RecipeError for an unknown name or key, nearest one suggested, or a value out of its domain.
     """
-    values: dict[str, Any] = {}
-    place = "recipe"
+    written: dict[str, Any] = {}
+    place = ""
     if name is not None:
         place, text = _recipe_text(name)
         try:
-            values.update(tomllib.loads(text))
+            written = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(
                 f"this is not TOML: {error}", place=place, expected="key = value lines"
             ) from None
+        check_recipe(written, place)
+    values: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():
@@ -119,9 +127,12 @@ def read_recipe(
                 f"`{setting}` sets nothing", place="--set", expected="key=value", cure="--set rate=0.1"
             )
         values[key.strip()] = _value(value.strip())
-        place = "--set" if name is None else place
+    check_recipe(values, "--set")
     values.update(given or {})
-    return check_recipe(values, place)
+    check_recipe(values, "recipe")
+    if any(values.get(key) is not None for key in LENGTHS):
+        written = {key: value for key, value in written.items() if key not in LENGTHS}
+    return check_recipe({**written, **values}, place or "recipe")
 
 
 def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
@@ -136,16 +147,27 @@ def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
                 cure=near or "",
             )
     try:
-        return Recipe(**values)
+        recipe = Recipe(**values)
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
+        words = get_args(Recipe.model_fields[key].annotation)
+        near = nearest(str(first["input"]), [word for word in words if isinstance(word, str)])
+        meaning = str(Recipe.model_fields[key].description).split(";", 1)[0]
         raise RecipeError(
             f"{key} cannot be {first['input']!r}",
-            place=f"{place}: {key}",
-            expected=first["msg"].replace("Input should be", "").strip(),
-            cure=f"{key} is the {Recipe.model_fields[key].description}",
+            place=place,
+            expected=f"{first['msg'].replace('Input should be', '').strip()} ({meaning})",
+            cure=f"{key}={near}" if near else f"leave out {key}",
         ) from None
+    if all(getattr(recipe, key) is not None for key in LENGTHS):
+        raise RecipeError(
+            f"it says both {' and '.join(LENGTHS)}",
+            place=place,
+            expected="how long the training is, in epochs or in time",
+            cure=f"leave out {LENGTHS[0]}",
+        )
+    return recipe
 
 
 def write_recipe(recipe: Recipe) -> str:
@@ -162,7 +184,7 @@ def _recipe_text(name: str) -> tuple[str, str]:
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
         try:
-            return str(path), path.read_text(encoding="utf-8")
+            return str(path), path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise RecipeError(
@@ -183,9 +205,10 @@ def _recipe_text(name: str) -> tuple[str, str]:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        read = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return read["value"] if len(read) == 1 else text
 
 
 def _toml(value: object) -> str:
@@ -193,5 +216,5 @@ def _toml(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    # JSON escapes as TOML does, all but one character.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -126,7 +126,8 @@ def load_trained(run: str | Path, *, device: str | None = None) -> Trained:
         raise DataError(f"the text of the network cannot be read: {error}", place=str(folder.net)) from None
     classes = tuple(str(name) for name in data["classes"])
     layout = lay(read_text(text, str(folder.net)), Map(preparation.channels, *preparation.size), len(classes))
-    net = build(layout)
+    with torch.random.fork_rng(devices=[]):
+        net = build(layout)
     load_weights(net, folder.weights)
     where = choose_device(device)
     return Trained(folder, classes, net.to(where).eval(), preparation, record, where)
