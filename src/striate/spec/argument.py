@@ -8,6 +8,7 @@ one line.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -128,9 +129,9 @@ class Argument:
         if self.kind == "real" and isinstance(value, int | float) and isinstance(self.default, float):
             # A share is sometimes given in percent.
             return write_value(value / 100 if 1 < value < 100 and self.most < 1 else self.default)
-        if not isinstance(value, int | float) or value < self.least:
-            return write_value(self.least)
-        return write_value(self.most if value > self.most else -int(-value // 1))
+        if isinstance(value, int | float) and self.least < value:
+            return write_value(self.most if value > self.most else math.ceil(value))
+        return write_value(self.least)
 
 
 def count(*, default: int | None = None, least: int = 1, most: int = MOST, keyed: bool = False) -> Any:

@@ -1,0 +1,89 @@
+"""The drawn networks of tests/networks.py cover what they promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hypothesis import given, settings
+
+from networks import fitting_networks, networks
+from striate.spec.argument import arguments
+from striate.spec.network import Aux, Branch, Call, Flow, Network, Step, Word
+from striate.spec.shape import Map
+from striate.spec.value import Choice, Name, Range
+from striate.spec.words import WORDS
+
+ARGUMENTS = {f"{word} {name}" for word, layer in WORDS.items() for name in arguments(layer)}
+
+
+def steps(flow: Flow) -> Iterator[Step]:
+    for step in flow.steps:
+        yield step
+        inner: tuple[Flow, ...] = ()
+        if isinstance(step.atom, Flow):
+            inner = (step.atom,)
+        elif isinstance(step.atom, Branch):
+            inner = step.atom.flows
+        elif isinstance(step.atom, Aux):
+            inner = (step.atom.flow,)
+        for each in inner:
+            yield from steps(each)
+
+
+def features(network: Network) -> set[str]:
+    """What a network says: its words, arguments, kinds of steps, counts and values."""
+    found = {f"define of {len(define.parameters)}" for define in network.defines}
+    for flow in (network.flow, *(define.flow for define in network.defines)):
+        for step in steps(flow):
+            found.add("label" if step.label else "no label")
+            found.add(f"count {type(step.count).__name__}")
+            found.add(type(step.atom).__name__ if not isinstance(step.atom, Branch) else step.atom.kind)
+            values: tuple[object, ...] = ()
+            if isinstance(step.atom, Word):
+                found.add(step.atom.word)
+                found.update(f"{step.atom.word} {name}" for name, _ in step.atom.arguments)
+                values = tuple(value for _, value in step.atom.arguments)
+            elif isinstance(step.atom, Call):
+                values = step.atom.values
+            found.update(type(value).__name__ for value in values if isinstance(value, Name | Choice | Range))
+    return found
+
+
+STEPS = {
+    "label",
+    "no label",
+    "Word",
+    "Flow",
+    "Call",
+    "Aux",
+    "add",
+    "concat",
+    "Name",
+    "define of 0",
+    "define of 2",
+}
+
+
+def test_networks_that_fit_say_everything() -> None:
+    found: set[str] = set()
+
+    @settings(deadline=None, max_examples=400, derandomize=True, database=None)
+    @given(fitting_networks())
+    def draw(case: tuple[Network, Map, int]) -> None:
+        found.update(features(case[0]))
+
+    draw()
+    assert (set(WORDS) | ARGUMENTS | STEPS | {"count int", "count Name", "define of 1"}) - found == set()
+
+
+def test_networks_say_everything_and_holes() -> None:
+    found: set[str] = set()
+
+    @settings(deadline=None, max_examples=400, derandomize=True, database=None)
+    @given(networks())
+    def draw(network: Network) -> None:
+        found.update(features(network))
+
+    draw()
+    counts = {f"count {kind}" for kind in ("int", "Name", "Choice", "Range")}
+    assert (set(WORDS) | ARGUMENTS | STEPS | counts | {"Choice", "Range", "define of 3"}) - found == set()
