@@ -56,6 +56,10 @@ class Pace:
         """Note what one validation took; the step times that are measured leave it out."""
         self.validation_s += seconds
         self.validations += 1
+        # One more step costs one more validation; where that leads further past the end than stopping
+        # here falls short of it, this was the last.
+        if self.budget_s is not None and self._left_s() < -self._a_validation_s() / 2:
+            self.remaining = 0
 
     def _look(self, steps_an_epoch: int) -> None:
         """Estimate the remaining steps from the time of the latest ones."""

@@ -104,4 +104,4 @@ class Feeder:
 
     def labels(self, labels: NDArray[np.int64]) -> Tensor:
         """N labels on the device."""
-        return torch.from_numpy(np.ascontiguousarray(labels)).to(self.device, non_blocking=True)
+        return torch.from_numpy(np.require(labels, requirements=["C", "W"])).to(self.device, non_blocking=True)

@@ -20,6 +20,9 @@ Precision = Literal["auto", "fp32", "bf16"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+# What other tools call the keys, where it is not like their names here.
+_OTHER_NAMES = {"lr": "rate", "learning_rate": "rate", "wd": "weight_decay", "l2": "weight_decay"}
+
 # The keys that say how long a training is, of which one is set.
 LENGTHS = ("epochs", "budget_s")
 
@@ -139,7 +142,7 @@ def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
     """The recipe of plain values.  Raises RecipeError as `read_recipe`."""
     for key in values:
         if key not in Recipe.model_fields:
-            near = nearest(key, Recipe.model_fields)
+            near = _OTHER_NAMES.get(key.lower()) or nearest(key, Recipe.model_fields)
             raise RecipeError(
                 f"there is no key `{key}`",
                 place=place,
