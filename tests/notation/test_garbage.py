@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from networks import networks
 from striate.errors import FitError, NotationError, StriateError
 from striate.notation.reader import RESERVED, read_text
-from striate.notation.tokens import LONGEST_WORD, MOST_CHARACTERS
+from striate.notation.tokens import LONGEST_WORD, MOST_CHARACTERS, MOST_TOKENS
 from striate.notation.writer import write_text
 from striate.spec.layout import DEEPEST, MOST_LAYERS, MOST_PARTS, lay
 from striate.spec.network import Network
@@ -225,19 +225,20 @@ LARGE = {
     "a size": ("conv 8 9999999999x1", "this size is too large"),
     "a size in its argument": ("conv 8 5000x5000", "kernel cannot be 5000x5000"),
     "a passed value": ("let a(n) = conv n; a(10000000000)", "10000000000 is too large"),
-    "many numbers": ("conv " + "1 " * 140_000, "`1` is one too many"),
-    "many layers without arrows": ("relu " * 50_000, "`relu` begins a new step"),
-    "many choices": ("fc ?(" + "1," * 140_000 + "1)", "this hole has more than 1000 values"),
+    "many numbers": ("conv " + "1 " * 99_000, "`1` is one too many"),
+    "many layers without arrows": ("relu " * 60_000, "`relu` begins a new step"),
+    "many choices": ("fc ?(" + "1," * 45_000 + "1)", "this hole has more than 1000 values"),
     "many parameters": (f"let a({', '.join(f'n{i}' for i in range(30_000))}) = relu; a", "`a` has more than 20 parameters"),
-    "many definitions": ("".join(f"let a{i}=relu;" for i in range(15_000)) + "b", "`b` is not a layer"),
+    "many definitions": ("".join(f"let a{i}=relu;" for i in range(18_000)) + "b", "`b` is not a layer"),
     "a long name": ("a" * 61, "this word has 61 characters"),
     "a long label": (f"{'a' * 100_000}: relu", "this word has 100,000 characters"),
-    "open brackets": ("conv(" * 50_000, "the arguments of `conv` stand without brackets"),
-    "a long line": ("relu -> " * 35_000 + "con", "`con` is not a layer"),
+    "open brackets": ("conv(" * 45_000, "the arguments of `conv` stand without brackets"),
+    "a long line": ("relu -> " * 37_000 + "con", "`con` is not a layer"),
     "many lines": ("relu" + "\n" * 280_000 + "-> con", "`con` is not a layer"),
     "a long comment": ("#" * MOST_CHARACTERS, "there is no network here"),
     "blanks": (" " * MOST_CHARACTERS, "there is no network here"),
-    "points": ("." * MOST_CHARACTERS, "unexpected `..`"),
+    "points": ("." * 2 * MOST_TOKENS, "unexpected `..`"),
+    "too many tokens": ("x" + ";" * MOST_TOKENS, "the text has more than 100,000 words, numbers and marks"),
     "a text too long": (" " * (MOST_CHARACTERS + 1), "the text has 300,001 characters"),
 }  # fmt: skip
 

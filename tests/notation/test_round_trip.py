@@ -80,7 +80,7 @@ def test_flows_and_steps_are_written_on_one_line() -> None:
     assert write_step(Step(flow, "stem", 2)) == f"stem: [{write_flow(flow)}] x2"
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=250)
 @given(networks())
 def test_what_is_written_reads_back(network: Network) -> None:
     text = write_text(network)

@@ -12,6 +12,7 @@ from striate.spec.words import WORDS
 
 # Texts are written by hand; a longer one is something else.
 MOST_CHARACTERS = 300_000
+MOST_TOKENS = 100_000
 
 # A path through nested labels stays short, and so does an error that shows a word.
 LONGEST_WORD = 60
@@ -61,12 +62,7 @@ def tokens(source: Source) -> list[Token]:
     """
     text = source.text
     if len(text) > MOST_CHARACTERS:
-        raise NotationError(
-            f"the text has {len(text):,} characters",
-            place=source.place(Span(0, 0)),
-            expected=f"at most {MOST_CHARACTERS:,}",
-            cure="a shorter text; `let` and xN say the same in fewer words",
-        )
+        raise _too_much(source, f"the text has {len(text):,} characters", MOST_CHARACTERS)
     found: list[Token] = []
     offset = end = 0
     while offset < len(text):
@@ -78,9 +74,21 @@ def tokens(source: Source) -> list[Token]:
             word, end = match.group(), offset
             if len(word) > LONGEST_WORD:
                 raise _too_long(source, Span(start, end))
+            if len(found) == MOST_TOKENS:
+                problem = f"the text has more than {MOST_TOKENS:,} words, numbers and marks"
+                raise _too_much(source, problem, MOST_TOKENS)
             found.append(Token(word if kind == "mark" else kind or "", word, Span(start, end)))
     found.append(Token("end", "", Span(end, end)))
     return found
+
+
+def _too_much(source: Source, problem: str, most: int) -> NotationError:
+    return NotationError(
+        problem,
+        place=source.place(Span(0, 0)),
+        expected=f"at most {most:,}",
+        cure="a shorter text; `let` and xN say the same in fewer words",
+    )
 
 
 def _too_long(source: Source, span: Span) -> NotationError:
