@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.data.augment import Augment, Pictures, centre, cut
-from striate.data.chance import shuffled
+from striate.data.augment import Augment, augmented
+from striate.data.chance import Chance, shuffled
+from striate.data.changes.mixup import Mix
+from striate.data.pictures import Pictures, centre
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +20,13 @@ class Batch:
     """Some pictures of a split.
 
     pictures: N x H x W x C, as stored (uint8, or float32).  labels: N.  index: their places in the split.
+    mix: how they are to be mixed, once they are normalised; None where they are not.
     """
 
     pictures: Pictures
     labels: NDArray[np.int64]
     index: NDArray[np.int64]
+    mix: Mix | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ class TrainingBatches:
 
     def _make(self, order: NDArray[np.int64], step: int, epoch: int) -> Batch:
         index = order[step * self.batch : (step + 1) * self.batch]
-        windows = cut(self.pictures[index], self.size, self.augment, self.seed, epoch, index)
-        return Batch(windows, self.labels[index], index)
+        windows = augmented(self.pictures, index, self.size, self.augment, seed=self.seed, epoch=epoch)
+        mix = self.augment.mix(Chance(self.seed, epoch, index))
+        return Batch(windows, self.labels[index], index, mix)
 
 
 def evaluation_batches(

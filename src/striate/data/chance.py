@@ -6,10 +6,81 @@ number of threads change nothing, and a resumed run draws what the unbroken one 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from enum import IntEnum
+
 import numpy as np
 from numpy.typing import NDArray
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Stream(IntEnum):
+    """What a number is drawn for.  Each use has one of its own; a new use gets a new number at the end."""
+
+    ORDER = 0
+    TOP = 1
+    LEFT = 2
+    FLIP = 3
+    VFLIP = 4
+    ANGLE = 5
+    AREA = 6
+    ASPECT = 7
+    BRIGHTNESS = 8
+    CONTRAST = 9
+    SATURATION = 10
+    GREY = 11
+    NOISE = 12
+    CUTOUT_ROW = 13
+    CUTOUT_COLUMN = 14
+    MIXUP = 15
+
+
+class Chance:
+    """What is drawn for some pictures in one epoch.
+
+    pictures: their places in the split, shape N.
+    """
+
+    def __init__(self, seed: int, epoch: int, pictures: NDArray[np.int64]) -> None:
+        self.seed, self.epoch, self.pictures = seed, epoch, pictures
+        self._drawn: dict[Stream, NDArray[np.uint64]] = {}
+
+    def uniform(self, stream: Stream, low: float = 0.0, high: float = 1.0) -> NDArray[np.float64]:
+        """A number in [low, high) for each picture, shape N."""
+        return low + (high - low) * _unit(self._bits(stream))
+
+    def below(self, limit: int, stream: Stream) -> NDArray[np.int64]:
+        """A whole number from 0 up to but without `limit` for each picture, shape N."""
+        return (self.uniform(stream) * limit).astype(np.int64)
+
+    def sequences(self, count: int, stream: Stream) -> NDArray[np.uint64]:
+        """For each picture `count` numbers of 64 bits, shape N x count: splitmix64, begun anew for each."""
+        steps = np.arange(count, dtype=np.uint64) * _GOLDEN
+        return _mix(self._bits(stream)[:, None] + steps)
+
+    def parts(self, count: int) -> Iterator[tuple[slice, Chance]]:
+        """The same for `count` pictures after the other, and which they are.
+
+        What a part asks for is drawn for all at once: a call of numpy costs as much as drawing a thousand.
+        """
+        for start in range(0, len(self.pictures), count):
+            part = slice(start, start + count)
+            yield part, _Part(self, part)
+
+    def _bits(self, stream: Stream) -> NDArray[np.uint64]:
+        if stream not in self._drawn:
+            self._drawn[stream] = _drawn(self.seed, self.epoch, self.pictures, stream)
+        return self._drawn[stream]
+
+
+class _Part(Chance):
+    def __init__(self, whole: Chance, part: slice) -> None:
+        super().__init__(whole.seed, whole.epoch, whole.pictures[part])
+        self._whole, self._part = whole, part
+
+    def _bits(self, stream: Stream) -> NDArray[np.uint64]:
+        return self._whole._bits(stream)[self._part]
 
 
 def uniform(seed: int, epoch: int, pictures: NDArray[np.int64], stream: int) -> NDArray[np.float64]:
@@ -17,20 +88,23 @@ def uniform(seed: int, epoch: int, pictures: NDArray[np.int64], stream: int) -> 
 
     pictures: their places in the split, shape N.  stream: one for each use.  Returns shape N.
     """
-    with np.errstate(over="ignore"):
-        key = _mix(_mix(np.uint64(seed) + _GOLDEN) ^ np.uint64(epoch)) + np.uint64(stream) * _GOLDEN
-        bits = _mix(_mix(pictures.astype(np.uint64) + key))
-    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def below(limit: int, seed: int, epoch: int, pictures: NDArray[np.int64], stream: int) -> NDArray[np.int64]:
-    """A whole number from 0 up to but without `limit` for each picture."""
-    return (uniform(seed, epoch, pictures, stream) * limit).astype(np.int64)
+    return _unit(_drawn(seed, epoch, pictures, stream))
 
 
 def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """The order of pictures in an epoch: all of 0 .. count - 1, sorted by a number drawn for each."""
-    return np.argsort(uniform(seed, epoch, np.arange(count), stream=0), kind="stable")
+    return np.argsort(uniform(seed, epoch, np.arange(count), Stream.ORDER), kind="stable")
+
+
+def _drawn(seed: int, epoch: int, pictures: NDArray[np.int64], stream: int) -> NDArray[np.uint64]:
+    """64 bits for each picture, shape N."""
+    with np.errstate(over="ignore"):
+        key = _mix(_mix(np.uint64(seed) + _GOLDEN) ^ np.uint64(epoch)) + np.uint64(stream) * _GOLDEN
+        return _mix(_mix(pictures.astype(np.uint64) + key))
+
+
+def _unit(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _mix(x: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:

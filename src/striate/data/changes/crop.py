@@ -1,0 +1,51 @@
+"""Windows of a picture at random places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from striate.data.chance import Chance, Stream
+from striate.data.changes.argument import Argument, written
+from striate.data.pictures import Picture, Pictures
+
+ARGUMENT = Argument("N", 0, 256, 4, whole=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A window of the network's size at a random place, after `pad` rows and columns of zeros were put around.
+
+        top ~ {0 .. H + 2*pad - h},  left ~ {0 .. W + 2*pad - w}
+
+    where H x W are stored and h x w wanted.  `crop 0` moves only as far as the stored picture reaches.
+    Source: He et al. 2016 (Deep Residual Learning), section 4.2.
+    """
+
+    pad: int
+    word: ClassVar[str] = "crop"
+    argument: ClassVar[Argument | None] = ARGUMENT
+
+    def __post_init__(self) -> None:
+        ARGUMENT.require(self.word, self.pad)
+
+    def __str__(self) -> str:
+        return f"{self.word} {written(self.pad)}"
+
+    def cut(self, pictures: Sequence[Picture], windows: Pictures, chance: Chance) -> None:
+        """Fill N windows, h x w x C each, out of N pictures, H x W x C each."""
+        if not pictures:
+            return
+        (rows, columns), (height, width) = pictures[0].shape[:2], windows.shape[1:3]
+        pad = int(self.pad)
+        tops = chance.below(rows + 2 * pad - height + 1, Stream.TOP) - pad
+        lefts = chance.below(columns + 2 * pad - width + 1, Stream.LEFT) - pad
+        for picture, window, top, left in zip(pictures, windows, tops.tolist(), lefts.tolist(), strict=True):
+            if 0 <= top <= rows - height and 0 <= left <= columns - width:
+                window[...] = picture[top : top + height, left : left + width]
+                continue
+            up, west = max(0, -top), max(0, -left)
+            low, east = max(up, min(height, rows - top)), max(west, min(width, columns - left))
+            window[...] = 0
+            window[up:low, west:east] = picture[top + up : top + low, left + west : left + east]

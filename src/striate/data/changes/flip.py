@@ -1,0 +1,50 @@
+"""Mirrored pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from striate.data.chance import Chance, Stream
+from striate.data.changes.argument import Argument
+from striate.data.pictures import Pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """Mirrored left to right with probability 1/2:  y[r, c] = x[r, W-1-c].
+
+    Source: Krizhevsky, Sutskever and Hinton 2012, section 4.1.
+    """
+
+    word: ClassVar[str] = "flip"
+    argument: ClassVar[Argument | None] = None
+
+    def __str__(self) -> str:
+        return self.word
+
+    def change(self, windows: Pictures, chance: Chance) -> None:
+        """Change N x H x W x C in place."""
+        for place in np.flatnonzero(chance.uniform(Stream.FLIP) < 0.5).tolist():
+            window = windows[place]
+            # Channel by channel: four times as fast as pixels of three bytes.
+            for channel in range(window.shape[2]):
+                window[:, :, channel] = window[:, ::-1, channel]
+
+
+@dataclass(frozen=True, slots=True)
+class VFlip:
+    """Mirrored top to bottom with probability 1/2:  y[r, c] = x[H-1-r, c]."""
+
+    word: ClassVar[str] = "vflip"
+    argument: ClassVar[Argument | None] = None
+
+    def __str__(self) -> str:
+        return self.word
+
+    def change(self, windows: Pictures, chance: Chance) -> None:
+        """Change N x H x W x C in place."""
+        for place in np.flatnonzero(chance.uniform(Stream.VFLIP) < 0.5).tolist():
+            windows[place] = windows[place, ::-1]
