@@ -64,9 +64,9 @@ class Field:
     step: how far the fields of two neighbouring units lie apart.
     start: the input row at which the field of unit 0 begins; negative in the padding.
 
-    Unit i sees rows start + i*step up to start + i*step + size - 1.  Where the units differ, behind an
-    adaptive pool whose grid does not divide the map or behind branches whose strides differ, none of them
-    sees more than `size`.
+    Unit i sees rows start + i*step up to start + i*step + size - 1.  Where the units see unlike much, behind
+    an adaptive pool whose grid does not divide the map or behind branches whose strides differ, the three
+    are an estimate.
     """
 
     size: int = 1
