@@ -29,13 +29,14 @@ from striate.train.checkpoint import Checkpoint, load_checkpoint
 from striate.train.choose import suited_net
 from striate.train.finish import finish
 from striate.train.frozen import frozen_parts
-from striate.train.loop import Diverged, Stopped, run_loop, save
+from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, run_loop, save
 from striate.train.machine import choose_device, describe_machine, versions
 from striate.train.preparation import Feeder, Preparation, measure
 from striate.train.recipe import Recipe, read_recipe, write_recipe
 from striate.train.score import Score
-from striate.train.settle import require_memory, settle, settled_batch, tell_data, tell_recipe
+from striate.train.settle import arranged, require_memory, settle, settled_batch, tell_data, tell_recipe
 from striate.train.stage import begin_stage, stages
+from striate.train.tune import arrange
 from striate.train.watch import Watch
 from striate.zoo.list import zoo_text
 
@@ -102,6 +103,7 @@ def prepare(
         net = build(layout)
     recipe = settle(recipe, data, net)
     tell_recipe(recipe, layout, watch)
+    recipe = arranged(recipe, net, layout, where, watch)
     initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
     mean, deviation = measure(data.train.pictures)
     dtype = data.train.pictures.dtype.name
@@ -198,13 +200,15 @@ def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Wat
         load_weights(net, run.start_weights)
     else:
         initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
+    arrange(net, recipe.layout)
     return Job(run, data, layout, recipe, preparation, net.to(where), where, record, started)
 
 
-def run_job(job: Job, watch: Watch, *, resume: bool) -> Score:
+def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECKPOINT_S) -> Score:
     """Train, test once with the best weights, and write the report.
 
     resume: go on from the newest sound checkpoint, or from the first step where there is none yet.
+    checkpoint_s: seconds between two checkpoints; more where writing them takes long.
     The global random state of torch is left as it was.
 
     Raises Stopped where `watch` asks to stop, Diverged, ResourceError where the disk or the memory is full,
@@ -213,12 +217,12 @@ def run_job(job: Job, watch: Watch, *, resume: bool) -> Score:
     with held(job.run), _status_kept(job), torch.random.fork_rng(enabled=True):
         torch.manual_seed(job.recipe.seed)
         checkpoint = _checkpoint(job, watch) if resume else None
-        feeder = Feeder(job.preparation, job.device)
+        feeder = Feeder(job.preparation, job.device, job.recipe.layout)
         state = None
         for number, stage in enumerate(stages(job.net, job.data, job.recipe, feeder, watch)):
             if checkpoint is not None and number < checkpoint.numbers["stage"]:
                 continue
-            state, loop = begin_stage(stage, number, job.run, job.started, state)
+            state, loop = begin_stage(stage, number, job.run, job.started, state, checkpoint_s)
             if checkpoint is not None and number == checkpoint.numbers["stage"]:
                 state.restore(checkpoint.tensors, checkpoint.numbers)
                 job.run.events.cut(state.events_bytes)

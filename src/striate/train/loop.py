@@ -57,7 +57,7 @@ class Loop:
     validation: Split
     feeder: Feeder
     evaluation_batch: int
-    checkpoint_s: float = CHECKPOINT_S
+    checkpoint_s: float
     whole: Callable[[Net], Net] = field(default=lambda net: net)
     thaw: Thaw | None = None
 

@@ -112,7 +112,7 @@ def evaluation_batch(recipe: Recipe) -> int:
 
 
 def begin_stage(
-    stage: Stage, number: int, run: RunFolder, started: float, before: State | None
+    stage: Stage, number: int, run: RunFolder, started: float, before: State | None, checkpoint_s: float
 ) -> tuple[State, Loop]:
     """The state and the loop of a stage; figures of the stage before go on."""
     recipe = stage.recipe
@@ -154,6 +154,7 @@ def begin_stage(
         stage.validation,
         stage.feeder,
         evaluation_batch(recipe),
+        checkpoint_s,
         whole=stage.whole,
         thaw=stage.thaw,
     )
