@@ -113,14 +113,16 @@ def test_an_array_that_is_not_finite(tmp_path: Path) -> None:
 
 
 def test_labels_over_the_splits(tmp_path: Path, paint: Paint) -> None:
-    for name in ("train/a/1", "train/b/1", "train/c/1", "val/b/1", "test/b/1", "test/c/1"):
-        paint(tmp_path / "p" / f"{name}.png", len(name))
+    names = ("train/a/1", "train/b/1", "train/c/1", "val/b/1", "test/b/1", "test/c/1")
+    for number, name in enumerate(names):
+        paint(tmp_path / "p" / f"{name}.png", number)
     data = gather(tmp_path / "p")
     assert data.test is not None
     assert data.val.labels.tolist() == [1]
     assert data.test.labels.tolist() == [1, 2]
     assert data.record["validation"] == {"made": False}
     assert [(each.code, each.name, each.reason) for each in data.findings] == [
+        ("one-picture-class", "a", "it has one picture in all"),
         ("split-lacks-class", "val", "it has no picture of a, c"),
         ("split-lacks-class", "test", "it has no picture of a"),
     ]
@@ -144,6 +146,8 @@ def test_a_manifest_with_groups(tmp_path: Path, paint: Paint) -> None:
     assert [(each.code, each.name) for each in data.findings] == [
         ("missing-file", "pics/missing.png"),
         ("group-in-two-splits", "patient 0"),
+        ("duplicate-across-splits", "pics/0.png"),
+        ("duplicate-across-splits", "pics/1.png"),
     ]
 
 

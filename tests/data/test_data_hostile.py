@@ -139,7 +139,7 @@ def test_each_bad_file_is_named_with_its_reason(hostile: Path, capfd: pytest.Cap
         "special-file", "cat/pipe.jpg", "it is no ordinary file", "remove it"
     )
     assert found["cat/nowhere.jpg"].reason == "a link that leads nowhere"
-    assert found["cat/loop.jpg"].code == "unreadable"
+    assert found["cat/loop.jpg"].reason == "a link that leads in a circle"
     assert len(data.train.names) + len(data.val.names) == 20
     counts = data.record["findings"]
     assert isinstance(counts, dict)
@@ -163,6 +163,20 @@ def test_strict(hostile: Path) -> None:
         "  expected: only pictures that can be read, in class folders",
         "  try: mend or move them, or leave the check less strict",
     ]
+
+
+def test_strict_about_warnings(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos.parent)
+    (photos / "dog" / "copy.png").write_bytes((photos / "cat" / "0.png").read_bytes())
+    assert [each.severity for each in gather("photos").findings] == ["warning"]
+    with pytest.raises(DataError) as error:
+        gather("photos", strict=True)
+    assert str(error.value) == (
+        "photos: 1 warning, and the check is strict\n"
+        "    cat/0.png: labelled cat, and the same picture as dog/copy.png, labelled dog\n"
+        "  expected: pictures of which nothing is odd\n"
+        "  try: striate check photos, which tells all"
+    )
 
 
 def test_nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +260,8 @@ def test_the_limit_holds_for_what_is_remembered(tmp_path: Path, limit: int) -> N
         (tmp_path / "p" / name).write_bytes(jpeg(64 if name[2] == "1" else 60))
     gather(tmp_path / "p", val_share=0.5)
     if limit == 4096:
-        assert gather(tmp_path / "p", val_share=0.5, max_pixels=limit).findings == ()
+        data = gather(tmp_path / "p", val_share=0.5, max_pixels=limit)
+        assert not any(each.left_out for each in data.findings)
     else:
         with pytest.raises(DataError, match="no class has two pictures"):
             gather(tmp_path / "p", val_share=0.5, max_pixels=limit)

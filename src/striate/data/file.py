@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -79,6 +80,8 @@ def opening_failed(path: Path, problem: OSError) -> Unreadable:
         return Unreadable(
             "missing-file", "a link that leads nowhere" if link else "there is no such file", "mend its path"
         )
+    if problem.errno == errno.ELOOP:
+        return Unreadable("missing-file", "a link that leads in a circle", "remove the link")
     if isinstance(problem, PermissionError):
         return Unreadable("no-permission", "no permission to read it", "give yourself the permission")
     return Unreadable("unreadable", f"it cannot be opened: {problem.strerror or problem}")

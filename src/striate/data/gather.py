@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,7 +18,9 @@ from striate.data.files import Gathered, Progress, gather_files, nothing_left
 from striate.data.finding import Finding, listed, tally
 from striate.data.folder import one_class
 from striate.data.listing import list_data
+from striate.data.makeup import makeup_findings
 from striate.data.part import Part, split_hash
+from striate.data.roll import Roll, duplicate_findings, same_contents
 from striate.data.split import make_validation
 from striate.errors import DataError, counted
 
@@ -77,10 +80,11 @@ def gather(
     Files are decoded once, in parallel, into a store under the cache; later runs of unchanged files
     read none of them.  A file that cannot be used becomes a finding and is left out.  A class left
     without one picture is left out of the index.  Without a validation split, one is made of the
-    training pictures (`make_validation`).
+    training pictures (`make_validation`); of a picture that is there more than once no copy is moved
+    there alone.
 
     size: a side in pixels, or None to choose (`choose_size`).  val_share: of the training pictures.
-    strict: whether a file that cannot be used is an error.  cache: None for the usual place.
+    strict: whether an error or a warning among the findings is fatal; notes never are.  cache: None for the usual place.
     progress: called with (steps done, all steps) while files are read and decoded.
     max_pixels: pictures that declare more are left out.
     Raises: DataError, ResourceError, MissingExtra.
@@ -113,9 +117,19 @@ def gather(
         except DataError as problem:
             problem.place = listing.source
             raise
+        aside = _without_copies(aside, whole.contents)
         rest = np.setdiff1d(np.arange(len(whole.labels)), aside)
         parts["train"], parts["val"] = whole.pick(rest, root), whole.pick(aside, root)
-    findings += _findings_of_splits(classes, parts)
+    findings += _findings_of_whole(classes, parts)
+    warnings = [each for each in findings if each.severity == "warning"]
+    if strict and warnings:
+        raise DataError(
+            f"{counted(len(warnings), 'warning')}, and the check is strict",
+            place=listing.source,
+            excerpt=listed(warnings),
+            expected="pictures of which nothing is odd",
+            cure=f"striate check {listing.source}, which tells all",
+        )
     splits = {
         split: Split(part.pictures, part.labels, part.names)
         for split, part in parts.items()
@@ -179,35 +193,31 @@ def _without_empty_classes(
     return classes, parts
 
 
-def _findings_of_splits(classes: tuple[str, ...], parts: dict[str, Part]) -> list[Finding]:
-    findings = []
-    for split, part in parts.items():
-        counts = np.bincount(part.labels, minlength=len(classes))
-        lacking = [classes[each] for each in np.flatnonzero(counts == 0)]
-        if lacking:
-            told = ", ".join(lacking[:8]) + (f" and {len(lacking) - 8:,} more" if len(lacking) > 8 else "")
-            findings.append(
-                Finding(
-                    "split-lacks-class", split, f"it has no picture of {told}", "add pictures of each class"
-                )
-            )
-    homes: dict[str, set[str]] = {}
-    for split, part in parts.items():
-        for group in part.groups:
-            if group is not None:
-                homes.setdefault(group, set()).add(split)
-    for group, where in sorted(homes.items()):
-        if len(where) > 1:
-            told = " and ".join(each for each in SPLITS if each in where)
-            findings.append(
-                Finding(
-                    "group-in-two-splits",
-                    group,
-                    f"it has pictures in {told}",
-                    "keep a group in one split, or what is measured flatters",
-                )
-            )
-    return findings
+def _findings_of_whole(classes: tuple[str, ...], parts: dict[str, Part]) -> list[Finding]:
+    every = [(split, part) for split, part in parts.items() if split in SPLITS]
+    roll = Roll(
+        classes,
+        [name for _, part in every for name in part.names],
+        [split for split, part in every for _ in part.names],
+        [int(label) for _, part in every for label in part.labels],
+    )
+    groups = same_contents([content for _, part in every for content in part.contents])
+    return [
+        *makeup_findings(
+            classes,
+            {split: part.labels for split, part in every},
+            {split: part.groups for split, part in every},
+        ),
+        *duplicate_findings(roll, groups),
+    ]
+
+
+def _without_copies(aside: npt.NDArray[np.int64], contents: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The positions set aside, without pictures of which a copy stays in training."""
+    chosen = set(aside.tolist())
+    staying = {content for position, content in enumerate(contents) if position not in chosen}
+    kept = np.array([each for each in aside if contents[each] not in staying], dtype=np.int64)
+    return kept if len(kept) else aside
 
 
 def _split_record(part: Part, classes: tuple[str, ...]) -> JSON:

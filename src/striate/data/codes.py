@@ -1,0 +1,89 @@
+"""Every kind of finding there is, in one table: its stable code, how bad it is, what it means, what to do.
+
+A code never changes its meaning and is never used again for another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SEVERITIES = ("error", "warning", "note")
+"""error: the file is left out.  warning: it is used, but somebody should look.  note: what was done with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One kind of finding.  severity: one of SEVERITIES.  cure: what helps in general."""
+
+    code: str
+    severity: str
+    meaning: str
+    cure: str
+
+
+_MEND, _SAVE = "mend or remove the file", "save it as PNG or JPEG"
+_LIMIT = "shrink it, or raise the limit if you trust it"
+_ONE = "keep one of them"
+_EVAL = "remove it from the training pictures, or what is measured flatters"
+_WHICH = "decide which label is right, and remove the other"
+
+_TABLE = (
+    # Files that are left out.
+    Code("empty-file", "error", "it has no bytes", _MEND),
+    Code("truncated", "error", "it ends too early", _MEND),
+    Code("unreadable", "error", "it is damaged, or the decoder does not know it", _MEND),
+    Code("not-a-picture", "error", "its content is no picture's, whatever its name says", "move it out"),
+    Code("unsupported-format", "error", "a picture or document of a kind that is never opened", _SAVE),
+    Code("too-many-pixels", "error", "its header declares more pixels than the limit", _LIMIT),
+    Code("too-many-bytes", "error", "it is longer than a picture within the limit could be", _LIMIT),
+    Code("missing-file", "error", "it is not there, or a link that leads nowhere", "mend its path"),
+    Code("special-file", "error", "a pipe, device, socket or folder in a file's place", "remove it"),
+    Code("no-permission", "error", "it may not be read", "give yourself the permission"),
+    Code("not-finite", "error", "an array with NaN or infinity in it", "replace those values"),
+    Code("channels-first", "error", "an array shaped like (C, H, W)", "numpy.moveaxis(picture, 0, -1)"),
+    Code("channels-differ", "error", "it cannot be given the channels of the rest", "give equally many"),
+    Code("values-differ", "error", "real numbers among 8-bit pictures, or the reverse", "save all alike"),
+    Code("outside-class", "error", "a picture that lies in no class folder", "move it into its class"),
+    # Files that are used, and should be looked at.
+    Code("zeroed-inside", "warning", "a stretch of its coded picture was overwritten with zeros", _MEND),
+    Code("wrong-checksum", "warning", "its bytes changed after they were written", _MEND),
+    Code("wrong-extension", "warning", "its name says another format than its content", "rename it"),
+    Code("extreme-aspect", "warning", "one side is many times the other: most is cropped away", "crop it"),
+    Code("tiny", "warning", "far fewer pixels than the rest", "find it in its full size, or remove it"),
+    Code("blank", "warning", "one colour and nothing else", "remove it, unless that is its class"),
+    Code("near-black", "warning", "nearly all of it is black", "remove it, unless that is its class"),
+    Code("link-outside", "warning", "a link to a place outside of the folder", "copy what it leads to"),
+    Code("linked-twice", "warning", "a link to a folder already walked, not followed", "remove the link"),
+    Code("unsafe-name", "warning", "a name that could inject into a terminal, table or page", "rename it"),
+    Code("duplicate", "warning", "the same picture more than once", _ONE),
+    Code("duplicate-across-splits", "warning", "the same picture in two splits", _EVAL),
+    Code("duplicate-two-labels", "warning", "the same picture under two labels", _WHICH),
+    Code("near-duplicate-across-splits", "warning", "one picture saved anew in two splits", _EVAL),
+    Code("near-duplicate-two-labels", "warning", "one picture saved anew under two labels", _WHICH),
+    Code("likely-wrong-label", "warning", "a network that did not train on it contradicts", "look at it"),
+    # Traits of the whole.
+    Code("empty-class", "warning", "a class without one usable picture, left out", "fill or remove it"),
+    Code("one-picture-class", "warning", "a class with one picture only", "add pictures, or remove it"),
+    Code("similar-classes", "warning", "class names that differ by case or spacing only", "join them"),
+    Code("split-lacks-class", "warning", "a split without one picture of a class", "add pictures of each"),
+    Code("imbalance", "warning", "the largest class has many times the pictures of the smallest", "add some"),
+    Code("unlabelled-split", "warning", "a split without class folders, left out", "sort its pictures"),
+    Code("ignored-folder", "warning", "a folder that is no split, beside splits", "move it away"),
+    Code("group-in-two-splits", "warning", "one group has pictures in two splits", "keep it in one"),
+    # What was done, and needs nobody.
+    Code("near-duplicate", "note", "one picture saved anew, in one split under one label", _ONE),
+    Code("look-alike", "note", "pictures of two splits or labels that look nearly the same", "look at them"),
+    Code("exif-rotated", "note", "turned as its EXIF orientation says", "nothing"),
+    Code("animated", "note", "of several frames or pages, the first is used", "save the one you want"),
+    Code("cmyk-converted", "note", "printing inks made into red, green and blue", "nothing"),
+    Code("sixteen-bit", "note", "16-bit values brought to 8 bits", "nothing"),
+    Code("transparent", "note", "laid on white where it is transparent", "nothing"),
+    Code("hidden-colour", "note", "colours under full transparency, not seen and not used", "nothing"),
+    Code("grey-among-colour", "note", "grey, given three equal channels as the rest is coloured", "nothing"),
+    Code("hidden", "note", "hidden, or left behind by a system: not looked at", "nothing"),
+    Code("long-name", "note", "a name that other systems or archives may cut", "nothing"),
+    Code("ignored-column", "note", "a manifest's column without a meaning here", "nothing"),
+)
+
+CODES = {each.code: each for each in _TABLE}
+"""The table by code, errors first, then warnings, then notes."""
