@@ -241,3 +241,15 @@ def test_steps_and_definitions_know_where_they_stand() -> None:
 def test_places_do_not_count_in_comparisons() -> None:
     assert read_text("relu->tanh") == read_text("relu\n\n -> tanh")
     assert read_text("relu->tanh") != read_text("relu -> relu")
+
+
+def test_parameters_end_with_their_definition() -> None:
+    with pytest.raises(NotationError, match=": `conv` knows no `n`\n"):
+        read_text("let a(n) = conv n; conv n")
+    with pytest.raises(NotationError, match=": `n` is not a value\n"):
+        read_text("let a(n) = conv n; let b(m) = conv ?(n, m); b(2)")
+
+
+def test_definitions_do_not_nest() -> None:
+    with pytest.raises(NotationError, match=": a definition cannot stand inside a flow\n"):
+        read_text("let a = [let b = relu; b]; a")

@@ -546,3 +546,16 @@ def test_a_name_that_stands_for_nothing_is_a_defect_not_a_user_error() -> None:
     network = Network(Flow((Step(Word("fc", (("features", Name("nothing")),))),)))
     with pytest.raises(AssertionError):
         lay(network, Map(3, 8, 8), 10)
+
+
+def test_the_example_of_the_design() -> None:
+    text = "conv 256 3x3 -> maxpool 3x3 stride 2\n -> conv 384 11x11 valid"
+    with pytest.raises(FitError) as caught:
+        lay(read_text(text, "alexnet.net"), Map(3, 17, 17), 1000)
+    assert str(caught.value) == (
+        "alexnet.net:2:5: the 11x11 window does not fit: the map here is 8x8 and no padding was given\n"
+        "    2 |  -> conv 384 11x11 valid\n"
+        "      |     ^^^^^^^^^^^^^^^^^^^^    after `maxpool 3x3 stride 2`, 256x8x8\n"
+        "  expected: dilate*(F-1)+1 <= N + 2P\n"
+        "  try: a window of at most 8x8, or pad 2"
+    )
