@@ -16,6 +16,7 @@ The order in the text means nothing.  Applied are, of those that were said, in t
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.data.chance import Chance
+from striate.data.changes.argument import written
 from striate.data.changes.crop import Crop
 from striate.data.changes.cutout import Cutout
 from striate.data.changes.flip import Flip, VFlip
@@ -42,6 +44,8 @@ Word: TypeAlias = Rotate | Crop | Zoom | Flip | VFlip | Jitter | Grey | Noise | 
 
 WORDS: tuple[type[Word], ...] = (Rotate, Crop, Zoom, Flip, VFlip, Jitter, Grey, Noise, Cutout, Mixup)
 """In the order in which they are applied."""
+
+_NUMBER = r"[0-9]{0,9}\.?[0-9]{1,20}(?:e[+-]?[0-9]{1,3})?"
 
 # What others call them.
 _FOREIGN = {
@@ -158,10 +162,10 @@ def _read_word(piece: str) -> Word:
         return Crop(0)
     argument = kind.argument
     assert argument is not None
-    if not re.fullmatch(r"[0-9]*\.?[0-9]+(e[+-]?[0-9]{1,3})?", rest):
+    if not re.fullmatch(_NUMBER, rest):
         problem = f"`{name}` cannot take `{rest}`" if rest else f"`{name}` lacks its number"
         expected = f"{name} {argument.name} with {argument.name} {argument}"
-        raise _refused(problem, expected, f"{name} {argument.often:g}")
+        raise _refused(problem, expected, f"{name} {written(argument.often)}")
     number = float(rest)
     argument.require(name, number)
     return kind(int(number) if argument.whole else number)  # type: ignore[call-arg, arg-type]
@@ -175,11 +179,13 @@ def _unknown(piece: str) -> RecipeError:
         return _refused("nothing stands between two commas", expected)
     if piece == "none":
         return _refused("`none` stands beside other words", expected)
-    letters = re.match(r"[A-Za-z]*", piece)
-    bare = letters[0].lower() if letters else ""
+    found = re.match(r"([A-Za-z]*)[^\w.]*(" + _NUMBER + r")?", piece)
+    bare, number = (found[1].lower(), float(found[2] or "nan")) if found else ("", math.nan)
     near = _FOREIGN.get(bare) or nearest(bare, [kind.word for kind in WORDS])
     argument = next((kind.argument for kind in WORDS if kind.word == near), None)
-    cure = f"{near} {argument.often:g}" if argument else near or ""
+    cure = near or ""
+    if argument is not None:
+        cure += " " + written(number if argument.has(number) else argument.often)
     return _refused(f"`{piece}` is not an augmentation", expected, cure)
 
 
