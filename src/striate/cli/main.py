@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "Train a network on pictures.",
     "resume": "Go on with a training that was stopped.",
     "predict": "What a trained network says of pictures.",
+    "show": "A sheet of training pictures as the network sees them.",
     "runs": "List the trainings, newest first.",
     "features": "What a trained network makes of pictures at one of its parts.",
     "lr": "Find a learning rate: train while it rises, and draw the loss.",
