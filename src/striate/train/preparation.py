@@ -80,11 +80,14 @@ def measure(pictures: Pictures) -> tuple[tuple[float, ...], tuple[float, ...]]:
 class Feeder:
     """Moves batches to a device and normalises them there.
 
+    layout: channels_last or contiguous, of what the network reads.
+
     The stored order N x H x W x C, seen as N x C x H x W, is torch's channels_last already: no copy.
     """
 
-    def __init__(self, preparation: Preparation, device: torch.device) -> None:
+    def __init__(self, preparation: Preparation, device: torch.device, layout: str = "channels_last") -> None:
         self.device = device
+        self.layout = layout
         shape = (1, preparation.channels, 1, 1)
         self.mean = torch.tensor(preparation.mean, dtype=torch.float32, device=device).reshape(shape)
         deviation = torch.tensor(preparation.deviation, dtype=torch.float32, device=device)
@@ -97,6 +100,8 @@ class Feeder:
         if x.shape[1] == 1 and self.mean.shape[1] > 1:
             # Grey pictures for a network that reads colours.
             x = x.expand(-1, self.mean.shape[1], -1, -1)
+        if self.layout == "contiguous":
+            x = x.contiguous()
         if x.dtype != torch.float32:
             x = x.float()
             return x.sub_(self.mean).mul_(self.scale)
@@ -104,4 +109,6 @@ class Feeder:
 
     def labels(self, labels: NDArray[np.int64]) -> Tensor:
         """N labels on the device."""
-        return torch.from_numpy(np.require(labels, requirements=["C", "W"])).to(self.device, non_blocking=True)
+        return torch.from_numpy(np.require(labels, requirements=["C", "W"])).to(
+            self.device, non_blocking=True
+        )

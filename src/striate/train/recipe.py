@@ -16,6 +16,7 @@ from striate.errors import RecipeError, nearest
 Optimiser = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "muon", "lbfgs"]
 ScheduleWord = Literal["constant", "step", "exponential", "inverse", "cosine", "one-cycle"]
 Precision = Literal["auto", "fp32", "bf16"]
+MemoryLayout = Literal["auto", "channels_last", "contiguous"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -90,6 +91,7 @@ class Recipe(BaseModel):
         0.1, description="share of the training pictures held out where the data have no validation split"
     )
     precision: Precision = Field("auto", description="arithmetic of convolutions and fc")
+    layout: MemoryLayout = Field("auto", description="order of pictures and convolution weights in memory")
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(0, description="of everything that is drawn")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from striate.build.module import Net
 from striate.data.augment import read_augment, suited_augment
 from striate.data.gather import Data
 from striate.errors import ResourceError, counted
@@ -16,6 +17,7 @@ from striate.train.choose import suited_batch, suited_epochs
 from striate.train.machine import free_memory_bytes
 from striate.train.optimiser import suited_decay, suited_rate
 from striate.train.recipe import Recipe
+from striate.train.tune import arrange, tune
 from striate.train.watch import Watch
 
 
@@ -35,9 +37,30 @@ def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
         chosen["augment"] = str(suited_augment(data.size, data.channels, margin=margin))
     else:
         read_augment(recipe.augment)
-    if recipe.precision == "auto":
-        chosen["precision"] = "fp32"
     return recipe.model_copy(update=chosen)
+
+
+def arranged(recipe: Recipe, net: Net, layout: Layout, device: torch.device, watch: Watch) -> Recipe:
+    """The recipe with the arithmetic and memory layout that are fastest here, by trying them.
+
+    The network's weights are put into that layout.  Where a part is frozen, the forward pass counts.
+    """
+    if "auto" in (recipe.precision, recipe.layout):
+        assert recipe.batch is not None
+        trials = tune(
+            net, layout.input, recipe.batch, device, precision=recipe.precision, layout=recipe.layout,
+            backward=recipe.freeze is None,
+        )  # fmt: skip
+        best = trials[0]
+        others = [f"{each.arrangement} {1000 * each.step_s:.3g}" for each in trials[1:]]
+        watch.say(
+            f"machine   {best.arrangement}: {1000 * best.step_s:.3g} ms a step"
+            + (f" ({', '.join(others)})" if others else "")
+        )
+        found = best.arrangement
+        recipe = recipe.model_copy(update={"precision": found.precision, "layout": found.layout})
+    arrange(net, recipe.layout)
+    return recipe
 
 
 def settled_batch(recipe: Recipe, data: Data) -> int:

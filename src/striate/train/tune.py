@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from striate.build.module import Net
+from striate.spec.shape import Map
 from striate.train.evaluate import autocast
 
 # Seconds that trying may take; once they are spent, the best so far is taken.
@@ -28,6 +29,9 @@ class Arrangement(NamedTuple):
 
     precision: str
     layout: str
+
+    def __str__(self) -> str:
+        return f"{self.precision} {self.layout.replace('_', ' ')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +51,23 @@ ARRANGEMENTS = (
 
 
 def tune(
-    net: Net, channels: int, size: tuple[int, int], batch: int, device: torch.device, *, precision: str
+    net: Net, shape: Map, batch: int, device: torch.device, *, precision: str, layout: str, backward: bool
 ) -> list[Trial]:
-    """Time a training step in each arrangement, the fastest first.
+    """Time a training step on pictures of `shape` in each arrangement, the fastest first.
 
-    precision: fp32 or bf16 to try only that, or auto.  bf16 is left out where its answers differ from
+    precision: fp32 or bf16 to try only that, or auto.  layout: likewise.
+    backward: time the backward pass as well; without it the network is as at inference.  bf16 is left out where its answers differ from
     those of fp32 by more than 5 % of the largest.  The network and the random state stay as they are.
     """
     tried = copy.deepcopy(net).to(device)
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(batch, channels, *size, generator=generator).to(device)
+    x = torch.randn(batch, *shape, generator=generator).to(device)
     labels = torch.zeros(batch, dtype=torch.long, device=device)
-    wanted = [each for each in ARRANGEMENTS if precision in ("auto", each.precision)]
+    wanted = [
+        each
+        for each in ARRANGEMENTS
+        if precision in ("auto", each.precision) and layout in ("auto", each.layout)
+    ]
     if len({each.precision for each in wanted}) > 1 and not _bf16_is_right(tried, x):
         wanted = [each for each in wanted if each.precision == "fp32"]
     trials: list[Trial] = []
@@ -67,7 +76,8 @@ def tune(
         for arrangement in wanted:
             if trials and time.monotonic() - began > MOST_S:
                 break
-            trials.append(Trial(arrangement, _time(tried, x, labels, arrangement, began)))
+            step_s = _time(tried, x, labels if backward else None, arrangement, began)
+            trials.append(Trial(arrangement, step_s))
     return sorted(trials, key=lambda trial: trial.step_s)
 
 
@@ -77,8 +87,11 @@ def arrange(net: Net, layout: str) -> Net:
     return net.to(memory_format=wanted)  # type: ignore[call-overload, no-any-return]
 
 
-def _time(net: Net, x: torch.Tensor, labels: torch.Tensor, arrangement: Arrangement, began: float) -> float:
-    arrange(net, arrangement.layout).train()
+def _time(
+    net: Net, x: torch.Tensor, labels: torch.Tensor | None, arrangement: Arrangement, began: float
+) -> float:
+    """Seconds of a step; of the forward pass alone where there are no labels."""
+    arrange(net, arrangement.layout).train(labels is not None)
     memory = torch.channels_last if arrangement.layout == "channels_last" else torch.contiguous_format
     x = x.contiguous(memory_format=memory)
     best = float("inf")
@@ -86,9 +99,10 @@ def _time(net: Net, x: torch.Tensor, labels: torch.Tensor, arrangement: Arrangem
     for step in range(TIMED + 1):
         before = time.perf_counter()
         net.zero_grad(set_to_none=True)
-        with autocast(x.device, arrangement.precision):
+        with torch.set_grad_enabled(labels is not None), autocast(x.device, arrangement.precision):
             logits = net(x)
-        F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
+        if labels is not None:
+            F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
         if x.device.type == "cuda":
             torch.cuda.synchronize()
         taken = time.perf_counter() - before
