@@ -19,12 +19,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks are faster on one, and other work is not in their way."""
+@pytest.fixture(scope="module", autouse=True)
+def one_thread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Small networks are faster on one, and the last bit of a sum depends on how many there are."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRIATE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
     torch.set_num_threads(before)
 
 

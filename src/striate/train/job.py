@@ -184,7 +184,7 @@ def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Wat
         network = read_text(run.net.read_text(encoding="utf-8"), str(run.net))
         data = _gather(source, recipe, False, watch)
         _require_same_data(run, data.record, data_record)
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OSError) as error:
         raise RunError(
             f"run.json, data.json or net.txt is damaged: {type(error).__name__}: {error}",
             place=str(run.path),
