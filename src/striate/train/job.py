@@ -29,10 +29,11 @@ from striate.train.checkpoint import Checkpoint, load_checkpoint
 from striate.train.choose import suited_net
 from striate.train.finish import finish
 from striate.train.frozen import frozen_parts
-from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, run_loop, save
+from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, save
 from striate.train.machine import choose_device, describe_machine, versions
 from striate.train.preparation import Feeder, Preparation, measure
 from striate.train.recipe import Recipe, read_recipe, write_recipe
+from striate.train.rescue import run_rescued
 from striate.train.score import Score
 from striate.train.settle import arranged, require_memory, settle, settled_batch, tell_data, tell_recipe
 from striate.train.stage import begin_stage, stages
@@ -227,7 +228,7 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
                 state.restore(checkpoint.tensors, checkpoint.numbers)
                 job.run.events.cut(state.events_bytes)
                 watch.say(f"goes on at step {state.step}")
-            run_loop(loop, state, watch)
+            run_rescued(loop, state, watch)
         assert state is not None
         save(loop, state)
         write_atomic(job.run.last_weights, weights_bytes(stage.whole(state.averaged())))

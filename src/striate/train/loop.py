@@ -82,7 +82,8 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
             state.net.train()
         watch.begin(_epoch_name(state, recipe), loop.batches.steps)
         for batch in () if pace.done else loop.batches.epoch(state.epoch, state.epoch_step):
-            rate = recipe.rate * rate_factor(recipe.schedule, pace.progress, recipe.warmup)
+            factor = rate_factor(recipe.schedule, pace.progress, recipe.warmup)
+            rate = recipe.rate * state.rate_share * factor
             for group in state.optimiser.param_groups:
                 group["lr"] = rate * group.get("share", 1.0)
 

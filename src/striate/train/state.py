@@ -23,6 +23,8 @@ class State:
     loss_sum, right, seen: sums over the pictures of this epoch so far.
     best_accuracy, best_loss, best_epoch: of the validation whose weights were kept.
     events_bytes: length of the event file at this point.
+    rollbacks: how often the run went back because the loss was no number.  rate_share: what the rate is
+    multiplied with since.
     """
 
     net: Net
@@ -41,6 +43,8 @@ class State:
     best_loss: float = float("inf")
     best_epoch: int = -1
     events_bytes: int = 0
+    rollbacks: int = 0
+    rate_share: float = 1.0
 
     def averaged(self) -> Net:
         """The network that is validated and kept: the running mean where there is one."""
@@ -94,6 +98,8 @@ class State:
             "best_loss": self.best_loss if self.best_epoch >= 0 else None,
             "best_epoch": self.best_epoch,
             "events_bytes": self.events_bytes,
+            "rollbacks": self.rollbacks,
+            "rate_share": self.rate_share,
             "remaining": self.pace.remaining,
             "progress": self.pace.progress,
             "elapsed_s": self.pace.elapsed_s(),
@@ -143,8 +149,10 @@ class State:
             "seen",
             "best_epoch",
             "events_bytes",
+            "rollbacks",
         ):
             setattr(self, name, int(numbers[name]))
+        self.rate_share = float(numbers["rate_share"])
         self.loss_sum = float(numbers["loss_sum"])
         self.best_accuracy = float(numbers["best_accuracy"])
         self.best_loss = float("inf") if numbers["best_loss"] is None else float(numbers["best_loss"])
