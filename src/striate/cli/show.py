@@ -8,6 +8,7 @@ from pathlib import Path
 from striate.cli.console import prose
 from striate.cli.screen import Screen
 from striate.data.augment import read_augment, suited_augment
+from striate.data.changes.mixup import Mixup
 from striate.data.gather import gather
 from striate.data.sheet import draw_sheet, sheet_rows
 from striate.errors import StriateError, counted
@@ -99,7 +100,8 @@ def show(
     )  # fmt: skip
     shape = f"{found.channels}x{found.size[0]}x{found.size[1]}"
     heads = ["stored", *(f"epoch {each}" for each in epochs)]
-    title = f"augment: {chosen}   |   {found.name}, pictures of {shape}, seed {seed}"
+    mixed = ", mixed with the next row" if any(isinstance(word, Mixup) for word in chosen.words) else ""
+    title = f"augment: {chosen}{mixed}   |   {found.name}, pictures of {shape}, seed {seed}"
     file = io.BytesIO()
     draw_sheet(title, heads, rows).save(file, "PNG")
     write_atomic(out, file.getvalue())

@@ -93,6 +93,7 @@ def _colours(pictures: Pictures, low: float, high: float) -> NDArray[np.uint8]:
 def draw_sheet(title: str, heads: Sequence[str], rows: Sequence[Row]) -> Image.Image:
     """The rows under a title and the heads of the columns, the class and name of each at its left."""
     height, width = rows[0].pictures[0].shape[:2]
+    title = shown(title)
     larger = max(1, SIDE // max(height, width))
     tall, wide = larger * height, max(larger * width, 56)
     step = max(tall, 2 * _LINE) + _GAP
