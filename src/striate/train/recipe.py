@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from striate.errors import RecipeError, nearest
 
@@ -53,7 +53,8 @@ class Recipe(BaseModel):
         None, description="pull of the weights towards 0; never on biases and norms"
     )
     clip: Annotated[float, Field(gt=0)] | None = Field(
-        1.0, description="largest length of the gradient of a step; longer ones are scaled down to it"
+        1.0,
+        description="largest length of the gradient of a step; longer ones are scaled down to it; or none",
     )
     schedule: ScheduleWord = Field("one-cycle", description="how the rate changes over the training")
     warmup: Share = Field(0.1, description="share of the training in which the rate rises from near 0")
@@ -93,6 +94,12 @@ class Recipe(BaseModel):
     precision: Precision = Field("auto", description="arithmetic of convolutions and fc")
     layout: MemoryLayout = Field("auto", description="order of pictures and convolution weights in memory")
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(0, description="of everything that is drawn")
+
+    @field_validator("clip", mode="before")
+    @classmethod
+    def _none(cls, value: object) -> object:
+        """`none`: TOML has no word for nothing, and leaving the key out means the default."""
+        return None if value == "none" else value
 
 
 def recipe_names() -> list[str]:
@@ -181,7 +188,10 @@ def write_recipe(recipe: Recipe) -> str:
     for key, field in Recipe.model_fields.items():
         value = getattr(recipe, key)
         lines.append(f"# {field.description}")
-        lines.append(f"# {key} =" if value is None else f"{key} = {_toml(value)}")
+        if value is None and field.default is None:
+            lines.append(f"# {key} =")
+        else:
+            lines.append(f"{key} = {_toml('none' if value is None else value)}")
     return "\n".join(lines) + "\n"
 
 
