@@ -20,7 +20,7 @@ from striate.errors import RecipeError, ResourceError, RunError, counted
 from striate.notation.reader import read_text
 from striate.notation.writer import write_text
 from striate.runs.atomic import write_atomic
-from striate.runs.folder import FORMAT, RunFolder, create_run, json_bytes, require_free
+from striate.runs.folder import FORMAT, Record, RunFolder, create_run, json_bytes, require_free
 from striate.runs.lock import held
 from striate.spec.layout import Layout, lay
 from striate.spec.network import Network
@@ -29,7 +29,7 @@ from striate.train.checkpoint import Checkpoint, load_checkpoint
 from striate.train.choose import suited_net
 from striate.train.finish import finish
 from striate.train.frozen import frozen_parts
-from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, save
+from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate, save
 from striate.train.machine import choose_device, describe_machine, versions
 from striate.train.preparation import Feeder, Preparation, measure
 from striate.train.recipe import Recipe, read_recipe, write_recipe
@@ -164,8 +164,10 @@ def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Wat
 
     Raises RunError where the run is finished or its data are not what they were, naming what changed.
     """
-    record, data_record = run.read_record(), run.read_data()
-    if record.get("status") == "done":
+    record = run.read_record()
+    # A run whose report could not be written has its result, and its checkpoint still.
+    unreported = not run.report.exists() and any(run.state.glob("*.safetensors"))
+    if record.get("status") == "done" and not unreported:
         raise RunError(
             "this run is finished", place=str(run.path), cure=f"striate predict {run.path} PICTURE"
         )
@@ -175,10 +177,20 @@ def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Wat
             "this run diverged, and would do so again",
             place=str(run.path),
             expected="a run that was stopped",
-            cure=f"striate train {record.get('source', 'DATA')} --set rate={(recipe.rate or 1) / 10:.1g}",
+            cure=f"striate train {record.get('source', 'DATA')} {lower_rate(recipe)}",
         )
     with held(run):
         pass
+    return read_back(run, record, device=device, started=started, watch=watch)
+
+
+def read_back(run: RunFolder, record: Record, *, device: str | None, started: float, watch: Watch) -> Job:
+    """A job as it was before its first step, from the text, recipe, data and first weights of its folder.
+
+    record: the run's, or another one that the job is to write.
+    Raises RunError where the data are not what they were, naming what changed, or a file is damaged.
+    """
+    data_record, recipe = run.read_data(), read_recipe(str(run.recipe))
     try:
         source, device_was = str(record["source"]), str(record["machine"]["device"])
         preparation = Preparation.from_record(data_record["preparation"])

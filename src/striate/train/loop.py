@@ -11,7 +11,6 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from striate.build.module import Net
 from striate.build.weights import weights_bytes
@@ -27,6 +26,7 @@ from striate.train.preparation import Feeder
 from striate.train.recipe import Recipe
 from striate.train.schedule import rate_factor
 from striate.train.state import State
+from striate.train.target import Target, fed
 from striate.train.watch import Watch
 
 # Seconds between two checkpoints, and the largest share of the time that writing them may take.
@@ -127,14 +127,14 @@ class _Taken(NamedTuple):
 def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
     """Forward, backward, and a step of the optimiser; the mean loss and the right answers before it."""
     net, recipe = state.net, loop.recipe
-    x, labels = loop.feeder.pictures(batch.pictures), loop.feeder.labels(batch.labels)
+    x, target = fed(loop.feeder, batch)
     answers: list[Tensor] = []
 
     def gradient() -> float:
         state.optimiser.zero_grad(set_to_none=True)
         with autocast(loop.feeder.device, recipe.precision):
             logits = net(x)
-            loss = _loss(net, logits, labels, recipe.label_smoothing)
+            loss = _loss(net, logits, target, recipe.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         length = nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf)
         answers.append(logits.detach().argmax(dim=1))
@@ -151,7 +151,7 @@ def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
         state.optimiser.step()
     if state.average is not None:
         state.average.update_parameters(net)
-    return _Taken(loss, int((answers[0] == labels).sum()))
+    return _Taken(loss, int((answers[0] == target.heavier()).sum()))
 
 
 def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
@@ -215,18 +215,18 @@ def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float]:
         raise Diverged(
             f"the network answers NaN after step {state.step}",
             expected="finite weights; others nearly always mean that the rate is too high",
-            cure=_lower_rate(loop),
+            cure=lower_rate(loop.recipe),
         )
     right = found[np.arange(len(split.labels)), split.labels].astype(np.float64)
     loss = float(-np.log(np.maximum(right, 1e-12)).mean())
     return float((found.argmax(axis=1) == split.labels).mean()), loss
 
 
-def _loss(net: Net, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+def _loss(net: Net, logits: Tensor, target: Target, smoothing: float) -> Tensor:
     """Cross-entropy, and that of each side classifier times its weight."""
-    loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+    loss = target.cross_entropy(logits.float(), smoothing)
     for weight, side in net.side_logits:
-        loss = loss + weight * F.cross_entropy(side.float(), labels, label_smoothing=smoothing)
+        loss = loss + weight * target.cross_entropy(side.float(), smoothing)
     return loss
 
 
@@ -242,7 +242,7 @@ def save(loop: Loop, state: State) -> None:
         raise Diverged(
             f"`{bad[0]}` is not finite at step {state.step}",
             expected="finite weights; no checkpoint holds any others",
-            cure=_lower_rate(loop),
+            cure=lower_rate(loop.recipe),
         )
     try:
         save_checkpoint(loop.run.state, state.step, tensors, state.numbers())
@@ -257,13 +257,14 @@ def _diverged(loop: Loop, state: State, loss: float, length: float, rate: float)
     return Diverged(
         f"{what} at step {state.step + 1}, at a learning rate of {rate:.3g}",
         expected="a finite loss; NaN or infinity nearly always means that the rate is too high",
-        cure=_lower_rate(loop),
+        cure=lower_rate(loop.recipe),
     )
 
 
-def _lower_rate(loop: Loop) -> str:
-    assert loop.recipe.rate is not None
-    return f"--set rate={loop.recipe.rate / 10:.1g}"
+def lower_rate(recipe: Recipe, share: float = 0.1) -> str:
+    """The flag that sets a share of the rate, in one digit."""
+    assert recipe.rate is not None
+    return f"--set rate={float(f'{recipe.rate * share:.1g}'):g}"
 
 
 def _epoch_name(state: State, recipe: Recipe) -> str:

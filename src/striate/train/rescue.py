@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-from torch import Tensor
-
-from striate.errors import RunError, counted
+from striate.errors import counted
 from striate.train.checkpoint import load_checkpoint
-from striate.train.loop import Diverged, Loop, run_loop
+from striate.train.loop import Diverged, Loop, lower_rate, run_loop, save
 from striate.train.state import State
 from striate.train.watch import Watch
 
@@ -21,10 +18,10 @@ LOWERED = 0.3
 def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
     """Run a loop; where it diverges, roll back and lower the rate, three times at most.
 
-    It goes back to the newest checkpoint of the stage, or to its start.  The time that was lost counts.
+    It goes back to the newest checkpoint; the first is written here.  The time that was lost counts.
     Raises Diverged, with all that was tried, where lower rates do not help, and what `run_loop` raises.
     """
-    start = ({name: tensor.clone() for name, tensor in state.tensors().items()}, state.numbers())
+    save(loop, state)
     while True:
         try:
             run_loop(loop, state, watch)
@@ -35,10 +32,10 @@ def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
                 raise Diverged(
                     f"{problem.problem}; rolled back {counted(MOST_ROLLBACKS, 'time')}, rates tried: {tried}",
                     expected=problem.expected,
-                    cure=f"--set rate={loop.recipe.rate * LOWERED**MOST_ROLLBACKS / 10:.1g}; or a network with bn; "
+                    cure=f"{lower_rate(loop.recipe, LOWERED**MOST_ROLLBACKS / 10)}; or a network with bn; "
                     "or pictures without extreme values",
                 ) from None
-            _roll_back(loop, state, start)
+            _roll_back(loop, state)
             watch.end()
             rate = loop.recipe.rate * state.rate_share
             watch.say(f"{problem.problem}: back to step {state.step}, the highest rate is {rate:.2g} now")
@@ -46,18 +43,11 @@ def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
             return
 
 
-def _roll_back(loop: Loop, state: State, start: tuple[dict[str, Tensor], dict[str, Any]]) -> None:
+def _roll_back(loop: Loop, state: State) -> None:
     rollbacks, share, elapsed_s = state.rollbacks + 1, state.rate_share * LOWERED, state.pace.elapsed_s()
     failed = state.step + 1
-    tensors, numbers = start
-    try:
-        checkpoint = load_checkpoint(loop.run.state)
-        if checkpoint.numbers["stage"] == state.stage:
-            tensors, numbers = checkpoint.tensors, checkpoint.numbers
-    except RunError:
-        # None was written yet.
-        pass
-    state.restore(tensors, numbers)
+    checkpoint = load_checkpoint(loop.run.state)
+    state.restore(checkpoint.tensors, checkpoint.numbers)
     state.rollbacks, state.rate_share = rollbacks, share
     state.pace.spent_s, state.pace.started = elapsed_s, time.monotonic()
     loop.run.events.cut(state.events_bytes)
