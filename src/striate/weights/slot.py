@@ -1,0 +1,83 @@
+"""The places of a network that weights go to: one a layer that has any, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from torch import Tensor, nn
+
+from striate.build.module import Net
+from striate.spec.layout import Chain, Join, Part, Placed, Side
+from striate.spec.words import write_layer
+
+
+class Role(Enum):
+    """What a layer is to the network."""
+
+    BODY = "body"
+    HEAD = "the classifier"
+    SIDE = "a side classifier"
+    SIDE_HEAD = "the last layer of a side classifier"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One layer with weights.
+
+    path: the labels and places that lead to it.  text: the layer as it is written.
+    place: where it stands in the text, or nothing where there is no text.
+    tensors: what is to be filled, by torch's own names: weight, bias, running_mean, ...
+    flattens: whether its matrix may come as a plain matrix, or its plain matrix as windows.
+    """
+
+    path: str
+    text: str
+    place: str
+    role: Role
+    tensors: Mapping[str, Tensor]
+    flattens: bool
+
+
+def slots_of(net: Net) -> list[Slot]:
+    """The slots of a network in the order in which its layers run, side classifiers where they branch off."""
+    found = [(placed, side, _tensors(net, placed)) for placed, side in _placed(net.layout.root, None)]
+    found = [each for each in found if each[2]]
+    heads = {side: placed.path for placed, side, tensors in found if _is_matrix(tensors)}
+    source = net.layout.network.source
+    slots = []
+    for placed, side, tensors in found:
+        last = heads.get(side) == placed.path
+        role = (Role.HEAD if last else Role.BODY) if side is None else Role.SIDE_HEAD if last else Role.SIDE
+        place = source.place(placed.at) if source is not None and placed.at is not None else ""
+        module = net.part(placed.path)
+        flattens = isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+        slots.append(Slot(placed.path, write_layer(placed.layer), place, role, tensors, flattens))
+    return slots
+
+
+def _placed(part: Part, side: str | None) -> Iterator[tuple[Placed, str | None]]:
+    if isinstance(part, Placed):
+        yield part, side
+    elif isinstance(part, Chain):
+        for each in part.parts:
+            yield from _placed(each, side)
+    elif isinstance(part, Join):
+        for chain in part.chains:
+            yield from _placed(chain, side)
+    elif isinstance(part, Side):
+        yield from _placed(part.chain, part.path)
+
+
+def _tensors(net: Net, placed: Placed) -> dict[str, Tensor]:
+    try:
+        module = net.part(placed.path)
+    except KeyError:
+        # A closing softmax, which the logits do without.
+        return {}
+    return dict(module.state_dict(keep_vars=True))
+
+
+def _is_matrix(tensors: Mapping[str, Tensor]) -> bool:
+    return "weight" in tensors and tensors["weight"].ndim > 1
