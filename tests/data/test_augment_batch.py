@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from augment_draws import assert_same, augments, numbered
 from hypothesis import given, settings
 
+from data.augment_draws import assert_same, augments, numbered
 from striate.data.augment import Augment, augmented, read_augment
 from striate.data.changes.cutout import Cutout
 from striate.data.changes.flip import Flip

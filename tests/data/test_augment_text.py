@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from augment_draws import augments
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.augment_draws import augments
 from striate.data.augment import WORDS, Augment, read_augment, suited_augment
 from striate.data.changes.argument import Argument, written
 from striate.data.changes.crop import Crop

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from augment_draws import Told, assert_same, numbered
 from PIL import Image
 
+from data.augment_draws import Told, assert_same, numbered
 from striate.data.chance import Chance, Stream
 from striate.data.changes.crop import Crop
 from striate.data.changes.cutout import Cutout

@@ -6,8 +6,8 @@ import threading
 
 import numpy as np
 import pytest
-from augment_draws import assert_same, numbered
 
+from data.augment_draws import assert_same, numbered
 from striate.data.augment import Augment, augmented, read_augment
 from striate.data.batches import Batch, TrainingBatches, evaluation_batches
 from striate.data.chance import Chance

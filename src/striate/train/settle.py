@@ -36,7 +36,7 @@ def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
         margin = data.stored_size != data.size
         chosen["augment"] = str(suited_augment(data.size, data.channels, margin=margin))
     else:
-        read_augment(recipe.augment)
+        read_augment(recipe.augment).require_fits(data.size)
     return recipe.model_copy(update=chosen)
 
 
