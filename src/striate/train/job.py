@@ -31,9 +31,9 @@ from striate.train.finish import finish
 from striate.train.frozen import frozen_parts
 from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate, save
 from striate.train.machine import choose_device, describe_machine, versions
-from striate.train.preparation import Feeder, Preparation, measure
+from striate.train.preparation import Feeder, Preparation, suited_preparation
 from striate.train.recipe import Recipe, read_recipe, write_recipe
-from striate.train.rescue import run_rescued
+from striate.train.rescue import LOWEST_SHARE, run_rescued
 from striate.train.score import Score
 from striate.train.settle import arranged, require_memory, settle, settled_batch, tell_data, tell_recipe
 from striate.train.stage import begin_stage, stages
@@ -106,9 +106,7 @@ def prepare(
     tell_recipe(recipe, layout, watch)
     recipe = arranged(recipe, net, layout, where, watch)
     initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
-    mean, deviation = measure(data.train.pictures)
-    dtype = data.train.pictures.dtype.name
-    preparation = Preparation(data.size, data.stored_size, data.channels, mean, deviation, dtype)
+    preparation = suited_preparation(data, recipe)
     return Prepared(data, layout, recipe, preparation, net.to(where), where, why)
 
 
@@ -177,7 +175,7 @@ def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Wat
             "this run diverged, and would do so again",
             place=str(run.path),
             expected="a run that was stopped",
-            cure=f"striate train {record.get('source', 'DATA')} {lower_rate(recipe)}",
+            cure=f"striate train {record.get('source', 'DATA')} {lower_rate(recipe, LOWEST_SHARE / 10)}",
         )
     with held(run):
         pass

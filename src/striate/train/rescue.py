@@ -13,6 +13,7 @@ from striate.train.watch import Watch
 # How often a run is rolled back, and what its rate is multiplied with each time.
 MOST_ROLLBACKS = 3
 LOWERED = 0.3
+LOWEST_SHARE = LOWERED**MOST_ROLLBACKS
 
 
 def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
@@ -28,11 +29,11 @@ def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
         except Diverged as problem:
             assert loop.recipe.rate is not None
             if state.rollbacks == MOST_ROLLBACKS:
-                tried = ", ".join(f"{loop.recipe.rate * LOWERED**i:.2g}" for i in range(MOST_ROLLBACKS + 1))
+                tried = ", ".join(f"{loop.recipe.rate * LOWERED**i:.3g}" for i in range(MOST_ROLLBACKS + 1))
                 raise Diverged(
                     f"{problem.problem}; rolled back {counted(MOST_ROLLBACKS, 'time')}, rates tried: {tried}",
                     expected=problem.expected,
-                    cure=f"{lower_rate(loop.recipe, LOWERED**MOST_ROLLBACKS / 10)}; or a network with bn; "
+                    cure=f"{lower_rate(loop.recipe, LOWEST_SHARE / 10)}; or a network with bn; "
                     "or pictures without extreme values",
                 ) from None
             _roll_back(loop, state)
