@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from striate.data.augment import Pictures
+from striate.data.gather import Data
+from striate.data.pictures import Pictures, centre
+from striate.train.recipe import Recipe
 
 # Pictures that the mean and deviation are taken over, evenly spread: enough for three digits.
 MOST_MEASURED = 10_000
@@ -23,7 +26,10 @@ class Preparation:
     y[c] = (x[c] - mean[c]) / deviation[c], in units of the stored values (0 to 255 for pictures)
 
     size: height and width that the network sees.  stored_size: what a picture is resized and cropped to
-    before the middle of it is taken.  dtype: of the stored values, uint8 or float32.  Source: LeCun et al. 1998b (Efficient BackProp), section 4.3.
+    before the middle of it is taken.  dtype: of the stored values, uint8 or float32.
+    mean_picture: where it is not empty, its value at each pixel is subtracted instead of the channel's mean;
+    float32, little-endian, height x width x channels.
+    Source: LeCun et al. 1998b (Efficient BackProp), section 4.3; Krizhevsky et al. 2012, section 2.
     """
 
     size: tuple[int, int]
@@ -32,9 +38,16 @@ class Preparation:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     dtype: str
+    mean_picture: bytes = b""
+
+    def __post_init__(self) -> None:
+        whole = 4 * self.size[0] * self.size[1] * self.channels
+        if len(self.mean_picture) not in (0, whole):
+            raise ValueError(f"the mean picture has {len(self.mean_picture):,} bytes, not {whole:,}")
 
     def to_record(self) -> dict[str, Any]:
         """As plain values, for data.json."""
+        picture = {"mean_picture": base64.b64encode(self.mean_picture).decode()} if self.mean_picture else {}
         return {
             "size": list(self.size),
             "stored_size": list(self.stored_size),
@@ -42,6 +55,7 @@ class Preparation:
             "mean": list(self.mean),
             "deviation": list(self.deviation),
             "dtype": self.dtype,
+            **picture,
         }
 
     @classmethod
@@ -54,7 +68,29 @@ class Preparation:
             mean=tuple(float(x) for x in record["mean"]),
             deviation=tuple(float(x) for x in record["deviation"]),
             dtype=str(record["dtype"]),
+            mean_picture=base64.b64decode(record.get("mean_picture", ""), validate=True),
         )
+
+
+def suited_preparation(data: Data, recipe: Recipe) -> Preparation:
+    """How the pictures of `data` become numbers, as the recipe's `centre` and `scale` say.
+
+    Mean and deviation are those of the training pictures; without centring the mean is 0, without scaling
+    the deviation 1, and with a mean picture the deviation is that from it.
+    """
+    pictures, channels = data.train.pictures, data.channels
+    mean, deviation = measure(pictures)
+    picture = b""
+    if recipe.centre == "picture":
+        at_each, deviation = measure_picture(centre(pictures, data.size))
+        mean = tuple(at_each.mean(axis=(0, 1)).tolist())
+        picture = at_each.astype("<f4").tobytes()
+    elif recipe.centre == "none":
+        mean = (0.0,) * channels
+    if recipe.scale == "none":
+        deviation = (1.0,) * channels
+    dtype = pictures.dtype.name
+    return Preparation(data.size, data.stored_size, channels, mean, deviation, dtype, picture)
 
 
 def measure(pictures: Pictures) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -72,9 +108,30 @@ def measure(pictures: Pictures) -> tuple[tuple[float, ...], tuple[float, ...]]:
         squares += (chunk**2).sum(axis=(0, 1, 2))
         count += chunk.shape[0] * chunk.shape[1] * chunk.shape[2]
     mean = total / count
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return tuple(mean.tolist()), _deviation(squares / count - mean**2)
+
+
+def measure_picture(pictures: Pictures) -> tuple[NDArray[np.float64], tuple[float, ...]]:
+    """Mean of the training pictures at each pixel, H x W x C, and the deviation of each channel from it.
+
+    A channel that never changes at any pixel has deviation 1.
+    """
+    some = pictures[:: max(1, len(pictures) // MOST_MEASURED)]
+    total = np.zeros(pictures.shape[1:])
+    squares = np.zeros(pictures.shape[3])
+    for start in range(0, len(some), 256):
+        chunk = some[start : start + 256].astype(np.float64)
+        total += chunk.sum(axis=0)
+        squares += (chunk**2).sum(axis=(0, 1, 2))
+    mean = total / len(some)
+    values = len(some) * mean.shape[0] * mean.shape[1]
+    return mean, _deviation(squares / values - (mean**2).mean(axis=(0, 1)))
+
+
+def _deviation(variance: NDArray[np.float64]) -> tuple[float, ...]:
+    deviation = np.sqrt(np.maximum(variance, 0))
     deviation[deviation < 1e-6] = 1.0
-    return tuple(mean.tolist()), tuple(deviation.tolist())
+    return tuple(deviation.tolist())
 
 
 class Feeder:
@@ -90,6 +147,10 @@ class Feeder:
         self.layout = layout
         shape = (1, preparation.channels, 1, 1)
         self.mean = torch.tensor(preparation.mean, dtype=torch.float32, device=device).reshape(shape)
+        if preparation.mean_picture:
+            picture = np.frombuffer(preparation.mean_picture, "<f4").astype(np.float32)
+            picture = picture.reshape(1, *preparation.size, preparation.channels)
+            self.mean = torch.from_numpy(picture).to(device).permute(0, 3, 1, 2)
         deviation = torch.tensor(preparation.deviation, dtype=torch.float32, device=device)
         self.scale = deviation.reciprocal().reshape(shape)
 

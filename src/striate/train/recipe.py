@@ -69,7 +69,13 @@ class Recipe(BaseModel):
         None, description="epochs without a better validation after which the training ends"
     )
     augment: str = Field(
-        "auto", description="changes drawn anew for every picture, as `flip, shift 4`; or none"
+        "auto", description="changes drawn anew for every picture, as `flip, crop 4`; or none"
+    )
+    centre: Literal["channel", "picture", "none"] = Field(
+        "channel", description="what is subtracted: the mean of each channel, the mean picture, or nothing"
+    )
+    scale: Literal["unit", "none"] = Field(
+        "unit", description="what is divided by: the deviation of each channel, for unit variance, or nothing"
     )
     size: Annotated[int, Field(ge=4, le=2048)] | None = Field(
         None, description="side of the pictures in pixels; chosen from the pictures if left out"
