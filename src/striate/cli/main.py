@@ -28,6 +28,7 @@ COMMANDS = {
     "predict": "What a trained network says of pictures.",
     "show": "A sheet of training pictures as the network sees them.",
     "runs": "List the trainings, newest first.",
+    "replay": "Train again from a run folder alone, and compare the weights.",
     "features": "What a trained network makes of pictures at one of its parts.",
     "lr": "Find a learning rate: train while it rises, and draw the loss.",
     "words": "The words of the notation, each explained.",

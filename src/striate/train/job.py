@@ -104,8 +104,9 @@ def prepare(
         net = build(layout)
     recipe = settle(recipe, data, net)
     tell_recipe(recipe, layout, watch)
-    recipe = arranged(recipe, net, layout, where, watch)
     initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
+    # Behind the first weights: they are drawn in the order of memory.
+    recipe = arranged(recipe, net, layout, where, watch)
     preparation = suited_preparation(data, recipe)
     return Prepared(data, layout, recipe, preparation, net.to(where), where, why)
 

@@ -1,0 +1,80 @@
+"""A run again, from its folder alone, and whether the weights come out equal."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from striate.errors import RunError
+from striate.runs.folder import Record, RunFolder, create_run
+from striate.train.job import read_back, run_job
+from striate.train.machine import choose_device, describe_machine, versions
+from striate.train.recipe import read_recipe
+from striate.train.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came out.
+
+    run: the folder of the second training.  equal: whether the last weights are the same to the bit.
+    differences: versions and properties of the machine that are others now, as sentences.
+    """
+
+    run: RunFolder
+    equal: bool
+    differences: tuple[str, ...]
+
+
+def replay(run: RunFolder, *, out: Path | None, device: str | None, started: float, watch: Watch) -> Replay:
+    """Train again what a finished run trained, into a folder of its own, and compare the last weights.
+
+    Raises RunError where the run is not finished, had a budget (its schedule followed the clock, so no second
+    run is the same), or its data are not what they were.
+    """
+    record = run.read_record()
+    if record.get("status") != "done":
+        raise RunError("this run is not finished", place=str(run.path), cure=f"striate resume {run.path}")
+    if read_recipe(str(run.recipe)).budget_s is not None:
+        raise RunError(
+            "this run had a budget, and its schedule followed the clock",
+            place=str(run.path),
+            expected="a run with a number of epochs",
+            cure="striate train DATA --epochs N",
+        )
+    where = choose_device(device)
+    differences = compare(record, versions(), describe_machine(where))
+    second = create_run(f"{run.path.name}-replay", out)
+    for file in (run.net, run.recipe, run.data, run.start_weights):
+        if file.exists():
+            shutil.copyfile(file, second.path / file.name)
+    anew = {key: value for key, value in record.items() if key not in ("result", "seconds")}
+    anew |= {"versions": versions(), "machine": describe_machine(where), "status": "running"}
+    second.write_record(anew)
+    job = read_back(second, anew, device=device, started=started, watch=watch)
+    run_job(job, watch, resume=False)
+    return Replay(second, _sum(run.last_weights) == _sum(second.last_weights), differences)
+
+
+def compare(record: Record, now: dict[str, str], machine: dict[str, str | int]) -> tuple[str, ...]:
+    """What is different from when a run was made, a sentence each."""
+    found = []
+    for what, then, today in (
+        ("versions", record.get("versions", {}), now),
+        ("machine", record.get("machine", {}), machine),
+    ):
+        for key in sorted({*then, *today}):
+            if then.get(key) != today.get(key):
+                found.append(
+                    f"{what}: {key} was {then.get(key, 'unknown')} and is {today.get(key, 'unknown')}"
+                )
+    return tuple(found)
+
+
+def _sum(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise RunError(f"the last weights cannot be read: {error}", place=str(path)) from None
