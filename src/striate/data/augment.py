@@ -1,8 +1,8 @@
 """Changes drawn anew for every picture in training: the words, their order, and what they do to a batch.
 
     augmentation = "none" | word { "," word }
-    word         = "flip" | "vflip" | ( "crop" | "zoom" | "rotate" | "jitter" | "grey" | "noise" | "cutout"
-                   | "mixup" ) NUMBER
+    word         = "flip" | "vflip" | "crop" [ NUMBER ]
+                 | ( "zoom" | "rotate" | "jitter" | "grey" | "noise" | "cutout" | "mixup" ) NUMBER
 
 The order in the text means nothing.  Applied are, of those that were said, in this order:
 
@@ -35,10 +35,8 @@ from striate.data.changes.mixup import Mix, Mixup
 from striate.data.changes.noise import Noise
 from striate.data.changes.rotate import Rotate
 from striate.data.changes.zoom import Zoom
-from striate.data.pictures import Picture, Pictures, centre, middle
+from striate.data.pictures import Picture, Pictures, middle
 from striate.errors import RecipeError, nearest
-
-__all__ = ["WORDS", "Augment", "Pictures", "Word", "augmented", "centre", "read_augment", "suited_augment"]
 
 Word: TypeAlias = Rotate | Crop | Zoom | Flip | VFlip | Jitter | Grey | Noise | Cutout | Mixup
 

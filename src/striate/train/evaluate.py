@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from striate.build.module import Net
-from striate.data.augment import Pictures
 from striate.data.batches import evaluation_batches
+from striate.data.pictures import Pictures
 from striate.train.preparation import Feeder
 
 

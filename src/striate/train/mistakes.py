@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from striate.data.augment import Pictures, centre
 from striate.data.gather import Split
+from striate.data.pictures import Pictures, centre
 
 MOST = 24
 # Small pictures are drawn larger, in whole steps, so that their pixels stay sharp.
