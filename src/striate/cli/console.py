@@ -25,3 +25,8 @@ def tabular() -> Console:
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     return console
+
+
+def helping() -> Console:
+    """For the help of commands."""
+    return _Piped()

@@ -17,6 +17,7 @@ from striate.errors import StriateError
 def features(
     run: str,
     data: str,
+    /,
     *,
     at: str,
     mean: bool = False,
@@ -73,9 +74,9 @@ def features(
     for name, split in (("train", found.train), ("val", found.val), ("test", found.test)):
         if split is None:
             continue
-        screen.begin(name, len(split.labels))
-        made = features_at(trained.net, at, split, feeder, known.size, mean=mean, watch=screen)
-        screen.end()
+        with screen.stoppable():
+            screen.begin(name, len(split.labels))
+            made = features_at(trained.net, at, split, feeder, known.size, mean=mean, watch=screen)
         arrays |= {
             f"features_{name}": made,
             f"labels_{name}": split.labels,

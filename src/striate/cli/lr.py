@@ -16,12 +16,13 @@ from striate.errors import StriateError
 
 def lr(
     data: str,
+    /,
     *,
     net: str | None = None,
     steps: int = 150,
     size: int | None = None,
     recipe: str | None = None,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     out: Path = Path("rates.png"),
     force: bool = False,
     device: str | None = None,
@@ -31,7 +32,7 @@ def lr(
     Too low a rate barely changes the loss; too high a one makes it rise or NaN. The highest rate of a
     schedule belongs where the loss still falls, about a tenth of the rate at which it is lowest.
 
-    Examples:
+    For example:
 
       striate lr photos/
       striate lr digits --net lenet5 --set optimiser=nesterov --out rates.png
@@ -70,15 +71,15 @@ def lr(
 
     given: dict[str, Any] = {} if size is None else {"size": size}
     screen = Screen()
-    made = prepare(
-        data,
-        network=None if net is None else read(net).network,
-        recipe=read_recipe(recipe, set_ or (), given),
-        device=device,
-        strict=False,
-        watch=screen,
-    )
     with screen.stoppable():
+        made = prepare(
+            data,
+            network=None if net is None else read(net).network,
+            recipe=read_recipe(recipe, set_ or (), given),
+            device=device,
+            strict=False,
+            watch=screen,
+        )
         found = range_test(made, steps=steps, watch=screen)
     draw_rates(found.rates, found.losses, found.suggested, out)
     console = prose()

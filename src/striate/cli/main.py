@@ -8,6 +8,7 @@ import sys
 
 from cyclopts import App, Parameter
 
+from striate.cli.console import helping
 from striate.errors import StriateError
 from striate.version import __version__
 
@@ -44,6 +45,7 @@ def application(called: str | None = None) -> App:
     """
     app = App(
         name="striate",
+        console=helping(),
         help=HELP,
         help_epilogue=EXAMPLES,
         version=__version__,
@@ -65,7 +67,8 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        application(sys.argv[1] if len(sys.argv) > 1 else None)()
+        words = sys.argv[1:]
+        application(words[0] if words else None)(words)
         sys.stdout.flush()
     except StriateError as error:
         _leave(str(error), error.exit_code)

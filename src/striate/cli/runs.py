@@ -12,6 +12,7 @@ from rich.table import Table
 from striate.cli.console import prose, tabular
 from striate.errors import RunError
 from striate.runs.folder import ROOT, list_runs
+from striate.runs.lock import is_held
 
 
 def runs(folder: Path = ROOT, /, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
@@ -39,8 +40,12 @@ def runs(folder: Path = ROOT, /, *, json_: Annotated[bool, Parameter(name="--jso
         try:
             record = run.read_record()
         except RunError as error:
+            if json_:
+                print(json.dumps({"run": str(run.path), "error": error.problem}))
             table.add_row(run.path.name, "", "damaged", "", error.problem, "")
             continue
+        if record.get("status") == "running" and not is_held(run):
+            record["status"] = "broken off"
         if json_:
             print(json.dumps({"run": str(run.path), **record}))
             continue

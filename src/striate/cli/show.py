@@ -23,6 +23,7 @@ MOST = 200
 
 def show(
     data: str,
+    /,
     *,
     augment: str = "auto",
     size: int | None = None,
@@ -86,10 +87,8 @@ def show(
             begun = True
         screen.advance(done, "")
 
-    try:
+    with screen.stoppable():
         found = gather(data, size=size, seed=seed, progress=progress)
-    finally:
-        screen.end()
     margin = found.stored_size != found.size
     chosen = suited_augment(found.size, found.channels, margin=margin) if asked is None else asked
     chosen.require_fits(found.size)

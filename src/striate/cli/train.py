@@ -24,7 +24,7 @@ def train(
     seed: int | None = None,
     size: int | None = None,
     recipe: str | None = None,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     out: Path | None = None,
     transfer: bool = False,
     weights: str | None = None,

@@ -21,10 +21,10 @@ STRUCTURE = {
 }
 
 
-def words(word: str | None = None) -> None:
+def words(word: str | None = None, /) -> None:
     """List the words of the notation, or explain one: formula, arguments, shapes, use, source.
 
-    Examples:
+    For example:
 
       striate words
       striate words conv
@@ -32,7 +32,7 @@ def words(word: str | None = None) -> None:
     Parameters
     ----------
     word
-        The word to explain.
+        A word to explain.
     """
     if word is None:
         _list()

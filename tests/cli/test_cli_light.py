@@ -1,0 +1,301 @@
+"""What a command line does without torch: help, errors of the call, plan, runs, zoo, words."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import STRIATE, Call
+from striate.cli.main import COMMANDS
+from striate.cli.values import input_shape, seconds
+from striate.errors import StriateError
+from striate.runs.folder import create_run
+from striate.runs.lock import held
+
+PLAN = ("plan", "conv 6 5x5 -> relu -> maxpool 2 -> fc classes", "--input", "1x28x28")
+
+
+def test_the_list_of_commands(call: Call) -> None:
+    said = call("--help")
+    assert said.code == 0
+    assert said.err == ""
+    for name, line in COMMANDS.items():
+        assert f"│ {name} " in said.out
+        assert line.split(",")[0].split(":")[0][:40] in said.out
+    assert "For example:" in said.out
+    assert call() == said
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command(call: Call, name: str) -> None:
+    said = call(name, "--help")
+    assert said.code == 0
+    assert said.err == ""
+    assert said.out.startswith(f"Usage: striate {name}")
+    assert "For example:" in said.out
+    assert said.out.count(f"\n  striate {name}") >= 1
+    # Its own examples, and not those of the whole.
+    assert "a folder of class folders\n  striate train" not in said.out
+    # Each parameter is explained, none by a default of no meaning.
+    assert "[default:" not in said.out
+    assert "--no-" not in said.out
+    rows = [line[2:-2].strip() for line in said.out.splitlines() if line.startswith("│")]
+    assert all(len(row.split()) > 2 or not row.startswith("-") for row in rows), rows
+
+
+def test_the_version(call: Call) -> None:
+    from striate.version import __version__
+
+    assert call("--version") == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["trian"], 'Unknown command "trian". Did you mean "train"?'),
+        (["train"], 'Command "train" parameter DATA requires an argument.'),
+        (["train", "digits", "--epohcs", "3"], "Unknown option: --epohcs. Did you mean --epochs?"),
+        (["train", "digits", "--epochs", "x"], 'Invalid value for --epochs: unable to convert "x" into int.'),
+        (["train", "digits", "more"], "Unused Tokens: ['more']."),
+        (["predict"], 'Command "predict" parameter RUN requires an argument.'),
+        (["resume"], 'Command "resume" parameter RUN requires an argument.'),
+        (["plan"], 'Command "plan" parameter NET requires an argument.'),
+    ],
+)
+def test_wrong_calls_leave_with_2(call: Call, words: list[str], told: str) -> None:
+    said = call(*words)
+    assert said.code == 2
+    assert said.out == ""
+    assert told.split(".")[0] in " ".join(said.err.replace("│", " ").split())
+
+
+def test_no_torch_where_none_is_needed(here: Path) -> None:
+    script = f"""
+import sys
+from striate.cli.main import main
+for words in (["--help"], ["train", "--help"], {list(PLAN)!r}, ["zoo"], ["zoo", "lenet5"], ["runs"], ["words"],
+              ["words", "conv"]):
+    sys.argv = ["striate", *words]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, words
+    for heavy in ("torch", "sklearn", "matplotlib", "scipy"):
+        assert heavy not in sys.modules, (words, heavy)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["train", "digits"], ["predict", "runs/latest", "cat.jpg"], ["resume", "runs/latest"]],
+    ids=lambda words: words[0],
+)
+def test_torch_is_not_installed(here: Path, words: list[str]) -> None:
+    script = f"""
+import importlib.abc, sys
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] in ("torch", "sklearn"):
+            raise ModuleNotFoundError(name)
+import importlib.util
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name in ("torch", "sklearn") else real(name, *more)
+sys.meta_path.insert(0, Missing())
+from striate.cli.main import main
+sys.argv = ["striate", *{words!r}]
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"striate: `striate {words[0]}` needs torch, sklearn, not installed here\n"
+        "  expected: the extra `train`\n"
+        '  try: pip install "striate[train]"\n'
+    )
+
+
+# plan
+
+
+def test_plan(call: Call) -> None:
+    said = call(*PLAN)
+    assert (said.code, said.err) == (0, "")
+    lines = said.out.splitlines()
+    assert lines[0].split() == ["layer", "output", "weights", "multiply-adds", "sees", "step", "saved"]
+    assert lines[1].split() == ["input", "1x28x28"]
+    assert lines[2].split()[:6] == ["conv", "6", "5x5", "6x28x28", "156", "117,600"]
+    assert "11,926 weights, 129,360 multiply-adds a picture, 10 classes" in lines
+
+
+def test_plan_as_json(call: Call) -> None:
+    said = call(*PLAN, "--json")
+    plan = json.loads(said.out)
+    assert (plan["weights"], plan["multiply_adds"], plan["classes"]) == (11_926, 129_360, 10)
+    assert [layer["layer"] for layer in plan["layers"]] == ["conv 6 5x5", "relu", "maxpool 2", "fc 10"]
+
+
+def test_plan_of_the_zoo_and_of_a_file(call: Call, here: Path) -> None:
+    assert "61,706 weights" in call("plan", "lenet5").out
+    (here / "mine.net").write_text("fc classes")
+    assert "785 weights" in call("plan", "mine.net", "--input", "1x28x28", "--classes", "1").out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["fc classes"],
+            "plan: the shape of the pictures is not known\n  try: --input 3x224x224",
+        ),
+        (
+            ["fc classes", "--input", "28x28"],
+            "--input: `28x28` is not the shape of a picture\n"
+            "  expected: CHANNELSxHEIGHTxWIDTH\n  try: --input 3x224x224",
+        ),
+        (
+            ["fc classes", "--input", "1x28x28", "--batch", "0"],
+            "plan: a batch and a number of classes are at least 1",
+        ),
+        (
+            ["mine.net", "--input", "1x28x28"],
+            "mine.net: there is no such file",
+        ),
+        (
+            ["lenet6"],
+            "network: there is no network `lenet6`\n"
+            "  expected: a text such as `conv 32 3x3 -> relu -> fc classes`, a .net file or a name of the zoo\n"
+            "  try: lenet5",
+        ),
+        (
+            ["conv 32 7x7 valid -> fc classes", "--input", "1x5x5"],
+            "network:1:1: the 7x7 window does not fit: the map here is 5x5 and no padding was given",
+        ),
+    ],
+)
+def test_plan_s_errors(call: Call, words: list[str], told: str) -> None:
+    said = call("plan", *words)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith(f"striate: {told}")
+
+
+# runs
+
+
+def test_there_are_no_runs(call: Call) -> None:
+    assert call("runs") == (0, "no runs in runs/ yet; striate train DATA makes one\n", "")
+    assert call("runs", "--json") == (0, "", "")
+
+
+def test_the_list_of_runs(call: Call, run: Path, here: Path) -> None:
+    shutil.copytree(run, here / "runs" / "first")
+    record = json.loads((run / "run.json").read_bytes())
+    for name, created, status in (
+        ("second", "2030-01-01T10:00:00+0000", "stopped"),
+        ("third", "2031-01-01T10:00:00+0000", "running"),
+        ("fourth", "2032-01-01T10:00:00+0000", "running"),
+    ):
+        made = create_run(name, here / "runs" / name)
+        made.write_record({"format": 1, "created": created, "status": status})
+    damaged = create_run("x", here / "runs" / "damaged")
+    (damaged.path / "run.json").write_text("{")
+    (here / "runs" / "no run").mkdir()
+    with held(made):
+        said = call("runs")
+    assert (said.code, said.err) == (0, "")
+    rows = [line.split() for line in said.out.splitlines()]
+    assert rows[0] == ["run", "began", "status", "accuracy", "of", "seconds"]
+    assert rows[1] == ["fourth", "2032-01-01", "10:00", "running"]
+    # Nobody holds it: the process was killed.
+    assert rows[2] == ["third", "2031-01-01", "10:00", "broken", "off"]
+    assert rows[3] == ["second", "2030-01-01", "10:00", "stopped"]
+    accuracy = f"{record['result']['accuracy']:.2%}"
+    assert [rows[4][0], *rows[4][3:6]] == ["first", "done", accuracy, "validation"]
+    assert rows[5][:2] == ["damaged", "damaged"]
+    listed = [json.loads(line) for line in call("runs", "--json").out.splitlines()]
+    assert [Path(each["run"]).name for each in listed] == ["fourth", "third", "second", "first", "damaged"]
+    assert listed[3]["result"]["accuracy"] == record["result"]["accuracy"]
+    assert "cannot be read" in listed[4]["error"]
+
+
+def test_runs_elsewhere(call: Call, run: Path) -> None:
+    assert call("runs", str(run.parent)).out.splitlines()[1].startswith("photos")
+
+
+# zoo and words
+
+
+def test_the_zoo(call: Call) -> None:
+    said = call("zoo")
+    assert (said.code, said.err) == (0, "")
+    assert any(line.split()[:3] == ["lenet5", "1x28x28", "61,706"] for line in said.out.splitlines())
+    text = call("zoo", "lenet5")
+    assert "conv 6 5x5" in text.out
+    wrong = call("zoo", "lenet6")
+    assert (wrong.code, wrong.out) == (1, "")
+    assert "lenet5" in wrong.err
+
+
+def test_what_the_zoo_prints_can_be_planned(call: Call, here: Path) -> None:
+    (here / "mine.net").write_text(call("zoo", "resnet18").out)
+    assert "11,689,512 weights" in call("plan", "mine.net", "--input", "3x224x224", "--classes", "1000").out
+
+
+# Pipes and odd terminals
+
+
+@pytest.mark.parametrize("words", [PLAN, ("zoo",), ("zoo", "resnet152"), ("--help",), ("words",)])
+def test_a_reader_that_leaves(here: Path, words: tuple[str, ...]) -> None:
+    """As in `striate zoo | head -1`."""
+    process = subprocess.Popen([*STRIATE, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+
+
+def test_a_terminal_that_knows_only_ascii(here: Path) -> None:
+    (here / "größe.net").write_text("conv 6 5x5 -> fc classes  # größe", encoding="utf-8")
+    ended = subprocess.run(
+        [*STRIATE, "plan", "größ.net", "--input", "1x8x8"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == b"striate: gr\\xf6\\xdf.net: there is no such file\n  try: gr\\xf6\\xdfe.net\n"
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("90s", 90), ("90", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400), ("1h1m1s", 3661), (" 2m ", 120)],
+)
+def test_times(text: str, wanted: float) -> None:
+    assert seconds(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["", "0", "0s", "-5s", "10min", "m", "1m1h", "five", "1e3", "nan"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(StriateError) as caught:
+        seconds(text)
+    assert str(caught.value) == (
+        f"--budget: `{text}` is not a time\n  expected: a time as 90s, 10m or 1h30m\n  try: --budget 10m"
+    )
+
+
+def test_shapes() -> None:
+    assert input_shape("3x224x224") == (3, 224, 224)
+    assert input_shape(" 1×28×20 ") == (1, 28, 20)
+    for text in ("", "28", "28x28", "0x28x28", "ax28x28", "1x2x3x4", "1x28x-28", "1x1x9999999"):
+        with pytest.raises(StriateError, match="is not the shape of a picture"):
+            input_shape(text)
