@@ -196,6 +196,7 @@ def begin_with(
         channels, height, _ = zoo_net(text.zoo).input
         keys.setdefault("channels", channels)
         keys.setdefault("size", height)
+        keys.setdefault("published", text.zoo)
     return text, keys
 
 

@@ -32,6 +32,7 @@ from striate.train.frozen import frozen_parts
 from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate, save
 from striate.train.machine import choose_device, describe_machine, versions
 from striate.train.preparation import Feeder, Preparation, suited_preparation
+from striate.train.pretrained import find_weights, load_pretrained, pretrained_preparation
 from striate.train.recipe import Recipe, read_recipe, write_recipe
 from striate.train.rescue import LOWEST_SHARE, run_rescued
 from striate.train.score import Score
@@ -105,9 +106,13 @@ def prepare(
     recipe = settle(recipe, data, net)
     tell_recipe(recipe, layout, watch)
     initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
+    preparation = suited_preparation(data, recipe)
+    if recipe.weights is not None:
+        path = find_weights(recipe, watch)
+        load_pretrained(net, path, data, watch)
+        preparation = pretrained_preparation(path, preparation, recipe)
     # Behind the first weights: they are drawn in the order of memory.
     recipe = arranged(recipe, net, layout, where, watch)
-    preparation = suited_preparation(data, recipe)
     return Prepared(data, layout, recipe, preparation, net.to(where), where, why)
 
 
@@ -148,6 +153,8 @@ def new_job(
         text = network.source.text if network.source else write_text(network)
         write_atomic(run.net, text.encode())
         write_atomic(run.recipe, write_recipe(made.recipe).encode())
+        if made.recipe.weights is not None:
+            write_atomic(run.start_weights, weights_bytes(made.net))
         write_atomic(run.data, json_bytes({**made.data.record, "preparation": made.preparation.to_record()}))
         run.write_record(record)
     except BaseException:

@@ -78,8 +78,11 @@ def suited_preparation(data: Data, recipe: Recipe) -> Preparation:
     Mean and deviation are those of the training pictures; without centring the mean is 0, without scaling
     the deviation 1, and with a mean picture the deviation is that from it.
     """
-    pictures, channels = data.train.pictures, data.channels
+    pictures, channels = data.train.pictures, recipe.channels or data.channels
     mean, deviation = measure(pictures)
+    if channels != data.channels:
+        # Grey pictures for a network that reads colours.
+        mean, deviation = mean * channels, deviation * channels
     picture = b""
     if recipe.centre == "picture":
         at_each, deviation = measure_picture(centre(pictures, data.size))

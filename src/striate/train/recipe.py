@@ -84,6 +84,13 @@ class Recipe(BaseModel):
         None,
         description="weights to begin with: a file, a URL, hf:OWNER/NAME, or builtin; the head may differ",
     )
+    weights_sha256: str | None = Field(
+        None, pattern=r"^[0-9a-fA-F]{64}$", description="the SHA-256 that the file of the weights must have"
+    )
+    published: str | None = Field(
+        None,
+        description="network of the zoo whose published weights these are: pictures are prepared as for it",
+    )
     freeze: str | None = Field(
         None, description="the part up to this label is kept as it is; body for all before the head"
     )

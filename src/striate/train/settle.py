@@ -32,7 +32,10 @@ def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
         chosen["rate"] = suited_rate(recipe.optimiser, net)
     if recipe.weight_decay is None:
         chosen["weight_decay"] = suited_decay(recipe.optimiser)
-    if recipe.augment == "auto":
+    if recipe.freeze is not None and not recipe.thaw:
+        # What a frozen part gives for a picture is computed once, so nothing can be drawn anew.
+        chosen["augment"] = "none"
+    elif recipe.augment == "auto":
         margin = data.stored_size != data.size
         chosen["augment"] = str(suited_augment(data.size, data.channels, margin=margin))
     else:

@@ -1,0 +1,83 @@
+"""Weights from elsewhere, to begin a training with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from striate.build.module import Net
+from striate.data.gather import Data
+from striate.train.preparation import Preparation
+from striate.train.recipe import Recipe
+from striate.train.watch import Watch
+from striate.weights.builtin import backbone_weights
+from striate.weights.file import read_tensors
+from striate.weights.match import fill
+from striate.weights.preparation import published_input
+from striate.weights.source import fetch
+from striate.zoo.list import zoo_net
+
+# `weights = builtin`: those of the network that `--transfer` begins with.
+BUILTIN = "builtin"
+
+
+def find_weights(recipe: Recipe, watch: Watch) -> Path:
+    """The file of a recipe's weights, downloaded if need be.
+
+    Raises StriateError where it is missing, is not what its sum says, or does not come.
+    """
+    assert recipe.weights is not None
+    if recipe.weights == BUILTIN:
+        return backbone_weights()
+    begun = False
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal begun
+        if not begun:
+            watch.begin("weights, bytes", total or 0)
+            begun = True
+        watch.advance(done, "")
+
+    path = fetch(recipe.weights, sha256=recipe.weights_sha256, progress=progress)
+    if begun:
+        watch.end()
+    return path
+
+
+def load_pretrained(net: Net, path: Path, data: Data, watch: Watch) -> None:
+    """Fill a network; its head stays as it began unless the weights are of a run on the same classes."""
+    known = _run_beside(path)
+    same = known is not None and tuple(known.get("classes", ())) == data.classes
+    report = fill(net, read_tensors(path), skip_head=not same, name=path.name)
+    watch.say(f"weights   {report.line()}")
+
+
+def pretrained_preparation(path: Path, made: Preparation, recipe: Recipe) -> Preparation:
+    """The preparation that weights were trained with, where it is known, at the size of `made`.
+
+    Known are those of a run, whose record lies beside the weights, and those published for a network of
+    the zoo.
+    """
+    known = _run_beside(path)
+    if known is not None:
+        before = Preparation.from_record(known["preparation"])
+        mean, deviation = before.mean, before.deviation
+    elif recipe.published is not None:
+        published = published_input(recipe.published, zoo_net(recipe.published).input)
+        if published is None:
+            return made
+        mean, deviation = published.mean, published.deviation
+    else:
+        return made
+    if len(mean) != made.channels:
+        return made
+    return Preparation(made.size, made.stored_size, made.channels, mean, deviation, made.dtype)
+
+
+def _run_beside(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads((path.parent / "data.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "preparation" in record else None
