@@ -23,6 +23,8 @@ def trace_fields(layout: Layout) -> dict[str, Fields | None]:
     """The receptive field behind each layer, by path; None where every unit sees the whole picture.
 
     Norms count as at inference, point by point.  A flattened vector sees what all of it sees together.
+    Rows that strides leave out, between the first and the last that a unit sees or at the far end, are not
+    taken off: the warnings tell of those.
     """
     found: dict[str, Fields | None] = {}
     _trace(layout.root, Fields(Field(), Field()), layout.input, found)
