@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy.typing as npt
 from PIL import Image, ImageFile
@@ -81,6 +81,16 @@ class Pixels:
     orientation: int
 
 
+class Witness(Protocol):
+    """Who wants to know what a picture was before it became plain pixels; an array is not shown."""
+
+    def opened(self, picture: ImageFile.ImageFile, kind: str) -> None:
+        """Its header is read, no pixel decoded."""
+
+    def loaded(self, picture: ImageFile.ImageFile) -> None:
+        """Its pixels are decoded, in its own mode; they must not be changed."""
+
+
 def read_header(source: Source, max_pixels: int = MAX_PIXELS) -> Header:
     """The header of the picture in a file (or in bytes); no pixel is decoded.
 
@@ -104,11 +114,17 @@ def read_header(source: Source, max_pixels: int = MAX_PIXELS) -> Header:
         return header
 
 
-def decode(source: Source, cover: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> Pixels:
+def decode(
+    source: Source,
+    cover: tuple[int, int] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    witness: Witness | None = None,
+) -> Pixels:
     """The pixels of the picture in a file (or in bytes); of an animation, the first frame.
 
     cover: the height and width that it will be shrunk to cover, if it will be: a JPEG at least twice as
     large after halving is decoded at 1/2, 1/4 or 1/8 of its scale, which is several times faster.
+    witness: sees what Pillow makes of it on the way.
 
     Raises: Unreadable; MissingExtra where a many-band TIFF needs tifffile.
     """
@@ -126,7 +142,12 @@ def decode(source: Source, cover: tuple[int, int] | None = None, max_pixels: int
             array = tiff.read_bands(file)
             return Pixels(array, array.shape[1], array.shape[0], 1)
         refuse_too_much(picture.height, picture.width, 1, max_pixels)
-        return _pixels(picture, cover)
+        if witness is not None:
+            witness.opened(picture, kind)
+        pixels = _pixels(picture, cover)
+        if witness is not None:
+            witness.loaded(picture)
+        return pixels
 
 
 def decode_opened(picture: Image.Image, max_pixels: int = MAX_PIXELS) -> Pixels:

@@ -87,6 +87,21 @@ def opening_failed(path: Path, problem: OSError) -> Unreadable:
     return Unreadable("unreadable", f"it cannot be opened: {problem.strerror or problem}")
 
 
+def read_whole(path: Path, most_bytes: int) -> bytes | None:
+    """All bytes of a file, or None where it is longer than `most_bytes`.
+
+    Raises: Unreadable where it is no file that may be read.
+    """
+    file, content_bytes = _regular(path)
+    with file:
+        if content_bytes > most_bytes:
+            return None
+        try:
+            return file.read(most_bytes + 1)[:most_bytes]
+        except OSError as problem:
+            raise opening_failed(path, problem) from None
+
+
 def content_hash(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal.
 

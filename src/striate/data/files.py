@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 
+from striate.data.decode import Header
 from striate.data.entry import SPLITS, Entry, Listing
 from striate.data.finding import Finding, listed
 from striate.data.ledger import ledger_path, now_ns, read_ledger, write_ledger
@@ -19,6 +21,18 @@ from striate.data.trouble import EXPECTED
 from striate.errors import DataError, counted
 
 Progress = Callable[[int, int], None]
+
+
+class _Headed(Protocol):
+    @property
+    def entry(self) -> Entry: ...
+
+    @property
+    def header(self) -> Header: ...
+
+
+Headed = TypeVar("Headed", bound=_Headed)
+"""Anything of which the entry and the header are known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +62,7 @@ def gather_files(
     entries = sorted(listing.entries, key=lambda each: SPLITS.index(_split_of(each)))
     looked = _look(listing, entries, max_pixels, root, progress)
     findings = list(looked.findings)
-    seen = _of_one_kind(looked.seen, findings)
+    seen = of_one_kind(looked.seen, findings)
     if not seen:
         raise nothing_left(listing.source, findings)
     net_size, stored_size = choose_size([(each.header.height, each.header.width) for each in seen], size)
@@ -102,8 +116,8 @@ def _look(
     return result
 
 
-def _of_one_kind(seen: Sequence[Seen], findings: list[Finding]) -> list[Seen]:
-    """Those that agree with most in the kind of their values and in their channels."""
+def of_one_kind(seen: Sequence[Headed], findings: list[Finding]) -> list[Headed]:
+    """Those that agree with most in the kind of their values and in their channels; the rest become findings."""
     # A scale of 0..255 beside another would teach the network which file is which; and one stray
     # array of real numbers must not make ten thousand photographs four times as large.
     in_bytes = 2 * sum(each.header.bytes for each in seen) >= len(seen)

@@ -18,7 +18,7 @@ from striate.data.files import Gathered, Progress, gather_files, nothing_left
 from striate.data.finding import Finding, listed, tally
 from striate.data.folder import one_class
 from striate.data.listing import list_data
-from striate.data.makeup import makeup_findings
+from striate.data.makeup import empty_classes, makeup_findings
 from striate.data.part import Part, split_hash
 from striate.data.roll import Roll, duplicate_findings, same_contents
 from striate.data.split import make_validation
@@ -171,11 +171,7 @@ def _without_empty_classes(
     """The classes that have a picture in any split, and the parts with labels that count only them."""
     present = np.unique(np.concatenate([part.labels for part in gathered.parts.values()]))
     classes = tuple(listing.classes[each] for each in present)
-    for label, each in enumerate(listing.classes):
-        if label not in present:
-            findings.append(
-                Finding("empty-class", each, "not one of its files can be used", "add pictures, or remove it")
-            )
+    findings += empty_classes(listing.classes, present.tolist())
     if len(classes) < 2:
         raise one_class(listing.source, classes)
     parts = {

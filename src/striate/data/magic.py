@@ -11,6 +11,14 @@ PICTURE_SUFFIXES = frozenset(
 )
 """Suffixes under which people keep pictures: only for guessing what was meant in an error."""
 
+NAMED_BY_SUFFIX = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG",
+    ".png": "PNG", ".apng": "PNG", ".webp": "WEBP", ".avif": "AVIF",
+    ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".dib": "BMP", ".gif": "GIF", ".npy": "NPY",
+    ".heic": "HEIC", ".psd": "PSD", ".jp2": "JPEG 2000",
+}  # fmt: skip
+"""What a suffix says that a file is; only its content decides."""
+
 # (offset, bytes, what it is): the formats that are decoded.
 _DECODED: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),

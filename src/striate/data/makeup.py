@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,15 @@ def makeup_findings(
         *_of_classes(classes, np.sum(list(counts.values()), axis=0)),
         *_lacking(classes, counts),
         *_parted(groups),
+    ]
+
+
+def empty_classes(classes: tuple[str, ...], present: Collection[int]) -> list[Finding]:
+    """A finding for each class none of whose files can be used.  present: the indices of the others."""
+    return [
+        Finding("empty-class", each, "not one of its files can be used", "add pictures, or remove it")
+        for label, each in enumerate(classes)
+        if label not in present
     ]
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from striate.data.cell import unguarded
 from striate.data.entry import SPLIT_NAMES, Entry, Listing
 from striate.data.finding import Finding, shown
 from striate.data.folder import one_class
@@ -26,6 +27,8 @@ def list_manifest(path: Path, source: str, name: str) -> Listing:
     path: relative to the manifest's folder.  label: any text or whole number; classes are sorted as
     numbers where all are numbers, else by code point.  split: train, val (valid, validation), test,
     or empty, which means train.  group: pictures of one group stay on one side of a made split.
+    A value of a CSV that begins with an apostrophe and one of = + - @ means what stands behind the
+    apostrophe: so `striate check` writes it, lest a spreadsheet run it as a formula.
 
     Nothing is opened here: a picture that is missing is found when it is read.
 
@@ -84,7 +87,7 @@ def _csv_rows(path: Path, source: str, findings: list[Finding]) -> Iterator[tupl
                         expected="as many values as columns",
                         cure='a value with a comma in it stands in quotes: "a,b.jpg"',
                     )
-                yield table.line_num, dict(zip(header, row, strict=True))
+                yield table.line_num, dict(zip(header, map(unguarded, row), strict=True))
         except csv.Error as problem:
             raise DataError(
                 f"this is no CSV: {problem}", place=f"{source}:{table.line_num}", expected=EXPECTED

@@ -16,7 +16,7 @@ from striate.data.trouble import Unreadable
 
 Picture = str | Path | bytes | npt.NDArray[Any] | Image.Image
 
-_TURNS = {
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -25,6 +25,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+"""What brings a picture upright, by its EXIF orientation; 1 is upright."""
 
 _REDUCING_GAP = 3.0
 """Pillow: at 3 or more the result is indistinguishable from fair resampling, and much faster."""
@@ -78,8 +79,8 @@ def fit(
     content = pixels.content
     if isinstance(content, Image.Image):
         small = _resized(content, width, height, box)
-        if pixels.orientation in _TURNS:
-            small = small.transpose(_TURNS[pixels.orientation])
+        if pixels.orientation in TURNS:
+            small = small.transpose(TURNS[pixels.orientation])
         if channels in (1, 3):
             small = small.convert("L" if channels == 1 else "RGB")
         array = np.asarray(small)

@@ -8,9 +8,10 @@ from pathlib import Path
 from striate.data.finding import Finding, shown
 from striate.errors import DataError
 
-_SYSTEM = frozenset(
+SYSTEM_NAMES = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "icon\r", "lost+found"}
 )
+"""What operating systems leave behind in folders, in small letters."""
 
 
 def visible(folder: Path) -> tuple[list[str], list[str]]:
@@ -26,7 +27,7 @@ def visible(folder: Path) -> tuple[list[str], list[str]]:
     try:
         with os.scandir(folder) as found:
             for each in found:
-                if each.name.startswith(".") or each.name.lower() in _SYSTEM:
+                if each.name.startswith(".") or each.name.lower() in SYSTEM_NAMES:
                     continue
                 (folders if _leads_to_folder(each) else others).append(each.name)
     except PermissionError:

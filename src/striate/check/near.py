@@ -1,0 +1,162 @@
+"""Pictures that are nearly the same: candidates by a perceptual hash, each verified on its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.check.face import SIDE, TINT_SIDE, Face
+
+SAME = 0.997
+"""Pictures whose faces correlate so are one, saved anew: measured, JPEG of quality 50, halving, grey and more
+contrast stay above it (437 photographs), and different photographs of one thing below."""
+
+ALIKE = 0.98
+"""Down to this they look nearly the same: lightly cropped, marked or retouched, or shot twice."""
+
+_HAMMING = 16
+"""Candidates differ in at most so many of the 64 bits; brighter, halved or cropped by 1 % they do not."""
+
+_LEAST_CONTRAST = 4.0
+"""Standard deviation of the grey values, of 255: below, noise decides, and the picture is not compared."""
+
+_LEAST_CHROMA, _SAME_HUES = 2.0, 0.7
+"""Mean distance from grey, of 255, from which colours count, and the cosine that they must agree in."""
+
+_AT_ONCE, _BLOCK = 2048, 128
+
+MOST_ALIKE = 10_000
+"""No more pairs that look alike are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Two positions, the smaller first, and the correlation of their faces."""
+
+    first: int
+    second: int
+    correlation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """groups: the pictures that are one, saved anew, each group in order.  alike: pairs of others."""
+
+    groups: list[list[int]]
+    alike: list[Alike]
+
+
+def near(faces: Sequence[Face | None], homes: Sequence[int]) -> Near:
+    """What hangs together by correlations of SAME or more, and the pairs of two homes that come near it.
+
+    faces: None, and those without contrast, are like nothing.  homes: a number for each picture; pairs
+    of one home are no news unless they are the same.
+    A pair whose hashes agree in no byte is not found: by pigeonhole none with at most 7 of 64 bits apart,
+    and of those further apart few.
+    """
+    there = [position for position, each in enumerate(faces) if each is not None]
+    if len(there) < 2:
+        return Near([], [])
+    known = [each for each in faces if each is not None]
+    greys = np.stack([each.grey for each in known])
+    tints = np.stack([each.tint for each in known])
+    home = np.asarray(homes)[there]
+    lively = np.flatnonzero(greys.reshape(len(greys), -1).std(axis=1) >= _LEAST_CONTRAST)
+    parent = np.arange(len(there))
+    alike: dict[tuple[int, int], float] = {}
+    for first, second in _candidates(perceptual_hashes(greys[lively])):
+        left, right = lively[first], lively[second]
+        # What hangs together already needs no further proof: ten thousand frames of a still camera.
+        new = _roots(parent, left) != _roots(parent, right)
+        left, right = left[new], right[new]
+        found = _correlations(greys[left], greys[right])
+        good = (found >= ALIKE) & _same_hues(tints[left], tints[right])
+        for a, b, correlation in zip(left[good], right[good], found[good], strict=True):
+            if correlation >= SAME:
+                one, other = _roots(parent, np.array([a, b]))
+                parent[max(one, other)] = min(one, other)
+            elif home[a] != home[b] and len(alike) < MOST_ALIKE:
+                alike[int(a), int(b)] = float(correlation)
+    roots = _roots(parent, np.arange(len(there)))
+    groups: dict[int, list[int]] = {}
+    for position, root in enumerate(roots):
+        groups.setdefault(int(root), []).append(there[position])
+    return Near(
+        [each for each in groups.values() if len(each) > 1],
+        [Alike(there[a], there[b], each) for (a, b), each in sorted(alike.items()) if roots[a] != roots[b]],
+    )
+
+
+def _roots(parent: npt.NDArray[np.int64], members: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    roots = parent[members]
+    while (parent[roots] != roots).any():
+        roots = parent[roots]
+    return roots
+
+
+def perceptual_hashes(greys: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """pHash: 64 bits of each face (N, 32, 32), set where a low frequency is above their median.
+
+    The 64 are the lowest of the cosine transform's, rows and columns 0..7, with (0, 8) for (0, 0), which is
+    the brightness.  They survive resizing, compression and changes of tone.  Source: Zauner 2010, 3.2.
+    """
+    steps = np.arange(SIDE)
+    waves = np.cos(np.pi * np.outer(np.arange(9), 2 * steps + 1) / (2 * SIDE)).astype(np.float32)
+    bits = np.empty((len(greys), 64), dtype=bool)
+    for start in range(0, len(greys), _AT_ONCE):
+        part = greys[start : start + _AT_ONCE].astype(np.float32)
+        spectrum = waves @ part @ waves.T
+        low = spectrum[:, :8, :8].reshape(len(part), 64).copy()
+        low[:, 0] = spectrum[:, 0, 8]
+        bits[start : start + len(part)] = low > np.median(low, axis=1, keepdims=True)
+    return np.packbits(bits, axis=1).view(np.uint64)[:, 0]
+
+
+def _candidates(
+    hashes: npt.NDArray[np.uint64],
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Positions of pairs that agree in a whole byte and differ in few bits, each pair once."""
+    octets = hashes.view(np.uint8).reshape(len(hashes), 8)
+    for byte in range(8):
+        order = np.argsort(octets[:, byte], kind="stable")
+        starts = np.flatnonzero(np.diff(octets[order, byte], prepend=-1))
+        for members in np.split(order, starts[1:]):
+            for start in range(0, len(members), _BLOCK):
+                block = members[start : start + _BLOCK]
+                rest = members[start:]
+                apart = np.bitwise_count(hashes[block][:, None] ^ hashes[rest][None, :])
+                # Of two hashes that agree in an earlier byte, too, that byte has found them.
+                rows, columns = np.nonzero(apart <= _HAMMING)
+                a, b = block[rows], rest[columns]
+                new = (a < b) & ~(octets[a, :byte] == octets[b, :byte]).any(axis=1)
+                a, b = a[new], b[new]
+                for cut in range(0, len(a), _AT_ONCE):
+                    yield a[cut : cut + _AT_ONCE], b[cut : cut + _AT_ONCE]
+
+
+def _correlations(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """r = sum (a - mean a)(b - mean b) / (|a - mean a| |b - mean b|) of each pair of faces."""
+    one, other = (each.reshape(len(each), SIDE * SIDE).astype(np.float32) for each in (left, right))
+    one -= one.mean(axis=1, keepdims=True)
+    other -= other.mean(axis=1, keepdims=True)
+    products = np.einsum("ij,ij->i", one, other)
+    result: npt.NDArray[np.float64] = products / (
+        np.linalg.norm(one, axis=1).astype(np.float64) * np.linalg.norm(other, axis=1)
+    )
+    return result
+
+
+def _same_hues(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Whether the colours agree, or one of the two is grey."""
+    fields = 3 * TINT_SIDE**2
+    one, other = (
+        (each - each.astype(np.float32).mean(axis=3, keepdims=True)).reshape(len(each), fields)
+        for each in (left, right)
+    )
+    grey = np.minimum(np.abs(one).mean(axis=1), np.abs(other).mean(axis=1)) < _LEAST_CHROMA
+    lengths = np.maximum(np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1), 1e-9)
+    agree = np.einsum("ij,ij->i", one, other) >= _SAME_HUES * lengths
+    return np.asarray(grey | agree)

@@ -1,0 +1,255 @@
+"""`striate check`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from striate.cli.console import prose, tabular
+from striate.cli.screen import Screen
+from striate.data.codes import CODES
+from striate.data.finding import shown
+from striate.errors import DataError, StriateError, counted
+
+if TYPE_CHECKING:
+    from striate.check.checked import Checked
+    from striate.data.finding import Finding
+
+FORMAT = 1
+# Of one code so many findings are printed; --all prints the rest.
+MOST = 10
+
+
+def check(
+    data: str | None = None,
+    /,
+    *,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+    report: Path | None = None,
+    manifest: Path | None = None,
+    labels: str | None = None,
+    max_pixels: int | None = None,
+    all_: Annotated[bool, Parameter(name="--all")] = False,
+    codes: bool = False,
+    force: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Look at every picture before training: what cannot be used, what is odd, what is there twice.
+
+    Nothing in DATA is changed. The exit code is 0 where nothing is wrong or only notes are made, and 1
+    where there are warnings (used, but look at it) or errors (left out).
+
+    For example:
+
+      striate check photos/
+      striate check photos/ --report check.html
+      striate check photos/ --manifest fixed.csv && striate train fixed.csv
+      striate check photos/ --labels runs/latest
+
+    Parameters
+    ----------
+    data
+        What would be trained on; `striate train --help` says what it may be.
+    json_
+        Print all findings as JSON.
+    report
+        Write a page with small pictures of what was found.
+    manifest
+        Write a .csv or .jsonl of what is good, which `striate train` takes instead.
+    labels
+        A run that was trained on the same pictures; names labels of its validation and test pictures that
+        are likely wrong.
+    max_pixels
+        Pictures of more pixels are refused on their header, before they are decoded; 100000000.
+    all_
+        Print every finding, notes too.
+    codes
+        Print the table of codes, and look at nothing.
+    force
+        Write over files that are there.
+    quiet
+        Print nothing but the result.
+    """
+    if codes:
+        _print_codes()
+        return
+    if data is None:
+        raise StriateError("no data were given", place="check", cure="striate check photos/")
+    if max_pixels is not None and max_pixels < 1:
+        raise StriateError(f"the limit is {max_pixels}", place="--max-pixels", expected="at least 1")
+    for option, path in (("--report", report), ("--manifest", manifest)):
+        if path is not None:
+            _require_writable(option, path, data, force)
+    from striate.check.check import check as check_data
+    from striate.data.decode import MAX_PIXELS
+
+    screen = Screen(quiet=quiet or json_)
+    begun = False
+
+    def progress(done: int, total: int) -> None:
+        nonlocal begun
+        if not begun:
+            screen.begin("looking at pictures", total)
+            begun = True
+        screen.advance(done, "")
+
+    with screen.stoppable():
+        checked = check_data(data, max_pixels=max_pixels or MAX_PIXELS, progress=progress)
+        if labels is not None:
+            screen.begin("reading the run", 1)
+            checked = _with_labels(checked, labels)
+    if json_:
+        print(json.dumps(_plain(checked), indent=2))
+    else:
+        _print(checked, every=all_)
+    if report is not None:
+        from striate.report.check import check_page
+
+        report.write_bytes(check_page(checked).encode())
+        _say(f"report    {shown(str(report))}", json_)
+    if manifest is not None:
+        from striate.check.manifest import fixed_manifest, told
+
+        made = fixed_manifest(checked, manifest)
+        manifest.write_bytes(made.content)
+        _say(f"manifest  {shown(str(manifest))}: {told(made)}", json_)
+    if not checked.clean:
+        sys.exit(1)
+
+
+def _require_writable(option: str, path: Path, data: str, force: bool) -> None:
+    """Raises: StriateError where the file is there, or would lie within the user's data."""
+    folder, source = os.path.realpath(path.parent), os.path.realpath(os.path.expanduser(data))
+    if os.path.isdir(source) and (folder + os.sep).startswith(source.rstrip(os.sep) + os.sep):
+        raise StriateError(
+            f"{shown(str(path))} would lie among the pictures, and nothing is written there",
+            place=option,
+            expected="a path outside of the data",
+            cure=f"{option} {shown(path.name)}",
+        )
+    if os.path.exists(path) and (not force or not os.path.isfile(path)):
+        raise StriateError(
+            "there is a file already", place=shown(str(path)), cure=f"--force, or another {option}"
+        )
+    if not os.path.isdir(folder):
+        raise StriateError(
+            "there is no such folder", place=shown(str(path.parent)), expected="a folder for the file"
+        )
+
+
+def _say(text: str, aside: bool) -> None:
+    prose(stderr=aside).print(text)
+
+
+def _print(checked: Checked, *, every: bool) -> None:
+    console = prose()
+    splits = ", ".join(f"{sum(each):,} {split}" for split, each in checked.counts.items())
+    more = f" ({splits})" if len(checked.counts) > 1 else ""
+    console.print(
+        f"{checked.source}: {checked.pictures:,} of {counted(checked.files, 'picture')} can be used{more}, "
+        f"in {counted(len(checked.classes), 'class', 'classes')}"
+    )
+    for code, found in checked.by_code().items():
+        known = CODES[code]
+        if known.severity == "note" and not every:
+            continue
+        console.print(f"\n{known.severity:8}{code}: {known.meaning}")
+        for number, each in found if every else found[:MOST]:
+            console.print(f"{number:6}  {each.name}: {each.reason}")
+        if len(found) > MOST and not every:
+            console.print(f"        and {len(found) - MOST:,} more (--all)")
+        cures = dict.fromkeys(each.cure for _, each in found)
+        console.print(f"        try: {next(iter(cures)) if len(cures) == 1 else known.cure}")
+    notes = [
+        f"{len(found):,} {code}"
+        for code, found in checked.by_code().items()
+        if CODES[code].severity == "note"
+    ]
+    console.print()
+    if notes and not every:
+        console.print(f"notes     {', '.join(notes)} (--all lists them)")
+    for each in checked.limits:
+        console.print(f"limits    {each}")
+    told = ", ".join(counted(checked.number(each), each) for each in ("error", "warning", "note"))
+    console.print(f"found     {told}" if checked.findings else "found     nothing wrong")
+
+
+def _plain(checked: Checked) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "source": checked.source,
+        "kind": checked.kind,
+        "files": checked.files,
+        "pictures": checked.pictures,
+        "splits": {
+            split: dict(zip(checked.classes, counts, strict=True)) for split, counts in checked.counts.items()
+        },
+        "found": {each: checked.number(each) for each in ("error", "warning", "note")},
+        "limits": list(checked.limits),
+        "findings": [_plain_finding(number, each) for number, each in enumerate(checked.findings, start=1)],
+    }
+
+
+def _plain_finding(number: int, each: Finding) -> dict[str, object]:
+    return {
+        "number": number,
+        "code": each.code,
+        "severity": each.severity,
+        "file": each.name,
+        "reason": each.reason,
+        "cure": each.cure,
+        "also": list(each.also),
+    }
+
+
+def _print_codes() -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("code", "severity", "meaning", "cure"):
+        table.add_column(title, overflow="fold", no_wrap=title == "code")
+    for each in CODES.values():
+        table.add_row(each.code, each.severity, each.meaning, each.cure)
+    tabular().print(table)
+
+
+def _with_labels(checked: Checked, run: str) -> Checked:
+    """With the labels that the run's network contradicts, of pictures that it did not train on.
+
+    Raises: DataError where the run was trained on other pictures; RunError, MissingExtra.
+    """
+    import numpy as np
+
+    from striate.api import require_train
+
+    require_train("striate check --labels")
+    from striate.check.checked import in_order_of_severity
+    from striate.check.labels import label_findings
+    from striate.data.gather import gather
+    from striate.train.recipe import read_recipe
+    from striate.train.trained import load_trained
+
+    trained = load_trained(run)
+    recipe = read_recipe(str(trained.run.recipe))
+    data = gather(checked.source, size=recipe.size, val_share=recipe.val_share, seed=recipe.seed)
+    then, now = trained.run.read_data().get("splits"), data.record["splits"]
+    if trained.classes != data.classes or then != now:
+        raise DataError(
+            f"the run {trained.run.path} was trained on other pictures or labels than these",
+            place="--labels",
+            expected="a run of the same data, so that its validation pictures are known",
+            cure=f"striate train {checked.source}, and then its run",
+        )
+    splits = [each for each in (data.val, data.test) if each is not None]
+    found = label_findings(
+        [name for each in splits for name in each.names],
+        np.concatenate([each.labels for each in splits]),
+        np.concatenate([trained.predict_stored(each.pictures) for each in splits]),
+        data.classes,
+    )
+    return replace(checked, findings=in_order_of_severity([*checked.findings, *found]))
