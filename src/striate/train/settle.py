@@ -87,7 +87,7 @@ def tell_data(data: Data, watch: Watch) -> None:
 def tell_recipe(recipe: Recipe, layout: Layout, watch: Watch) -> None:
     """Say what the network costs and how it is trained."""
     summed = plan(layout)
-    length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.budget_s:.0f} s"
+    length = counted(recipe.epochs, "epoch") if recipe.epochs else f"{recipe.budget_s:g} s"
     watch.say(f"          {summed.weights:,} weights, {summed.multiply_adds:,} multiply-adds a picture")
     watch.say(
         f"recipe    {length} of batches of {recipe.batch}, {recipe.optimiser} at rate {recipe.rate:g}, "

@@ -1,0 +1,417 @@
+"""`striate train`, `resume` and `predict` in this process: what they print, and every bad input."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import striate
+from cli.conftest import NET, Call
+from striate.data import store
+from striate.runs import atomic
+from striate.train import settle
+from train.drawn import draw, write_folder
+
+FAST = ("--net", NET, "--epochs", "1", "--set", "batch=8", "--device", "cpu")
+
+
+# What is printed
+
+
+def test_train_from_a_folder(call: Call, photos: Path, here: Path) -> None:
+    said = call("train", str(photos), *FAST, "--seed", "3")
+    assert (said.code, said.err) == (0, "")
+    (out,) = (here / "runs").iterdir()
+    lines = said.out.splitlines()
+    assert lines[0] == (
+        "data      3 classes, 32 training, 4 validation pictures of 1x12x12 "
+        "(validation held out of the training pictures)"
+    )
+    assert any(line.startswith("recipe    1 epoch of batches of 8, adamw at rate 0.003, ") for line in lines)
+    assert any(line.startswith("epoch 1/1: loss ") and line.endswith("  (best)") for line in lines)
+    assert any(line.startswith("validation accuracy ") for line in lines)
+    assert "there is no test split: these pictures also chose the best epoch (1)" in lines
+    assert any(line.split() == ["class", "pictures", "precision", "recall"] for line in lines)
+    assert any(line.split() == ["across", "blob", "down"] for line in lines)
+    assert f"report  runs/{out.name}/report.html" in lines
+    assert "\x1b" not in said.out, "plain lines where there is no terminal"
+    assert not any(line != line.rstrip() for line in lines if "epoch" in line)
+
+
+def test_train_with_a_test_split(call: Call, bars: Path) -> None:
+    said = call("train", str(bars), *FAST, "--out", "mine", "--quiet")
+    assert (said.code, said.err) == (0, "")
+    lines = said.out.strip().splitlines()
+    assert lines[0].startswith("test accuracy ")
+    assert "of 30 pictures (95 % interval " in lines[0]
+    assert lines[1].startswith("chosen on validation: ")
+    assert lines[1].endswith(" after epoch 1; tested once")
+    assert "report  mine/report.html" in lines
+
+
+def test_a_network_is_chosen_and_the_reason_told(call: Call, photos: Path) -> None:
+    said = call("train", str(photos), "--epochs", "1", "--device", "cpu")
+    assert said.code == 0
+    assert "network   small28: it suits 12x12 pixels and 32 training pictures\n" in said.out
+
+
+def test_net_by_text_file_and_zoo(call: Call, bars: Path, here: Path) -> None:
+    (here / "mine.net").write_text("# mine\nfc classes\n")
+    for number, net in enumerate(("fc classes", "mine.net", "lenet5")):
+        said = call(
+            "train", str(bars), "--net", net, "--epochs", "1", "--out", f"r{number}", "--device", "cpu"
+        )
+        assert said.code == 0
+    assert (here / "r1" / "net.txt").read_text() == "# mine\nfc classes\n"
+
+
+def test_recipes_and_settings(call: Call, bars: Path, here: Path) -> None:
+    (here / "mine.toml").write_text('optimiser = "sgd"\nepochs = 7\nrate = 0.5\n')
+    said = call(
+        "train", str(bars), "--recipe", "mine.toml", "--net", NET, "--epochs", "1", "--set", "rate=0.25",
+        "--set", "clip=none", "--out", "a", "--device", "cpu",
+    )  # fmt: skip
+    assert said.code == 0
+    assert "1 epoch of batches of 32, sgd at rate 0.25" in said.out
+    assert call("train", str(bars), "--recipe", "a/recipe.toml", "--net", "a/net.txt", "--out", "b").code == 1
+    again = call("train", str(bars), "--recipe", "a/recipe.toml", "--net", NET, "--out", "b")
+    assert again.code == 0
+    assert (here / "a" / "recipe.toml").read_bytes() == (here / "b" / "recipe.toml").read_bytes()
+    assert (here / "a" / "last.safetensors").read_bytes() == (here / "b" / "last.safetensors").read_bytes()
+
+
+def test_many_and_long_classes(call: Call, tmp_path: Path) -> None:
+    """Long names do not blow up the confusion matrix, and 40 classes are not printed one by one."""
+    folder = tmp_path / "long"
+    pictures, _ = draw(80, 0)
+    for number, picture in enumerate(pictures):
+        name = folder / f"category number {number % 2}"
+        name.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(name / f"{number}.png")
+        many = tmp_path / "many" / f"{number % 40:02d}"
+        many.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(many / f"{number}.png")
+    said = call("train", str(folder), *FAST)
+    rows = [line.split() for line in said.out.splitlines()]
+    at = rows.index(["1", "2"])
+    assert rows[at + 1][:4] == ["1", "category", "number", "0"]
+    assert rows[at + 2][:4] == ["2", "category", "number", "1"]
+    said = call("train", str(tmp_path / "many"), *FAST)
+    assert said.code == 0
+    assert "precision" not in said.out
+
+
+# Predict
+
+
+def test_predict(call: Call, run: Path, photos: Path) -> None:
+    said = call("predict", str(run), str(photos / "blob" / "001.png"), str(photos / "down" / "002.png"))
+    assert (said.code, said.err) == (0, "")
+    first, second = said.out.splitlines()
+    assert first.startswith(f"{photos}/blob/001.png: ")
+    assert first.count("%") == 3
+    assert second.startswith(f"{photos}/down/002.png: ")
+    assert call("predict", str(run), str(photos / "blob" / "001.png"), "--top", "1").out.count("%") == 1
+
+
+def test_predict_a_folder_as_json(call: Call, run: Path, photos: Path) -> None:
+    said = call("predict", str(run), str(photos), "--json", "--top", "9")
+    assert (said.code, said.err) == (0, "")
+    answers = [json.loads(line) for line in said.out.splitlines()]
+    assert len(answers) == 36
+    for each in answers:
+        shares = [answer["probability"] for answer in each["answers"]]
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) == pytest.approx(1)
+    trained = striate.load(run, device="cpu")
+    for each, other in zip(answers, trained.predict([a["picture"] for a in answers]), strict=True):
+        assert each["answers"][0]["class"] == other.answer
+        assert each["answers"][0]["probability"] == pytest.approx(other.probability)
+
+
+def test_predict_bad_pictures_among_good_ones(call: Call, run: Path, photos: Path, here: Path) -> None:
+    shutil.copytree(photos, here / "some")
+    (here / "some" / "across" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
+    (here / "some" / "across" / "empty.png").write_bytes(b"")
+    said = call("predict", str(run), "some", "nowhere.jpg")
+    assert said.code == 1
+    assert len(said.out.splitlines()) == 36
+    *troubles, last = said.err.splitlines()
+    assert [trouble.split(":")[0] for trouble in troubles] == [
+        "some/across/bad.png", "some/across/empty.png", "nowhere.jpg",
+    ]  # fmt: skip
+    assert last == "striate: predict: 3 of 39 pictures could not be read"
+    said = call("predict", str(run), "some", "nowhere.jpg", "--json")
+    assert said.code == 1
+    answers = [json.loads(line) for line in said.out.splitlines()]
+    assert sum("error" in each for each in answers) == 3
+    assert sum("answers" in each for each in answers) == 36
+
+
+def test_predict_s_errors(call: Call, run: Path, here: Path) -> None:
+    said = call("predict", str(run))
+    assert said == (
+        1, "", f"striate: predict: no picture was given\n  try: striate predict {run} picture.jpg\n"
+    )  # fmt: skip
+    (here / "empty").mkdir()
+    assert call("predict", str(run), "empty") == (
+        1, "", "striate: empty: there is no picture in this folder\n"
+    )  # fmt: skip
+    said = call("predict", "nowhere", "cat.jpg")
+    assert said == (
+        1,
+        "",
+        "striate: nowhere: there is no such run\n"
+        "  expected: a folder with run.json in it, as `striate train` leaves it\n"
+        "  try: striate runs, which lists them\n",
+    )
+    assert call("predict", "latest", "cat.jpg").err == (
+        "striate: runs: there is no run here yet\n  try: striate train DATA\n"
+    )
+
+
+def test_predict_with_a_run_without_weights(call: Call, run: Path, here: Path, photos: Path) -> None:
+    shutil.copytree(run, here / "mine")
+    for content in (b"", b"\x00" * 100, (run / "weights.safetensors").read_bytes()[:-1]):
+        (here / "mine" / "weights.safetensors").write_bytes(content)
+        said = call("predict", "mine", str(photos))
+        assert (said.code, said.out) == (1, "")
+        assert said.err.startswith("striate: mine/weights.safetensors: the weights cannot be read: ")
+    (here / "mine" / "weights.safetensors").unlink()
+    said = call("predict", "mine", str(photos))
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("striate: mine/weights.safetensors: the weights are missing\n")
+
+
+# Bad input, each a clear error and a non-zero exit
+
+
+def refused(call: Call, here: Path, *words: str) -> str:
+    """The error of a training that cannot begin; it leaves no run behind."""
+    said = call("train", *words)
+    assert said.code == 1
+    assert "Traceback" not in said.err
+    assert not (here / "runs").exists()
+    return said.err
+
+
+def test_a_missing_folder(call: Call, here: Path) -> None:
+    (here / "photos").mkdir()
+    error = refused(call, here, "fotos")
+    assert error.startswith(
+        "striate: fotos: there is no such file or folder, and no built-in data of this name\n"
+    )
+    assert error.endswith("\n  try: photos\n")
+
+
+def test_an_empty_folder(call: Call, here: Path) -> None:
+    (here / "photos").mkdir()
+    assert refused(call, here, "photos") == (
+        "striate: photos: the folder is empty\n"
+        "  expected: a folder with one folder of pictures a class, or train/, val/ and test/ folders of such folders\n"
+    )
+
+
+def test_one_class_only(call: Call, here: Path, photos: Path) -> None:
+    shutil.copytree(photos / "blob", here / "photos" / "blob")
+    assert refused(call, here, "photos") == (
+        "striate: photos: there is only one class, blob\n"
+        "  expected: at least two classes to tell apart\n"
+        "  try: add a second class of pictures; one of `other` things will do\n"
+    )
+
+
+def test_an_unreadable_picture(call: Call, here: Path, photos: Path) -> None:
+    """It is left out and told; with --strict it is an error."""
+    shutil.copytree(photos, here / "photos")
+    (here / "photos" / "blob" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
+    error = refused(call, here, "photos", *FAST, "--strict")
+    assert error.startswith("striate: photos: 1 file cannot be used, and the check is strict\n")
+    assert "    blob/bad.png: " in error
+    said = call("train", "photos", *FAST)
+    assert said.code == 0
+    assert "          blob/bad.png: " in said.out
+
+
+def test_a_full_disk_while_the_store_is_written(
+    call: Call, here: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*said: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "write_values", full)
+    error = refused(call, here, str(photos), *FAST)
+    assert error.startswith(f"striate: {tmp_path / 'cache'}: the disk is full: the prepared pictures take ")
+    left = [path for path in (tmp_path / "cache").rglob("*") if path.name in ("pictures", "index.json")]
+    assert left == []
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
+    assert call("train", str(photos), *FAST).code == 0
+
+
+@pytest.mark.parametrize("nth", [1, 3, 5, 6, 8])
+def test_a_full_disk_while_the_run_is_written(
+    call: Call, here: Path, bars: Path, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    writes = 0
+
+    def full(path: Path, mode: str) -> Any:
+        nonlocal writes
+        writes += 1
+        if writes >= nth:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return open(path, mode)
+
+    monkeypatch.setattr(atomic, "open", full, raising=False)
+    said = call("train", str(bars), *FAST, "--out", "mine")
+    assert said.code == 1
+    assert "the disk is full: " in said.err
+    assert "Traceback" not in said.err
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    if nth > 4:
+        assert call("resume", "mine").code == 0
+    else:
+        assert not (here / "mine").exists()
+
+
+def test_a_run_folder_that_exists(call: Call, here: Path, run: Path, bars: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    assert refused(call, here, str(bars), *FAST, "--out", str(run)) == (
+        f"striate: {run}: there is a run in this folder already\n"
+        "  expected: a new or empty folder\n"
+        f"  try: another --out, or striate resume {run}\n"
+    )
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(call: Call, here: Path, bars: Path) -> None:
+    (here / "locked").mkdir(mode=0o500)
+    assert refused(call, here, str(bars), *FAST, "--out", "locked/run").startswith(
+        "striate: locked/run: cannot be written: Permission denied\n"
+    )
+
+
+def test_out_below_a_file(call: Call, here: Path, bars: Path) -> None:
+    (here / "file").touch()
+    assert refused(call, here, str(bars), *FAST, "--out", "file/run") == (
+        "striate: file/run: cannot be written: Not a directory\n"
+        "  expected: a folder that may be written to\n"
+        "  try: --out DIR in another place\n"
+    )
+
+
+def test_a_recipe_with_an_unknown_key(call: Call, here: Path, bars: Path) -> None:
+    (here / "mine.toml").write_text("epohcs = 3\n")
+    error = refused(call, here, str(bars), "--recipe", "mine.toml")
+    assert error.startswith(
+        "striate: mine.toml: there is no key `epohcs`\n  expected: one of epochs, budget_s,"
+    )
+    assert error.endswith("\n  try: epochs\n")
+    assert refused(call, here, str(bars), "--set", "optimizer=adam").endswith("\n  try: optimiser\n")
+
+
+def test_a_network_whose_output_does_not_fit(call: Call, here: Path, bars: Path) -> None:
+    assert refused(call, here, str(bars), "--net", "conv 4 3x3 -> fc 10") == (
+        "striate: network:1:15: the network answers 10 numbers but there are 3 classes\n"
+        "    1 | conv 4 3x3 -> fc 10\n"
+        "      |               ^^^^^\n"
+        "  expected: 3 numbers, one logit for each class\n"
+        "  try: `fc classes` as the last layer\n"
+    )
+
+
+def test_a_network_too_large_for_memory(
+    call: Call, here: Path, bars: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "free_memory_bytes", lambda device: 8_000_000_000)
+    error = refused(call, here, str(bars), "--net", "fc 90000 -> relu -> fc 90000 -> relu -> fc classes")
+    assert error.startswith("striate: batch 32 of 1x12x12: a training step needs about ")
+    assert " GB and 8.0 GB are free\n" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--net", "conv 4 3x3 ->"], "striate: network:1:"),
+        (["--net", "nowhere.net"], "striate: nowhere.net: there is no such file\n"),
+        (["--net", "small29"], "striate: network: there is no network `small29`\n"),
+        (["--budget", "soon"], "striate: --budget: `soon` is not a time\n"),
+        (["--budget", "10s", "--epochs", "3"], "striate: recipe: it says both epochs and budget_s\n"),
+        (["--epochs", "0"], "striate: recipe: epochs cannot be 0\n"),
+        (["--seed", "-1"], "striate: recipe: seed cannot be -1\n"),
+        (["--size", "3"], "striate: recipe: size cannot be 3\n"),
+        (["--device", "tpu"], "striate: --device: this machine has no device `tpu`\n"),
+        (["--recipe", "nowhere"], "striate: --recipe: there is no recipe `nowhere`\n"),
+        (["--set", "augment=flop"], "striate: "),
+        (["--set", "initial=hee"], "striate: "),
+    ],
+)
+def test_other_things_that_cannot_be(call: Call, here: Path, bars: Path, words: list[str], told: str) -> None:
+    error = refused(call, here, str(bars), *words)
+    assert error.startswith(told)
+    assert error.count("\n") >= 1
+
+
+def test_a_training_that_diverges(call: Call, here: Path, bars: Path) -> None:
+    said = call(
+        "train", str(bars), "--net", "[conv 8 3x3 -> relu] x6 -> fc 64 -> relu -> fc classes", "--epochs", "20",
+        "--set", "rate=100", "--set", "clip=none", "--set", "initial=large", "--set", "optimiser=sgd",
+        "--out", "mine", "--device", "cpu",
+    )  # fmt: skip
+    assert said.code == 1
+    assert "rolled back 3 times, rates tried: 100, 30, 9, 2.7" in said.err
+    assert "  try: --set rate=0.3" in said.err
+    said = call("resume", "mine")
+    assert said.code == 1
+    assert said.err.startswith("striate: mine: this run diverged, and would do so again\n")
+
+
+# Names that are not UTF-8
+
+
+def test_names_that_are_not_utf8(call: Call, here: Path) -> None:
+    source = Path(os.fsdecode(b"caf\xe9 photos"))
+    write_folder(source)
+    odd = Path(os.fsdecode(b"sm\xf8rrebr\xf8d"))
+    (source / "blob").rename(source / odd)
+    assert call("train", str(source), *FAST, "--out", "r\xfcn").code == 0
+    record = json.loads((here / "r\xfcn" / "run.json").read_bytes())
+    assert Path(record["source"]) == here / source
+    said = call("predict", "r\xfcn", str(source))
+    assert said.code == 0
+    assert len(said.out.splitlines()) == 36
+    said = call("predict", "r\xfcn", str(source), "--json")
+    assert all(json.loads(line) for line in said.out.splitlines())
+    assert call("train", str(source), *FAST).code == 0
+    assert call("runs").code == 0
+    assert call("resume", "r\xfcn").code == 1
+
+
+# From Python
+
+
+def test_the_same_from_python(call: Call, bars: Path, here: Path) -> None:
+    trained = striate.train(
+        bars, net=NET, epochs=1, out="python", device="cpu", precision="fp32", layout="contiguous"
+    )
+    assert call(
+        "train", str(bars), "--net", NET, "--epochs", "1", "--out", "shell", "--device", "cpu",
+        "--set", "precision=fp32", "--set", "layout=contiguous",
+    ).code == 0  # fmt: skip
+    assert (here / "python" / "last.safetensors").read_bytes() == (here / "shell" / "last.safetensors").read_bytes()  # fmt: skip
+    picture = draw(1, 5)[0][0]
+    assert np.allclose(
+        trained.predict(picture)[0].probabilities,
+        striate.load("shell", device="cpu").predict(picture)[0].probabilities,
+    )
