@@ -155,11 +155,12 @@ def _bias_before_bn(layout: Layout) -> Iterator[str]:
     found = list(_before_bn(layout.root))
     if found:
         first = found[0]
+        biases = first.output.channels
         more = f", as in {counted(len(found) - 1, 'more layer')}" if len(found) > 1 else ""
         yield (
-            f"the {counted(first.output.channels, 'bias', 'biases')} of `{write_layer(first.layer)}` at "
+            f"the {'bias' if biases == 1 else f'{biases:,} biases'} of `{write_layer(first.layer)}` at "
             f"{first.path} can do nothing, as the bn behind it takes the mean out: `nobias` saves "
-            f"{'it' if first.output.channels == 1 else 'them'}{more}"
+            f"{'it' if biases == 1 else 'them'}{more}"
         )
 
 

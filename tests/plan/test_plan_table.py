@@ -1,0 +1,175 @@
+"""The table of a network and its sums, by hand."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from striate.errors import FitError
+from striate.notation.reader import read_text
+from striate.plan.field import Fields
+from striate.plan.plan import Plan, Row, plan
+from striate.spec.axis import Field
+from striate.spec.layout import Layout, lay
+from striate.spec.network import Network
+from striate.spec.shape import Flat, Map, Shape
+from striate.zoo.list import zoo_text
+
+LENET5 = """
+conv 6 5x5 pad 2 -> relu -> maxpool 2
+-> conv 16 5x5 valid -> relu -> maxpool 2
+-> fc 120 -> relu -> fc 84 -> relu -> fc classes
+"""
+
+
+def laid(text: str, picture: Map) -> Layout:
+    return lay(read_text(text), picture, 10)
+
+
+def row(
+    path: str,
+    text: str,
+    output: Shape,
+    weights: int,
+    adds: int,
+    field: Field | None,
+    saved: int,
+    initial: str,
+) -> Row:
+    fields = None if field is None else Fields(field, field)
+    return Row(path, text, output, weights, adds, fields, saved, False, initial or None)
+
+
+def test_lenet5() -> None:
+    table = plan(laid(LENET5, Map(1, 28, 28)))
+    assert table.rows == (
+        row("0", "conv 6 5x5 pad 2", Map(6, 28, 28), 6 * 26, 4704 * 25, Field(5, 1, -2), 4 * 784, "he"),
+        row("1", "relu", Map(6, 28, 28), 0, 0, Field(5, 1, -2), 4 * 4704, ""),
+        # The largest value's place, an int64; the map itself is relu's already.
+        row("2", "maxpool 2", Map(6, 14, 14), 0, 0, Field(6, 2, -2), 8 * 1176, ""),
+        row("3", "conv 16 5x5 valid", Map(16, 10, 10), 16 * 151, 1600 * 150, Field(14, 2, -2), 4 * 1176, "he"),
+        row("4", "relu", Map(16, 10, 10), 0, 0, Field(14, 2, -2), 4 * 1600, ""),
+        row("5", "maxpool 2", Map(16, 5, 5), 0, 0, Field(16, 4, -2), 8 * 400, ""),
+        row("6", "fc 120", Flat(120), 120 * 401, 48_000, None, 4 * 400, "he"),
+        row("7", "relu", Flat(120), 0, 0, None, 4 * 120, ""),
+        row("8", "fc 84", Flat(84), 84 * 121, 10_080, None, 0, "he"),
+        row("9", "relu", Flat(84), 0, 0, None, 4 * 84, ""),
+        row("10", "fc 10", Flat(10), 10 * 85, 840, None, 0, "xavier"),
+    )  # fmt: skip
+    assert (table.input, table.classes, table.batch) == (Map(1, 28, 28), 10, 1)
+    assert (table.weights, table.side_weights, table.multiply_adds) == (61_706, 0, 416_520)
+    assert table.saved_bytes == 48_080
+    assert table.warnings == (
+        "`fc 120` at 6 holds 48,120 of the 61,706 weights (78%); `pool avg` before it would save most of them",
+    )
+
+
+def test_memory_of_a_training_step() -> None:
+    layout = laid(LENET5, Map(1, 28, 28))
+    one, many = plan(layout), plan(layout, batch=64)
+    assert many.saved_bytes == 64 * one.saved_bytes
+    # Weights and gradients; then one number a weight for momentum, two for Adam; four bytes each.
+    assert one.training_bytes(0) == 4 * 61_706 * 2 + 48_080
+    assert one.training_bytes(1) == 4 * 61_706 * 3 + 48_080
+    assert many.training_bytes(2) == 4 * 61_706 * 4 + 64 * 48_080
+
+
+def test_side_classifiers_train_but_do_not_answer() -> None:
+    table = plan(laid("conv 4 3x3 -> aux { grey -> fc classes } -> fc classes", Map(1, 4, 4)))
+    assert [each.side for each in table.rows] == [False, True, True, False]
+    assert [each.path for each in table.rows] == ["0", "1.0", "1.1", "2"]
+    assert table.weights == 4 * 10 + 10 * 65
+    assert table.side_weights == 10 * 17
+    assert table.multiply_adds == 4 * 16 * 9 + 10 * 64
+    # Both train: 16 pixels, 16 grey ones, and the 64 numbers that the last layer reads.
+    assert table.saved_bytes == 4 * (16 + 16 + 64)
+    assert table.training_bytes(2) == 4 * (690 + 170) * 4 + table.saved_bytes
+
+
+def test_what_a_batch_keeps_once() -> None:
+    table = plan(laid("conv 4 3x3 -> bn -> fc classes", Map(1, 4, 4)), batch=8)
+    assert [each.saved_bytes for each in table.rows] == [8 * 64, 8 * 256 + 2 * 4 * 4, 8 * 256]
+
+
+# --- strict --------------------------------------------------------------------------------------------
+
+STRICT = [
+    (
+        "conv 6 5x5 pad 2 ->\n  maxpool 2 -> fc classes",
+        Map(1, 29, 28),
+        Map(1, 28, 28),
+        "network:2:3: the stride does not divide: it leaves 1 row at the far end of the 6x29x28 map unread, "
+        "padding counted\n"
+        "    2 |   maxpool 2 -> fc classes\n"
+        "      |   ^^^^^^^^^",
+    ),
+    (
+        "conv 6 7x7 stride 4x3 -> fc classes",
+        Map(3, 32, 32),
+        Map(3, 33, 31),
+        "network:1:1: the stride does not divide: it leaves 3 rows and 1 column at the far end of the 3x32x32 "
+        "map unread, padding counted\n"
+        "    1 | conv 6 7x7 stride 4x3 -> fc classes\n"
+        "      | ^^^^^^^^^^^^^^^^^^^^^",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "picture", "divided", "error"), STRICT)
+def test_strict_refuses_a_stride_that_does_not_divide(
+    text: str, picture: Map, divided: Map, error: str
+) -> None:
+    layout = laid(text, picture)
+    with pytest.raises(FitError) as caught:
+        plan(layout, strict=True)
+    assert str(caught.value) == (
+        f"{error}\n"
+        "  expected: (N + 2P - F) / S whole\n"
+        "  try: another pad, window or input size, or leave out --strict"
+    )
+    # The cures work.
+    assert plan(layout).rows
+    assert plan(laid(text, divided), strict=True).rows
+
+
+def test_strict_says_the_path_where_there_is_no_text() -> None:
+    network = read_text("stem: [conv 4 3x3 -> maxpool 2] -> fc classes")
+    layout = lay(Network(network.flow), Map(1, 5, 5), 10)
+    with pytest.raises(FitError) as caught:
+        plan(layout, strict=True)
+    assert str(caught.value).splitlines()[0] == (
+        "stem.1: the stride does not divide: it leaves 1 row and 1 column at the far end of the 4x5x5 map "
+        "unread, padding counted"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "picture"),
+    [
+        (LENET5, Map(1, 28, 28)),
+        ("maxpool 2 ceil -> conv 4 3x3 stride 2 same -> fc classes", Map(1, 9, 9)),
+        ("conv 4 2x2 stride 2 valid -> pool avg 3 -> fc classes", Map(1, 8, 8)),
+    ],
+)
+def test_strict_lets_the_rest_pass(text: str, picture: Map) -> None:
+    layout = laid(text, picture)
+    assert plan(layout, strict=True) == plan(layout)
+
+
+# --- speed ---------------------------------------------------------------------------------------------
+
+
+def timed(layout: Layout) -> tuple[Plan, float]:
+    begun = time.process_time()
+    return plan(layout), time.process_time() - begun
+
+
+def test_a_long_network_is_planned_at_once() -> None:
+    """ResNet-152 takes 0.03 s, and 20,000 layers a second; ten times as much is something quadratic."""
+    table, seconds = timed(lay(read_text(zoo_text("resnet152")), Map(3, 224, 224), 1000))
+    assert len(table.rows) > 500
+    assert seconds < 0.3
+    table, seconds = timed(laid("conv 4 -> [conv 4 3x3 -> relu] x9998 -> fc classes", Map(1, 32, 32)))
+    assert len(table.rows) == 19_998
+    assert seconds < 10
