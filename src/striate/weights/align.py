@@ -56,7 +56,9 @@ def align(slots: Sequence[Slot], tree: Tree, fits: Fits) -> list[Pair]:
         return [Pair(*each) for each in zip(slots, tree.groups, strict=True)]
     search = Search(slots, fits, frozenset(), {})
     try:
-        if search.feasible(tree.root, 0) and tree.root.count == len(slots):
+        # Whether it can fit or not: an error shows how far it went.
+        search.orders(tree.root, 0, 1)
+        if tree.root.count == len(slots) and search.feasible(tree.root, 0):
             return _settle(slots, tree, fits)
     except TooMany:
         pass
@@ -64,8 +66,6 @@ def align(slots: Sequence[Slot], tree: Tree, fits: Fits) -> list[Pair]:
     if pairs:
         return pairs
     if not tree.ordered:
-        if tree.root.count != len(slots):
-            search.orders(tree.root, 0, 1)
         raise Apart(search.furthest, search.there)
     if together < search.furthest:
         raise Apart(search.furthest, search.there)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from striate.build.module import Net
+from striate.errors import counted
 from striate.weights.align import Ambiguous, Apart
 from striate.weights.fit import MATRIX, fits, kind
-from striate.weights.group import Group, Tree
+from striate.weights.group import PARTS, Group, Tree
 from striate.weights.kin import kin
 from striate.weights.slot import Role, Slot
 from striate.weights.trouble import WeightsError, clipped
@@ -33,6 +34,25 @@ def apart(
                 excerpt=_both(slot, group),
                 expected="the same number of classes",
                 cure="--transfer, which keeps all layers but the last and trains that anew",
+            )
+    if slot is not None and group is None and slot.role is Role.HEAD:
+        return WeightsError(
+            "the file has no classifier",
+            place=name,
+            excerpt=_both(slot, group),
+            expected="weights of all layers",
+            cure="--transfer, which trains the last layer anew",
+        )
+    alike = len(tree.groups) == len(slots)
+    if problem.at == 0 and alike and slot is not None and group is not None:
+        channels = _channels(slot, group)
+        if channels is not None:
+            return WeightsError(
+                f"these weights are for pictures of {counted(channels, 'channel')}",
+                place=name,
+                excerpt=_both(slot, group),
+                expected=counted(slot.tensors["weight"].shape[1], "channel"),
+                cure=f"pictures of {counted(channels, 'channel')}, or no --weights",
             )
     known = kin(tree)
     mine = net.layout.network.source
@@ -72,15 +92,24 @@ def _classes(slot: Slot, group: Group) -> int | None:
     return weight.shape[0] if fits(slot, group, any_classes=True) else None
 
 
+def _channels(slot: Slot, group: Group) -> int | None:
+    """How many channels a file's first layer wants, where that is all that differs."""
+    wanted, given = slot.tensors["weight"], group.tensors.get("weight")
+    if given is None or given.ndim != 4 or wanted.ndim != 4 or given.shape[1] == wanted.shape[1]:
+        return None
+    alike = given.shape[0] == wanted.shape[0] and given.shape[2:] == wanted.shape[2:]
+    return given.shape[1] if alike and set(group.tensors) == set(slot.tensors) else None
+
+
 def _both(slot: Slot | None, group: Group | None) -> str:
     lines = []
     if slot is None:
-        lines.append(_row("the text", "", "ends here", ""))
+        lines.append("    the text: ends here")
     else:
         path = f"{slot.path} at {slot.place}" if slot.place else slot.path
         lines.append(_row("the text", path, f"`{slot.text}`", _shapes(slot.tensors)))
     if group is None:
-        lines.append(_row("the file", "", "ends here", ""))
+        lines.append("    the file: ends here")
     else:
         lines.append(_row("the file", *_told_group(group)))
     return "\n".join(lines)
@@ -91,14 +120,11 @@ def _told_group(group: Group) -> tuple[str, str, str]:
 
 
 def _row(side: str, name: str, what: str, shapes: str) -> str:
-    return "    " + ", ".join(part for part in (f"{side}: {name}".rstrip(": "), what, shapes) if part)
+    return f"    {side}: " + ", ".join(part for part in (name, what, shapes) if part)
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> str:
     """`weight 64x3x7x7, bias 64`."""
-    said = [
-        f"{name} {'x'.join(map(str, tensor.shape))}"
-        for name, tensor in tensors.items()
-        if name != "num_batches_tracked"
-    ]
-    return ", ".join(said)
+    return ", ".join(
+        f"{part} {'x'.join(map(str, tensors[part].shape))}" for part in PARTS[:-1] if part in tensors
+    )

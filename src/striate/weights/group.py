@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -112,7 +112,7 @@ def grow(tensors: Mapping[str, Tensor], place: str) -> Tree:
             node.children.insert(0, Node("", group=node.group))
             node.group = None
     _count(root)
-    return Tree(root, list(groups.values()), others, _keeps_order(tensors))
+    return Tree(root, list(groups.values()), others, _keeps_order(tensors, groups.values()))
 
 
 def _node(nodes: dict[tuple[str, ...], Node], at: tuple[str, ...]) -> Node:
@@ -127,8 +127,15 @@ def _count(node: Node) -> int:
     return node.count
 
 
-def _keeps_order(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the names are not merely sorted, as safetensors' writers sort them within each type."""
+def _keeps_order(tensors: Mapping[str, Tensor], groups: Iterable[Group]) -> bool:
+    """Whether the file lists layers as they were made, and not by name, as safetensors' writers do.
+
+    torch makes a weight before its bias, and nobody names his layers so that they are sorted as they run.
+    """
+    for group in groups:
+        listed = list(group.tensors)
+        if "bias" in listed and "weight" in listed and listed.index("bias") < listed.index("weight"):
+            return False
     by_type: dict[object, list[str]] = {}
     for name, tensor in tensors.items():
         if tensor.is_floating_point():

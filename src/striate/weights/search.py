@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from striate.weights.fit import kind
 from striate.weights.group import Group, Node
 from striate.weights.rank import before
 from striate.weights.slot import Slot
@@ -13,7 +14,7 @@ Order = tuple[int, ...]
 NamePair = tuple[str, str]
 
 # Steps of the search.  The networks of the zoo take at most a few thousand.
-MOST_STEPS = 500_000
+MOST_STEPS = 200_000
 
 
 class TooMany(Exception):
@@ -62,9 +63,15 @@ class Search:
             if at + 1 > self.furthest:
                 self.furthest, self.there = at + 1, None
             return True
-        if at == self.furthest:
-            self.there = node.group
+        if at == self.furthest and at < len(self.slots):
+            self._note(self.slots[at], node.group)
         return False
+
+    def _note(self, slot: Slot, group: Group) -> None:
+        """Keep for an error what did not fit at the furthest place: rather a layer of the same kind."""
+        wanted = kind(slot.tensors)
+        if self.there is None or (kind(group.tensors) == wanted and kind(self.there.tensors) != wanted):
+            self.there = group
 
     def _orders(self, node: Node, at: int, masks: list[int], most: int) -> list[Order]:
         children, found, dead = node.children, list[Order](), set[int]()
