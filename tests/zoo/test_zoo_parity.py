@@ -19,8 +19,9 @@ from striate.zoo.list import zoo_names, zoo_net, zoo_text
 # Enough to tell classes apart; the count with 1000 is pinned in test_zoo_counts.
 CLASSES = 10
 
-# Sides smaller than published, where the network takes them; large enough for 2x2 maps at the end.
-SIDES = {"alexnet": 96, "googlenet": 96, "squeezenet1_0": 96, "squeezenet1_1": 96}
+# Sides smaller than published, where the network takes them: large enough for 2x2 maps at the end, and
+# such that `ceil` matters where a text says it.
+SIDES = {"alexnet": 96, "googlenet": 96, "squeezenet1_0": 96, "squeezenet1_1": 98}
 
 # Their families are in the fast set with a smaller one.
 SLOW = {"vgg11", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "resnet101", "resnet152"}
@@ -95,7 +96,9 @@ def require_same(one: Tensor, other: Tensor) -> None:
 
 def pictures_for(name: str, height: int, width: int) -> Tensor:
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(2, zoo_net(name).input[0], height, width, generator=generator)
+    pictures = torch.randn(2, zoo_net(name).input[0], height, width, generator=generator)
+    # So dark that the eps of its first layer normalisation counts.
+    return pictures / 100 if name == "convnext_tiny" else pictures
 
 
 @pytest.mark.parametrize(
@@ -166,7 +169,7 @@ def test_comparing_fails_where_one_layer_differs() -> None:
         require_same(logits, net(pictures))
         norm = net.part("stage2.0.0.0.1")
         assert isinstance(norm, nn.BatchNorm2d)
-        norm.eps = 1e-4
+        norm.eps = 1e-3
         with pytest.raises(AssertionError, match="logits differ by"):
             require_same(logits, net(pictures))
     with pytest.raises(AssertionError, match="the pictures look alike"):
