@@ -83,7 +83,7 @@ def _beside_one_another(listing: Listing, used: Sequence[Look]) -> list[Finding]
     channels = choose_channels([each.header.channels for each in used])
     for each in used:
         if each.header.channels == 1 and channels == 3:
-            reason = "it is grey, and gets three equal channels, as most of the others are coloured"
+            reason = "it is grey, and gets three equal channels, as others are coloured"
             findings.append(
                 Finding("grey-among-colour", each.entry.name, reason, CODES["grey-among-colour"].cure)
             )

@@ -17,6 +17,7 @@ from striate.cli.screen import Screen
 from striate.data.codes import CODES
 from striate.data.finding import shown
 from striate.errors import DataError, StriateError, counted
+from striate.runs.atomic import write_atomic
 
 if TYPE_CHECKING:
     from striate.check.checked import Checked
@@ -43,14 +44,14 @@ def check(
 ) -> None:
     """Look at every picture before training: what cannot be used, what is odd, what is there twice.
 
-    Nothing in DATA is changed. The exit code is 0 where nothing is wrong or only notes are made, and 1
-    where there are warnings (used, but look at it) or errors (left out).
+    Nothing in DATA is changed. The exit code is 0 where nothing is found but notes,
+    and 1 for warnings (used, but look at it) or errors (left out).
 
     For example:
 
       striate check photos/
       striate check photos/ --report check.html
-      striate check photos/ --manifest fixed.csv && striate train fixed.csv
+      striate check photos/ --manifest fixed.csv; striate train fixed.csv
       striate check photos/ --labels runs/latest
 
     Parameters
@@ -64,8 +65,7 @@ def check(
     manifest
         Write a .csv or .jsonl of what is good, which `striate train` takes instead.
     labels
-        A run that was trained on the same pictures; names labels of its validation and test pictures that
-        are likely wrong.
+        A run of the same pictures: names likely wrong labels of its validation and test pictures.
     max_pixels
         Pictures of more pixels are refused on their header, before they are decoded; 100000000.
     all_
@@ -112,13 +112,13 @@ def check(
     if report is not None:
         from striate.report.check import check_page
 
-        report.write_bytes(check_page(checked).encode())
+        write_atomic(report, check_page(checked).encode())
         _say(f"report    {shown(str(report))}", json_)
     if manifest is not None:
         from striate.check.manifest import fixed_manifest, told
 
         made = fixed_manifest(checked, manifest)
-        manifest.write_bytes(made.content)
+        write_atomic(manifest, made.content)
         _say(f"manifest  {shown(str(manifest))}: {told(made)}", json_)
     if not checked.clean:
         sys.exit(1)
@@ -134,6 +134,8 @@ def _require_writable(option: str, path: Path, data: str, force: bool) -> None:
             expected="a path outside of the data",
             cure=f"{option} {shown(path.name)}",
         )
+    if os.path.realpath(path) == source:
+        raise StriateError("this is what is to be checked", place=option, expected="another file")
     if os.path.exists(path) and (not force or not os.path.isfile(path)):
         raise StriateError(
             "there is a file already", place=shown(str(path)), cure=f"--force, or another {option}"
@@ -165,8 +167,10 @@ def _print(checked: Checked, *, every: bool) -> None:
             console.print(f"{number:6}  {each.name}: {each.reason}")
         if len(found) > MOST and not every:
             console.print(f"        and {len(found) - MOST:,} more (--all)")
-        cures = dict.fromkeys(each.cure for _, each in found)
-        console.print(f"        try: {next(iter(cures)) if len(cures) == 1 else known.cure}")
+        cures = list(dict.fromkeys(each.cure for _, each in found))
+        cure = cures[0] if len(cures) == 1 else known.cure
+        if cure:
+            console.print(f"        try: {cure}")
     notes = [
         f"{len(found):,} {code}"
         for code, found in checked.by_code().items()
@@ -175,8 +179,8 @@ def _print(checked: Checked, *, every: bool) -> None:
     console.print()
     if notes and not every:
         console.print(f"notes     {', '.join(notes)} (--all lists them)")
-    for each in checked.limits:
-        console.print(f"limits    {each}")
+    for limit in checked.limits:
+        console.print(f"limits    {limit}")
     told = ", ".join(counted(checked.number(each), each) for each in ("error", "warning", "note"))
     console.print(f"found     {told}" if checked.findings else "found     nothing wrong")
 

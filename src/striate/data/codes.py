@@ -13,7 +13,7 @@ SEVERITIES = ("error", "warning", "note")
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One kind of finding.  severity: one of SEVERITIES.  cure: what helps in general."""
+    """One kind of finding.  severity: one of SEVERITIES.  cure: what helps in general, empty where nothing must."""
 
     code: str
     severity: str
@@ -73,16 +73,16 @@ _TABLE = (
     # What was done, and needs nobody.
     Code("near-duplicate", "note", "one picture saved anew, in one split under one label", _ONE),
     Code("look-alike", "note", "pictures of two splits or labels that look nearly the same", "look at them"),
-    Code("exif-rotated", "note", "turned as its EXIF orientation says", "nothing"),
+    Code("exif-rotated", "note", "turned as its EXIF orientation says", ""),
     Code("animated", "note", "of several frames or pages, the first is used", "save the one you want"),
-    Code("cmyk-converted", "note", "printing inks made into red, green and blue", "nothing"),
-    Code("sixteen-bit", "note", "16-bit values brought to 8 bits", "nothing"),
-    Code("transparent", "note", "laid on white where it is transparent", "nothing"),
-    Code("hidden-colour", "note", "colours under full transparency, not seen and not used", "nothing"),
-    Code("grey-among-colour", "note", "grey, given three equal channels as the rest is coloured", "nothing"),
-    Code("hidden", "note", "hidden, or left behind by a system: not looked at", "nothing"),
-    Code("long-name", "note", "a name that other systems or archives may cut", "nothing"),
-    Code("ignored-column", "note", "a manifest's column without a meaning here", "nothing"),
+    Code("cmyk-converted", "note", "printing inks made into red, green and blue", ""),
+    Code("sixteen-bit", "note", "16-bit values brought to 8 bits", ""),
+    Code("transparent", "note", "laid on white where it is transparent", ""),
+    Code("hidden-colour", "note", "colours under full transparency, not seen and not used", ""),
+    Code("grey-among-colour", "note", "grey, given three equal channels as the rest is coloured", ""),
+    Code("hidden", "note", "hidden, or left behind by a system: not looked at", ""),
+    Code("long-name", "note", "a name that other systems or archives may cut", ""),
+    Code("ignored-column", "note", "a manifest's column without a meaning here", ""),
 )
 
 CODES = {each.code: each for each in _TABLE}

@@ -42,6 +42,7 @@ _STYLE = """
 .finds figcaption { margin-top: 0.5rem; font-size: 0.8125rem; line-height: 1.45; overflow-wrap: anywhere; }
 .finds .number, .lines .number { color: var(--soft); margin-right: 0.5rem; }
 .finds b, .lines b { font-weight: 600; }
+.finds figcaption span + b + span { display: block; }
 .lines { margin: 0; padding: 0; list-style: none; font-size: 0.8125rem; line-height: 1.7; overflow-wrap: anywhere; }
 h3 code { font-size: 0.9375rem; }
 h3 .soft { font-weight: 400; }
@@ -124,6 +125,7 @@ def _sections(checked: Checked) -> Iterator[tuple[str, str, Html]]:
 def _of_code(code: str, findings: Sequence[tuple[int, Finding]], checked: Checked) -> Html:
     cures = list(dict.fromkeys(each.cure for _, each in findings))
     cure = cures[0] if len(cures) == 1 else CODES[code].cure
+    helps = f" What helps: {cure}." if cure else ""
     parts = [
         tag(
             "h3",
@@ -132,11 +134,7 @@ def _of_code(code: str, findings: Sequence[tuple[int, Finding]], checked: Checke
             tag("span", f"{len(findings):,}", css="soft"),
             attributes={"id": code},
         ),
-        tag(
-            "p",
-            f"{CODES[code].meaning[:1].upper()}{CODES[code].meaning[1:]}. What helps: {cure}.",
-            css="said",
-        ),
+        tag("p", f"{CODES[code].meaning[:1].upper()}{CODES[code].meaning[1:]}.{helps}", css="said"),
     ]
     shown = [(number, each, _pictures(each, checked)) for number, each in findings[:MOST_CARDS]]
     cards = [each for each in shown if each[2]]
