@@ -13,6 +13,14 @@ from striate.check.checked import Checked
 from striate.data.gather import gather
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has a cache of its own."""
+    folder = tmp_path / "the cache"
+    monkeypatch.setenv("STRIATE_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, set[str]]]:
     folder = tmp_path_factory.mktemp("hostile") / "photos"

@@ -103,6 +103,16 @@ def _text(head: bytes) -> tuple[str, str]:
         return "other", "an HTML page"
     if start.startswith(b"<svg") or (start.startswith((b"<?xml", b"<!--")) and b"<svg" in start):
         return "refused", "an SVG drawing"
-    if not any(byte < 9 or 13 < byte < 32 for byte in head):
+    letters = sum(32 <= byte < 127 or 9 <= byte <= 13 for byte in head)
+    if letters >= _LETTERS_SHARE * len(head) or _is_utf8(head):
         return "other", "a text"
     return "other", "a file of no known kind"
+
+
+_LETTERS_SHARE = 0.8
+
+
+def _is_utf8(head: bytes) -> bool:
+    """Whether it is UTF-8 without control characters; the last letter may be cut off."""
+    text = head.decode("utf-8", "replace")
+    return not any(each == "\ufffd" or each < " " for each in text[:-1] if each not in "\t\n\v\f\r")

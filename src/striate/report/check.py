@@ -13,7 +13,7 @@ from striate.check.checked import Checked
 from striate.data.codes import CODES
 from striate.data.finding import Finding
 from striate.errors import counted
-from striate.report.element import Html, joined, tag, void
+from striate.report.element import Html, joined, spoken, tag, void
 from striate.report.figures import count
 from striate.report.page import POLICY
 from striate.report.table import Column, name_cell, table
@@ -35,7 +35,7 @@ _LEDES = {
 }
 
 _STYLE = """
-.finds { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.75rem 1.5rem; }
+.finds { display: grid; grid-template-columns: repeat(auto-fill, minmax(12.5rem, 1fr)); gap: 1.75rem 1.5rem; }
 .finds figure { margin: 0; min-width: 0; }
 .finds .row { display: flex; gap: 2px; }
 .finds .frame { flex: 1 1 0; max-width: 8.25rem; min-width: 0; }
@@ -43,6 +43,7 @@ _STYLE = """
 .finds .number, .lines .number { color: var(--soft); margin-right: 0.5rem; }
 .finds b, .lines b { font-weight: 600; }
 .finds figcaption span + b + span { display: block; }
+.finds + .lines, .finds + details { margin-top: 1.25rem; }
 .lines { margin: 0; padding: 0; list-style: none; font-size: 0.8125rem; line-height: 1.7; overflow-wrap: anywhere; }
 h3 code { font-size: 0.9375rem; }
 h3 .soft { font-weight: 400; }
@@ -178,7 +179,12 @@ def _line(number: int, finding: Finding) -> Html:
 
 def _told(number: int, finding: Finding) -> Html:
     return joined(
-        [tag("span", str(number), css="number"), tag("b", finding.name), " ", tag("span", finding.reason)]
+        [
+            tag("span", str(number), css="number"),
+            tag("b", finding.name),
+            " ",
+            tag("span", spoken(finding.reason)),
+        ]
     )
 
 

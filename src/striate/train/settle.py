@@ -72,16 +72,16 @@ def settled_batch(recipe: Recipe, data: Data) -> int:
 
 
 def tell_data(data: Data, watch: Watch) -> None:
-    """Say what the pictures are, and the first findings."""
+    """Say what the pictures are, and in one line what is wrong with them."""
     splits = [("training", data.train), ("validation", data.val), ("test", data.test)]
     told = ", ".join(f"{len(split.labels):,} {name}" for name, split in splits if split is not None)
     made = " (validation held out of the training pictures)" if data.record["validation"]["made"] else ""  # type: ignore[call-overload,index]
     shape = f"{data.channels}x{data.size[0]}x{data.size[1]}"
     watch.say(f"data      {counted(len(data.classes), 'class', 'classes')}, {told} pictures of {shape}{made}")
-    for finding in data.findings[:10]:
-        watch.say(f"          {finding.name}: {finding.reason}")
-    if len(data.findings) > 10:
-        watch.say(f"          and {len(data.findings) - 10:,} findings more")
+    left_out, odd = (sum(each.severity == which for each in data.findings) for which in ("error", "warning"))
+    bad = [counted(left_out, "file") + " left out"] * bool(left_out) + [counted(odd, "warning")] * bool(odd)
+    if bad:
+        watch.say(f"check     {', '.join(bad)}: striate check {data.record['source']} tells all")
 
 
 def tell_recipe(recipe: Recipe, layout: Layout, watch: Watch) -> None:
