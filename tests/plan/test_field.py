@@ -115,9 +115,9 @@ BY_HAND: list[tuple[str, Map, Field, Field]] = [
     ("conv 2 3x3 -> pool max 3x4", Map(1, 12, 12), Field(6, 4, -1), Field(5, 3, -1)),
     # Branches: the union, and the shortcut alone is a point.
     ("add { conv 1 5x3 -> relu | identity }", Map(1, 9, 9), Field(5, 1, -2), Field(3, 1, -1)),
-    ("concat { conv 1 1x7 | conv 1 7x1 | maxpool 3x3 stride 1 pad 1 }", Map(1, 9, 9), *[Field(7, 1, -3)] * 2),
-    ("concat { conv 1 3x3 valid | maxpool 3 stride 1 }", Map(1, 9, 9), *[Field(3, 1, 0)] * 2),
-    ("add { conv 1 3x3 valid | conv 1 3x3 dilate 2 pad 1 }", Map(1, 9, 9), *[Field(5, 1, -1)] * 2),
+    ("concat { conv 1 1x7 | conv 1 7x1 | maxpool 3x3 stride 1 pad 1 }", Map(1, 9, 9), Field(7, 1, -3), Field(7, 1, -3)),
+    ("concat { conv 1 3x3 valid | maxpool 3 stride 1 }", Map(1, 9, 9), Field(3, 1, 0), Field(3, 1, 0)),
+    ("add { conv 1 3x3 valid | conv 1 3x3 dilate 2 pad 1 }", Map(1, 9, 9), Field(5, 1, -1), Field(5, 1, -1)),
     # What is dense reads the whole map, which here is not the whole picture.
     ("conv 2 3x3 valid stride 3 -> fc 4", Map(1, 10, 11), Field(9, 9, 0), Field(9, 9, 0)),
 ]  # fmt: skip

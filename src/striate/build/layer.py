@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from striate.nn.local import LocallyConnected2d
 from striate.nn.scale import ChannelNorm, ChannelScale, DropPath
-from striate.nn.window import ChannelMean, DepthPool, FixedFilter, PaddedConv2d, Widen
+from striate.nn.window import ChannelMean, DepthPool, FixedFilter, GridMaxPool2d, PaddedConv2d, Widen
 from striate.spec import activation, convolution, dropout, linear, normalisation, pooling
 from striate.spec.axis import Axis
 from striate.spec.layout import Placed
@@ -37,7 +37,7 @@ def build_layer(placed: Placed, *, in_place: bool) -> nn.Module:
         case pooling.MaxPool() | pooling.AvgPool() as pool:
             return _pool(pool, shape)
         case pooling.Pool(kind=kind, grid=grid):
-            return nn.AdaptiveAvgPool2d(pair(grid)) if kind == "avg" else nn.AdaptiveMaxPool2d(pair(grid))
+            return nn.AdaptiveAvgPool2d(pair(grid)) if kind == "avg" else GridMaxPool2d(pair(grid))
         case pooling.DepthPool(kind=kind, depth=depth):
             return DepthPool(depth, mean=kind == "avg")
         case normalisation.BatchNorm(eps=eps, momentum=momentum):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -54,9 +56,8 @@ class LocallyConnected2d(nn.Module):
             windows = windows.unfold(2 + side, extent, self.stride[side])[..., :: self.dilation[side]]
         # N x C x rows x columns x K x K, a view until here, copied once in the order that matmul reads.
         windows = windows.reshape(batch, self.groups, channels // self.groups, *windows.shape[2:])
-        windows = windows.permute(1, 3, 4, 0, 2, 5, 6)
-        windows = windows.clone(memory_format=torch.contiguous_format)
-        windows = windows.reshape(self.groups, -1, batch, self.in_features)
+        windows = windows.permute(1, 3, 4, 0, 2, 5, 6).clone(memory_format=torch.contiguous_format)
+        windows = windows.reshape(self.groups, math.prod(self.places), batch, self.in_features)
         y = torch.matmul(windows, self.weight.transpose(2, 3))
         # Contiguous said, or the order in memory would depend on the batch.
         y = y.permute(2, 0, 3, 1).contiguous().reshape(batch, self.out_channels, *self.places)

@@ -1,4 +1,4 @@
-"""Convolution with uneven padding, fixed kernels, and poolings over channels."""
+"""Convolution with uneven padding, fixed kernels, and poolings."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ class PaddedConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """N x C x H x W -> N x O x H' x W'."""
         return super().forward(F.pad(input, self.around))
+
+    def extra_repr(self) -> str:
+        """What torch prints of it."""
+        return f"{super().extra_repr()}, around={self.around}"  # type: ignore[no-untyped-call]
 
 
 class FixedFilter(nn.Module):
@@ -80,12 +84,41 @@ class DepthPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x ... -> N x C/depth x ..."""
-        pieces = x.reshape(x.shape[0], -1, self.depth, *x.shape[2:])
+        pieces = x.reshape(x.shape[0], x.shape[1] // self.depth, self.depth, *x.shape[2:])
         return pieces.mean(dim=2) if self.mean else pieces.max(dim=2).values
 
     def extra_repr(self) -> str:
         """What torch prints of it."""
         return f"{self.depth}, {'mean' if self.mean else 'max'}"
+
+
+class GridMaxPool2d(nn.AdaptiveMaxPool2d):
+    """Adaptive maximum pooling that can be exported to ONNX, which has no operator for it.
+
+    y[n,c,i,j] = max of x[n, c, floor(i*H/K) : ceil((i+1)*H/K), and the same of columns]
+
+    grid: rows and columns of windows.  Shapes: N x C x H x W -> N x C x rows x columns.
+    """
+
+    def __init__(self, grid: tuple[int, int]) -> None:
+        super().__init__(grid)
+        self.grid = grid
+
+    def forward(self, input: Tensor) -> Tensor:
+        """N x C x H x W -> N x C x rows x columns."""
+        return self.windowed(input) if torch.compiler.is_exporting() else super().forward(input)
+
+    def windowed(self, x: Tensor) -> Tensor:
+        """The same without torch's own operator: one window for all, or rows and then columns."""
+        (height, width), (rows, columns) = x.shape[2:], self.grid
+        if height % rows == 0 and width % columns == 0:
+            return F.max_pool2d(x, (height // rows, width // columns))
+        for side, count in ((2, rows), (3, columns)):
+            length = x.shape[side]
+            ends = [(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]
+            windows = [x.narrow(side, start, end - start) for start, end in ends]
+            x = torch.cat([window.amax(side, keepdim=True) for window in windows], side)
+        return x
 
 
 class Widen(nn.Module):
