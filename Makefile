@@ -18,11 +18,14 @@ lint: setup
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
 
+# One thread a process, and a process a core.
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE .venv/bin/pytest -n auto --dist worksteal
+
 test: setup
-	.venv/bin/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: setup
-	.venv/bin/pytest
+	$(PYTEST)
 
 docs: setup
 	$(PY) docs/make_zoo.py
