@@ -282,7 +282,7 @@ def test_drawn_networks() -> None:
 
     agrees()
     assert inside > 1000
-    assert uneven < 100
+    assert uneven < inside / 10
     assert words == set(WORDS)
 
 

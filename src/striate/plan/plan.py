@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 from striate.errors import FitError
 from striate.plan.field import Fields, trace_fields
-from striate.plan.saved import trace_saved
+from striate.plan.saved import FLOAT_BYTES, trace_saved
 from striate.plan.warning import unread_rows, warnings
 from striate.spec.initial import suited_initials
 from striate.spec.layout import Chain, Join, Layout, Part, Placed
 from striate.spec.shape import Map, Shape
 from striate.spec.words import write_layer
-
-FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
