@@ -97,6 +97,13 @@ class Machine:
             raise Broken("its pickle takes from an empty stack")
         return self._stack.pop()
 
+    def drop(self) -> None:
+        """Forget the top of the stack; where there is nothing since the last mark, the mark."""
+        if self._stack:
+            self._stack.pop()
+        else:
+            self.since_mark()
+
     def top(self) -> object:
         """The top of the stack, which stays."""
         if not self._stack:
@@ -145,12 +152,12 @@ class Machine:
 
     def reduce(self, arguments: object, function: object) -> None:
         """What a call would have given."""
+        if isinstance(arguments, tuple):
+            # A call may copy something large that the pickle made once and recalls a million times.
+            self._containers += sum(len(each) for each in arguments if isinstance(each, dict | list | tuple))
         made = call(function, arguments)
         if isinstance(made, Opaque):
             made.name = self.foreign.setdefault(made.name, made.name)
-        elif isinstance(made, dict | set | tuple):
-            # It may be a copy of something large that the pickle made once and recalls a million times.
-            self._containers += len(made)
         self.container(made)
 
     def refer(self, identity: object) -> None:

@@ -54,10 +54,6 @@ def _skip_8(machine: Machine) -> None:
     machine.take(8)
 
 
-def _drop(machine: Machine) -> None:
-    machine.pop()
-
-
 def _drop_since_mark(machine: Machine) -> None:
     machine.since_mark()
 
@@ -73,7 +69,7 @@ _ACTIONS: dict[bytes, _Action] = {
     b"\x80": _skip_1,
     b"\x95": _skip_8,
     b"(": Machine.mark,
-    b"0": _drop,
+    b"0": Machine.drop,
     b"1": _drop_since_mark,
     b"2": lambda m: m.push(m.top()),
     b"N": lambda m: m.push(None),
