@@ -80,6 +80,7 @@ def _jpeg(content: bytes) -> Iterator[tuple[int, int, str]]:
     progressive = False
     here = 2
     while (found := _MARKER.search(content, here)) is not None:
+        yield here, found.start(), ""  # segments follow one another without a gap
         mark, here = content[found.end() - 1], found.end()
         if mark == 0xD9:
             return
@@ -88,6 +89,8 @@ def _jpeg(content: bytes) -> Iterator[tuple[int, int, str]]:
         end = here + int.from_bytes(content[here : here + 2], "big")
         body = content[here + 2 : end]
         here = end
+        if mark in (0xC4, 0xDA, 0xDB):
+            yield end - len(body), end, ""
         if mark == 0xC4:
             first |= _first_symbols(body)
         elif mark == 0xC2:

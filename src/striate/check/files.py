@@ -18,11 +18,11 @@ from striate.check.small import small_file
 from striate.check.surroundings import surroundings
 from striate.check.twins import twin_findings, twin_limits
 from striate.data.codes import CODES
-from striate.data.decode import quiet_pillow
 from striate.data.entry import SPLITS, Entry, Listing
 from striate.data.files import of_one_kind
 from striate.data.finding import Finding, shown
 from striate.data.makeup import empty_classes, makeup_findings
+from striate.data.quiet import quiet_pillow
 from striate.data.roll import Roll
 from striate.data.size import choose_channels
 from striate.data.threads import in_order

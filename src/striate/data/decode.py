@@ -6,8 +6,6 @@ is read and its size refused before a pixel is decoded, and every failure become
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -196,21 +194,6 @@ def refuse_too_long(content_bytes: int, max_pixels: int) -> None:
             f"the file has {content_bytes:,} bytes, and {32 * max_pixels:,} are the most",
             "shrink it, or raise the limit if you trust it",
         )
-
-
-@contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Keeps Pillow's warnings about odd files off the terminal; what matters becomes a finding.
-
-    Only for the thread that starts others: Python's warning filters belong to the whole process.
-    """
-    # Pillow logs, too, and without any handler that goes to the terminal.
-    log = logging.getLogger("PIL")
-    if not log.handlers:
-        log.addHandler(logging.NullHandler())
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
 
 
 def _plugin(file: IO[bytes], kind: str) -> ImageFile.ImageFile | tiff.Bands:

@@ -27,9 +27,9 @@ import numpy.typing as npt
 import PIL
 
 from striate.data.cache import no_room, writing_failed
-from striate.data.decode import quiet_pillow
 from striate.data.ledger import stamp_of
 from striate.data.picture import prepare_picture
+from striate.data.quiet import quiet_pillow
 from striate.data.survey import Seen
 from striate.data.threads import in_order
 from striate.data.trouble import Unreadable

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from striate.data.decode import Header, quiet_pillow, read_header, refuse_too_long, refuse_too_much
+from striate.data.decode import Header, read_header, refuse_too_long, refuse_too_much
 from striate.data.entry import Entry
 from striate.data.file import content_hash, opening_failed
 from striate.data.finding import Finding
 from striate.data.ledger import Line, Stamp, stamp_of
+from striate.data.quiet import quiet_pillow
 from striate.data.threads import in_order
 from striate.data.trouble import Unreadable
 

@@ -1,0 +1,151 @@
+"""Near duplicates: found by hash, verified on pixels; what is only of one kind is not confused."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageOps
+
+from check.hostile import encoded, scene
+from striate.check.face import Face, face_of
+from striate.check.near import ALIKE, SAME, near, perceptual_hashes
+from striate.check.twins import twin_findings, twin_limits
+from striate.data.decode import decode
+from striate.data.roll import Roll
+
+
+def face(picture: Image.Image) -> Face:
+    found = face_of(decode(encoded(picture, "PNG")), 1)
+    assert found is not None
+    return found
+
+
+def compressed(picture: Image.Image) -> Image.Image:
+    return Image.open(io.BytesIO(encoded(picture, "JPEG", quality=50)))
+
+
+ANEW = {
+    "compressed": compressed,
+    "halved": lambda picture: picture.resize((picture.width // 2, picture.height // 2)),
+    "both": lambda picture: compressed(picture.resize((picture.width // 2, picture.height // 2))),
+    "grey": lambda picture: picture.convert("L"),
+    "brighter": lambda picture: ImageEnhance.Brightness(picture).enhance(1.1),
+    "more contrast": ImageOps.autocontrast,
+    "paler": lambda picture: ImageEnhance.Color(picture).enhance(0.6),
+}
+
+
+@pytest.mark.parametrize("how", ANEW)
+def test_saved_anew(how: str) -> None:
+    pictures = [scene(seed, (192, 160)) for seed in range(20)]
+    faces = [face(each) for each in (*pictures, *(ANEW[how](each) for each in pictures))]
+    assert near(faces, [0] * 40).groups == [[each, each + 20] for each in range(20)]
+
+
+def test_other_pictures_are_not_the_same() -> None:
+    picture = scene(1, (192, 160))
+    others = [
+        ImageOps.mirror(picture),
+        picture.rotate(90, expand=True).resize(picture.size),
+        ImageOps.invert(picture),
+        Image.merge("RGB", picture.split()[::-1]).rotate(180),
+        picture.crop((40, 30, 192, 160)),
+    ]
+    found = near([face(each) for each in (picture, *others)], range(6))
+    assert (found.groups, found.alike) == ([], [])
+
+
+def test_the_same_shape_in_another_colour_is_another_picture() -> None:
+    drawn = np.zeros((64, 64, 3), np.uint8)
+    drawn[16:48, 8:56] = (200, 20, 20)
+    other = drawn.copy()
+    other[16:48, 8:56] = (20, 60, 230)
+    faces = [face(Image.fromarray(each)) for each in (drawn, other)]
+    one, two = (each.grey.astype(float).ravel() for each in faces)
+    assert np.corrcoef(one, two)[0, 1] > SAME
+    assert near(faces, [0, 1]).groups == []
+
+
+def test_a_light_crop_is_alike() -> None:
+    pictures = [scene(seed, (192, 160)) for seed in range(8)]
+    faces = [face(each) for each in (*pictures, *(each.crop((2, 2, 189, 157)) for each in pictures))]
+    found = near(faces, [0] * 8 + [1] * 8)
+    assert found.groups == []
+    assert [(each.first, each.second) for each in found.alike] == [(each, each + 8) for each in range(8)]
+    assert all(ALIKE <= each.correlation < SAME for each in found.alike)
+    assert near(faces, [0] * 16).alike == []
+
+
+def test_by_brute_force() -> None:
+    """All pairs, correlated one by one in float64, are what the hashes and blocks find."""
+    draw = np.random.default_rng(0)
+    grounds = draw.integers(0, 256, (12, 5, 5))
+    greys = []
+    for number in range(300):
+        soft = Image.fromarray(grounds[number % 12].astype(np.uint8)).resize(
+            (32, 32), Image.Resampling.BICUBIC
+        )
+        noise = draw.normal(0, [0.5, 4, 12][number % 3], (32, 32))
+        greys.append(np.clip(np.asarray(soft) + noise, 0, 255).astype(np.uint8))
+    tint = np.full((4, 4, 3), 128, np.uint8)
+    found = near([Face(each, tint) for each in greys], range(300))
+    matrix = np.corrcoef([each.astype(float).ravel() for each in greys])
+    label = list(range(300))
+    for a in range(300):
+        for b in range(a + 1, 300):
+            if matrix[a, b] >= SAME:
+                old, new = max(label[a], label[b]), min(label[a], label[b])
+                label = [new if each == old else each for each in label]
+    groups: dict[int, list[int]] = {}
+    for position, each in enumerate(label):
+        groups.setdefault(each, []).append(position)
+    assert found.groups == [each for each in groups.values() if len(each) > 1]
+    assert len(found.groups) > 3
+    assert len(found.alike) > 100
+    for each in found.alike:
+        assert each.correlation == pytest.approx(matrix[each.first, each.second], abs=1e-5)
+
+
+def test_flat_pictures_and_strangers_are_like_nothing() -> None:
+    flat = Face(np.full((32, 32), 90, np.uint8), np.full((4, 4, 3), 90, np.uint8))
+    assert near([flat, flat, None, None], [0, 1, 2, 3]).groups == []
+    assert near([], []).groups == []
+
+
+def test_a_still_camera() -> None:
+    """Thousands of frames of few scenes: grouped at once, without proving every pair."""
+    faces = [face(scene(seed)) for seed in range(5)]
+    groups = near([faces[each % 5] for each in range(3000)], [0] * 3000).groups
+    assert [len(each) for each in groups] == [600] * 5
+
+
+def test_hashes_have_balanced_bits() -> None:
+    draw = np.random.default_rng(0)
+    hashes = perceptual_hashes(draw.integers(0, 256, (500, 32, 32), dtype=np.uint8))
+    assert set(np.bitwise_count(hashes).tolist()) == {32}
+    shares = np.unpackbits(hashes.view(np.uint8).reshape(500, 8), axis=1).mean(axis=0)
+    assert 0.35 < shares.min() < shares.max() < 0.65
+
+
+def test_copies_of_near_duplicates_come_with_them() -> None:
+    faces = [face(scene(1)), face(scene(1)), face(compressed(scene(1))), face(scene(2))]
+    roll = Roll(("cat", "dog"), ["a", "b", "c", "d"], ["train", "test", "train", "val"], [0, 0, 0, 1])
+    found = twin_findings(roll, ["same", "same", "other", "fourth"], faces)
+    assert [(each.code, each.name, each.also) for each in found] == [
+        ("duplicate-across-splits", "a", ("b",)),
+        ("near-duplicate-across-splits", "a", ("b", "c")),
+    ]
+    assert found[0].reason == "in train, and the same picture as b in test"
+    assert found[0].cure == "remove it from train, or what is measured flatters"
+
+
+def test_limits_are_told() -> None:
+    assert twin_limits([face(scene(1))]) == ()
+    assert twin_limits([None]) == (
+        "near duplicates are looked for among 8-bit grey and colour pictures of at least 32 x 32 pixels only",
+    )
+    assert twin_limits([None] * 200_001) == (
+        "near duplicates are not looked for among more than 200,000 pictures",
+    )
