@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.table import Table
 
 from striate.api import read
-from striate.cli.console import tabular
 from striate.cli.values import input_shape
 from striate.errors import StriateError, counted
 from striate.plan.field import Fields
@@ -74,33 +73,60 @@ def plan(
 
 
 def _print(made: Plan) -> None:
-    console = tabular()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("layer", overflow="fold")
-    for title in ("output", "weights", "multiply-adds", "sees", "step", "saved"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_row("input", str(made.input), "", "", "", "", "")
+    labelled = any(_label(row) for row in made.rows)
+    lines = [["part", "layer", *(title for title, _ in _columns())], ["", "input", str(made.input)]]
+    before = ""
     for row in made.rows:
-        sees, step = _field(row.field)
+        label = _label(row)
         layer = ("aux  " if row.side else "") + row.text
-        cells = (_number(row.weights), _number(row.multiply_adds), sees, step, _bytes(row.saved_bytes))
-        table.add_row(layer, str(row.output), *cells)
-    console.print(table)
-    console.print()
+        lines.append([label if label != before else "", layer, *(cell(row) for _, cell in _columns())])
+        before = label
+    for line in aligned([line if labelled else line[1:] for line in lines], left=2 if labelled else 1):
+        print(line)
+    print()
     classes = f", {made.classes} classes" if made.classes is not None else ""
-    console.print(f"{made.weights:,} weights, {made.multiply_adds:,} multiply-adds a picture{classes}")
+    print(f"{made.weights:,} weights, {made.multiply_adds:,} multiply-adds a picture{classes}")
     if made.side_weights:
-        console.print(f"{made.weights + made.side_weights:,} weights in training, with the side classifiers")
-    pictures = "picture" if made.batch == 1 else f"{made.batch} pictures"
-    console.print(
-        f"a training step on {'one ' if made.batch == 1 else ''}{pictures} keeps {_bytes(made.saved_bytes)} of "
-        f"activations and needs about {_bytes(made.training_bytes(2))} in all (float32, Adam)"
+        print(f"{made.weights + made.side_weights:,} weights in training, with the side classifiers")
+    pictures = "one picture" if made.batch == 1 else f"{made.batch} pictures"
+    print(
+        f"a training step on {pictures} keeps {_bytes(made.saved_bytes)} of activations and needs about "
+        f"{_bytes(made.training_bytes(2))} in all (float32, Adam)"
     )
     initials = Counter(row.initial for row in made.rows if row.initial)
     told = ", ".join(f"{word} in {counted(number, 'layer')}" for word, number in initials.most_common())
-    console.print(f"first weights by `auto`: {told or 'there are none'}")
+    print(f"first weights by `auto`: {told or 'there are none'}")
     for warning in made.warnings:
-        console.print(f"note: {warning}", soft_wrap=True)
+        print(f"note: {warning}")
+
+
+def _columns() -> list[tuple[str, Callable[[Row], str]]]:
+    return [
+        ("output", lambda row: str(row.output)),
+        ("weights", lambda row: _number(row.weights)),
+        ("multiply-adds", lambda row: _number(row.multiply_adds)),
+        ("sees", lambda row: _field(row.field)[0]),
+        ("step", lambda row: _field(row.field)[1]),
+        ("saved", lambda row: _bytes(row.saved_bytes)),
+    ]
+
+
+def _label(row: Row) -> str:
+    first = row.path.split(".", 1)[0]
+    return "" if first.isdigit() else first
+
+
+def aligned(lines: list[list[str]], *, left: int) -> list[str]:
+    """Columns two spaces apart, the first `left` of them flush left and the others flush right."""
+    width = max(len(line) for line in lines)
+    full = [line + [""] * (width - len(line)) for line in lines]
+    widths = [max(len(line[i]) for line in full) for i in range(width)]
+    return [
+        "  ".join(
+            cell.ljust(widths[i]) if i < left else cell.rjust(widths[i]) for i, cell in enumerate(line)
+        ).rstrip()
+        for line in full
+    ]
 
 
 def _field(field: Fields | None) -> tuple[str, str]:

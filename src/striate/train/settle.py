@@ -20,6 +20,9 @@ from striate.train.recipe import Recipe
 from striate.train.tune import arrange, tune
 from striate.train.watch import Watch
 
+# Files that are left out are named one by one up to this many.
+NAMED = 5
+
 
 def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
     """The recipe with nothing left open."""
@@ -72,7 +75,7 @@ def settled_batch(recipe: Recipe, data: Data) -> int:
 
 
 def tell_data(data: Data, watch: Watch) -> None:
-    """Say what the pictures are, and in one line what is wrong with them."""
+    """Say what the pictures are, in one line what is wrong with them, and the first that are left out."""
     splits = [("training", data.train), ("validation", data.val), ("test", data.test)]
     told = ", ".join(f"{len(split.labels):,} {name}" for name, split in splits if split is not None)
     made = " (validation held out of the training pictures)" if data.record["validation"]["made"] else ""  # type: ignore[call-overload,index]
@@ -82,6 +85,8 @@ def tell_data(data: Data, watch: Watch) -> None:
     bad = [counted(left_out, "file") + " left out"] * bool(left_out) + [counted(odd, "warning")] * bool(odd)
     if bad:
         watch.say(f"check     {', '.join(bad)}: striate check {data.record['source']} tells all")
+    for each in [each for each in data.findings if each.severity == "error"][:NAMED]:
+        watch.say(f"          {each.name}: {each.reason}")
 
 
 def tell_recipe(recipe: Recipe, layout: Layout, watch: Watch) -> None:
