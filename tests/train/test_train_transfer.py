@@ -1,0 +1,121 @@
+"""A training that begins with weights from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import striate
+from striate.api import begin_with
+from striate.errors import StriateError
+from train.drawn import draw
+
+NET = "stem: [conv 8 3x3 nobias -> bn -> relu -> maxpool 2] -> pool avg -> head: fc classes"
+QUICK = {"epochs": 3, "precision": "fp32", "layout": "contiguous", "batch": 16}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on three classes."""
+    folder = tmp_path_factory.mktemp("first")
+    pictures, labels = draw(90, 1)
+    np.savez(folder / "three.npz", x_train=pictures, y_train=labels)
+    striate.train(folder / "three.npz", net=NET, out=folder / "run", **QUICK)
+    return folder
+
+
+def two_classes(folder: Path) -> Path:
+    pictures, labels = draw(90, 5)
+    keep = labels < 2
+    np.savez(folder / "two.npz", x_train=pictures[keep], y_train=labels[keep])
+    return folder / "two.npz"
+
+
+def test_the_frozen_body_is_kept_to_the_bit(first: Path, tmp_path: Path) -> None:
+    weights = first / "run" / "weights.safetensors"
+    run = striate.train(
+        two_classes(tmp_path), net=NET, weights=str(weights), freeze="body", out=tmp_path / "run", **QUICK
+    )
+    before, after = load_file(weights), load_file(tmp_path / "run" / "weights.safetensors")
+    assert before.keys() == after.keys()
+    for name in before:
+        same = before[name].shape == after[name].shape and torch.equal(before[name], after[name])
+        assert same == (not name.startswith("head")), name
+    # Prepared as the first run prepared its pictures, whatever these ones measure.
+    known = striate.load(first / "run").preparation
+    assert (run.preparation.mean, run.preparation.deviation) == (known.mean, known.deviation)
+    assert run.record["result"]["accuracy"] > 0.6
+
+
+def test_thawed_everything_changes(first: Path, tmp_path: Path) -> None:
+    weights = first / "run" / "weights.safetensors"
+    striate.train(
+        two_classes(tmp_path), net=NET, weights=str(weights), freeze="body", thaw=2, rate=0.01,
+        out=tmp_path / "run", **QUICK,
+    )  # fmt: skip
+    before, after = load_file(weights), load_file(tmp_path / "run" / "last.safetensors")
+    assert not torch.equal(before["stem.0.weight"], after["stem.0.weight"])
+
+
+def test_grey_pictures_for_a_network_of_colours(tmp_path: Path) -> None:
+    run = striate.train(two_classes(tmp_path), net=NET, channels=3, out=tmp_path / "run", **QUICK)
+    assert run.net.layout.input.channels == 3
+    assert len(run.preparation.mean) == 3
+    answer = run.predict(draw(1, 9)[0][0])
+    assert sum(answer[0].probabilities) == pytest.approx(1)
+
+
+def test_transfer_chooses_what_is_left_open() -> None:
+    text, keys = begin_with(None, {"epochs": 3}, transfer=True)
+    assert text is not None
+    assert text.zoo == "efficientnet_lite0"
+    assert keys == {
+        "epochs": 3, "weights": "builtin", "freeze": "body", "channels": 3, "size": 224,
+        "published": "efficientnet_lite0",
+    }  # fmt: skip
+
+
+def test_what_is_said_stands() -> None:
+    _, keys = begin_with(
+        striate.read("resnet18"), {"weights": "a.pth", "size": 128, "freeze": "stem"}, transfer=True
+    )
+    assert (keys["size"], keys["freeze"], keys["weights"]) == (128, "stem", "a.pth")
+    assert begin_with(None, {"epochs": 3}, transfer=False) == (None, {"epochs": 3})
+
+
+@pytest.mark.parametrize(
+    ("net", "keys", "transfer", "said"),
+    [
+        (
+            None,
+            {"weights": "a.pth"},
+            False,
+            "weights: weights are given without their network\n  expected: both\n  try: --net resnet18",
+        ),
+        (
+            "resnet18",
+            {},
+            True,
+            "transfer: nothing is known yet that could be transferred\n"
+            "  expected: weights for the network that was given\n  try: --weights FILE, or leave out --net",
+        ),
+    ],
+)
+def test_half_of_it_is_refused(net: str | None, keys: dict[str, object], transfer: bool, said: str) -> None:
+    with pytest.raises(StriateError) as caught:
+        begin_with(striate.read(net) if net else None, keys, transfer=transfer)
+    assert str(caught.value) == said
+
+
+def test_weights_of_another_network_are_refused_and_nothing_is_left(first: Path, tmp_path: Path) -> None:
+    weights = first / "run" / "weights.safetensors"
+    with pytest.raises(StriateError, match="8"):
+        striate.train(
+            two_classes(tmp_path), net="conv 9 3x3 -> bn -> relu -> pool avg -> head: fc classes",
+            weights=str(weights), out=tmp_path / "run", **QUICK,
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
