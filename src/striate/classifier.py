@@ -10,11 +10,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from striate.api import NetText, read, require_train
-from striate.errors import DataError
+from striate.errors import DataError, StriateError, counted
 from striate.train.trained import Trained
 
 
@@ -67,30 +68,48 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from striate.train.watch import Silence
 
         pictures = self._pictures(X)
-        labels = np.asarray(y)
+        labels = column_or_1d(y, warn=True)
         check_classification_targets(labels)
-        if labels.ndim != 1 or len(labels) != len(pictures):
-            raise DataError(f"y is of shape {labels.shape}", place="fit", expected=f"{len(pictures)} labels")
-        self.classes_, numbers = np.unique(labels, return_inverse=True)
-        self.n_features_in_ = int(np.prod(pictures.shape[1:]))
-        self.shape_ = pictures.shape[1:]
+        if len(labels) != len(pictures):
+            raise DataError(
+                f"there are {counted(len(labels), 'label')} for {counted(len(pictures), 'picture')}",
+                place="Classifier",
+                expected="one label for each picture",
+            )
+        classes, numbers = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise DataError(
+                f"there is one class only, {classes[0]}" if len(labels) else "there are no pictures",
+                place="Classifier",
+                expected="at least two classes to tell apart",
+            )
         given = {"epochs": self.epochs, "batch": self.batch, "rate": self.rate, "seed": self.seed}
         given = {key: value for key, value in given.items() if value is not None} | (self.keys or {})
         with tempfile.TemporaryDirectory(prefix="striate-") as folder:
             arrays = Path(folder) / "arrays.npz"
             np.savez(arrays, x_train=pictures, y_train=numbers.astype(np.int64))
-            job = new_job(
-                arrays,
-                network=None if self.net is None else read(self.net).network,
-                recipe=read_recipe(self.recipe, given=given),
-                out=Path(folder) / "run",
-                device=self.device,
-                strict=True,
-                started=time.monotonic(),
-                watch=Silence(),
-            )
-            run_job(job, Silence(), resume=False)
+            try:
+                job = new_job(
+                    arrays,
+                    network=None if self.net is None else read(self.net).network,
+                    recipe=read_recipe(self.recipe, given=given),
+                    out=Path(folder) / "run",
+                    device=self.device,
+                    strict=False,
+                    started=time.monotonic(),
+                    watch=Silence(),
+                )
+                run_job(job, Silence(), resume=False)
+            except StriateError as error:
+                if error.place.startswith(folder):
+                    # The file is gone when this is read.
+                    error.place, error.cure = "Classifier", ""
+                raise
+            # Only now: where a fit fails, the one before it stands.
             self.trained_: Trained = load_trained(job.run.path, device=self.device)
+        self.classes_ = classes
+        self.shape_ = pictures.shape[1:]
+        self.n_features_in_ = int(np.prod(self.shape_))
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
@@ -99,26 +118,48 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         pictures = self._pictures(X)
         if pictures.shape[1:] != self.shape_:
             raise DataError(
-                f"the pictures are {pictures.shape[1:]}", place="predict", expected=f"{self.shape_}, as in fit"
+                f"the pictures are {pictures.shape[1:]}",
+                place="predict",
+                expected=f"{self.shape_}, as in fit",
             )
+        if self.trained_.preparation.dtype == "uint8" and pictures.dtype != np.uint8:
+            stored = pictures.astype(np.uint8)
+            if not np.array_equal(stored, pictures):
+                raise DataError(
+                    f"the pictures hold other values than whole numbers of 0 to 255, as {pictures.dtype}",
+                    place="predict",
+                    expected="8-bit values, as in fit",
+                    cure="the same scaling in both",
+                )
+            pictures = stored
         return self.trained_.predict_arrays(pictures)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable label of each picture, N."""
+        check_is_fitted(self, "trained_")
         found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
         return found
+
+    def __sklearn_tags__(self) -> Tags:
+        """Pictures have three axes or four, not two."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
 
     def _pictures(self, X: ArrayLike) -> NDArray[Any]:
         """X as N x H x W x C."""
         pictures = np.asarray(X)
-        if pictures.ndim == 3:
-            return pictures[..., None]
-        if pictures.ndim != 4 or pictures.dtype.kind not in "uifb":
+        if pictures.ndim not in (3, 4) or pictures.dtype.kind not in "uifb":
+            rows = pictures.ndim == 2 and pictures.dtype.kind in "uifb"
             raise DataError(
                 f"X is of shape {pictures.shape} and type {pictures.dtype}",
                 place="Classifier",
                 expected="numbers, N x H x W, N x H x W x C or N x C x H x W",
+                cure="X.reshape(len(X), height, width)" if rows else "",
             )
+        if pictures.ndim == 3:
+            return pictures[..., None]
         first = self.channels_first
         if first is None:
             first = pictures.shape[1] in (1, 3, 4) and pictures.shape[3] not in (1, 3, 4)
