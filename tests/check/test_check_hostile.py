@@ -137,3 +137,13 @@ def test_progress(tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     check(tmp_path / "p", progress=lambda *step: steps.append(step))
     assert steps == [(1, 2), (2, 2)]
+
+
+def test_a_folder_whose_own_name_is_odd(tmp_path: Path) -> None:
+    folder = tmp_path / "two\nlines \udcff"
+    for name in ("a/1.png", "b/1.png", "a/.hidden"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(encoded(scene(ord(name[0])), "PNG"))
+    checked = check(folder)
+    assert checked.source.endswith("two\\nlines \\udcff")
+    assert "hidden" in checked.by_code()

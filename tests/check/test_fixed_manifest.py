@@ -103,6 +103,16 @@ def test_pictures_of_two_splits_stay_where_they_are_measured(tmp_path: Path) -> 
     assert check(tmp_path / "fixed.csv").number("warning") == 0
 
 
+def test_a_file_that_is_named_twice(tmp_path: Path) -> None:
+    draw(tmp_path / "p", {"1.png": 1, "2.png": 2, "3.png": 3})
+    lines = "path,label,split\np/1.png,a,\np/1.png,a,\np/2.png,b,\np/3.png,b,train\np/3.png,b,test\n"
+    (tmp_path / "m.csv").write_text(lines)
+    write(check(tmp_path / "m.csv"), tmp_path / "fixed.csv")
+    assert (tmp_path / "fixed.csv").read_text() == (
+        "path,label,split,group\np/1.png,a,,\np/2.png,b,,\np/3.png,b,test,\n"
+    )
+
+
 def test_formulas_stay_names(tmp_path: Path) -> None:
     names = ("=1+1", "+x", "-x", "@x", "-5", "plain")
     folder = draw(

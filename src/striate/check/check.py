@@ -34,4 +34,4 @@ def check(
 
     if listing.arrays:
         return check_arrays(listing, step)
-    return check_files(listing, max_pixels, step)
+    return check_files(listing, Path(source).expanduser(), max_pixels, step)

@@ -28,11 +28,13 @@ from striate.data.size import choose_channels
 from striate.data.threads import in_order
 
 
-def check_files(listing: Listing, max_pixels: int, progress: Callable[[int, int], None]) -> Checked:
-    """Looks at every file of a listing, in parallel; see `check`."""
+def check_files(
+    listing: Listing, source: Path, max_pixels: int, progress: Callable[[int, int], None]
+) -> Checked:
+    """Looks at every file of a listing, in parallel; see `check`.  source: the folder or manifest itself."""
     findings = list(listing.findings)
     if listing.kind in ("folder", "split-folder"):
-        findings += surroundings(Path(listing.source).expanduser())
+        findings += surroundings(source)
         findings += _of_folder_names(listing.entries)
     looks: list[Look] = []
     with quiet_pillow(), closing(in_order(lambda each: look(each, max_pixels), listing.entries)) as answers:

@@ -17,7 +17,7 @@ from striate.check.traits import Traits
 from striate.data.codes import CODES
 from striate.data.decode import Header, Pixels, decode, read_header
 from striate.data.entry import Entry
-from striate.data.file import Source, content_hash, read_whole
+from striate.data.file import Source, read_whole
 from striate.data.finding import Finding
 from striate.data.magic import HEAD_BYTES, NAMED_BY_SUFFIX, recognise
 from striate.data.trouble import Unreadable
@@ -33,13 +33,12 @@ _COVER = (128, 128)
 class Look:
     """A picture that can be used.
 
-    sha256: of its bytes.  pixels_hash: of its pixels, where they are the same in another file the two
-    show the same.  face: None where it is no grey or coloured picture.
+    pixels_hash: of its pixels: files of which it is the same show the same, whatever their bytes.
+    face: None where it is too small to be compared, or no grey or coloured picture.
     """
 
     entry: Entry
     header: Header
-    sha256: str
     pixels_hash: str
     face: Face | None
     findings: tuple[Finding, ...]
@@ -58,7 +57,6 @@ def look(entry: Entry, max_pixels: int) -> Look | tuple[Finding, ...]:
         header = read_header(source, max_pixels)
         traits = Traits()
         pixels = decode(source, _COVER, max_pixels, traits)
-        sha256 = content_hash(entry.path) if content is None else hashlib.sha256(content).hexdigest()
     except Unreadable as problem:
         return (problem.finding(entry.name), *named)
     remarks = []
@@ -75,7 +73,6 @@ def look(entry: Entry, max_pixels: int) -> Look | tuple[Finding, ...]:
     return Look(
         entry,
         header,
-        sha256,
         _pixels_hash(pixels),
         face_of(pixels, pixels.orientation) if is_comparable(header.height, header.width) else None,
         (*named, *(_finding(entry, *each) for each in remarks)),

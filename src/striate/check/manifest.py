@@ -58,13 +58,13 @@ def fixed_manifest(checked: Checked, path: Path) -> Manifest:
             place="--manifest",
             cure="leave it out",
         )
-    unwanted = set(_unwanted(checked))
+    unwanted = set(map(id, _unwanted(checked)))
     groups = {
         name: f"near {number}"
         for number, each in checked.by_code().get("near-duplicate", [])
         for name in (each.name, *each.also)
     }
-    kept = [each for each in checked.used if each.name not in unwanted]
+    kept = [each for each in checked.used if id(each) not in unwanted]
     if not kept:
         raise DataError(
             "no picture is left for the manifest", place=str(path), cure="mend what was found first"
@@ -89,27 +89,26 @@ def fixed_manifest(checked: Checked, path: Path) -> Manifest:
     return Manifest(content, len(rows), len(checked.used) - len(rows), unnameable)
 
 
-def _unwanted(checked: Checked) -> Iterator[str]:
-    entries = {each.name: each for each in checked.used}
+def _unwanted(checked: Checked) -> Iterator[Entry]:
+    by_name: dict[str, list[Entry]] = {}
+    for entry in checked.used:  # a manifest may name one file several times
+        by_name.setdefault(entry.name, []).append(entry)
     for each in checked.findings:
-        if each.code in _DAMAGED:
-            yield each.name
-        elif each.code == "duplicate":
-            yield from each.also
-        elif each.code.endswith("duplicate-two-labels"):
-            yield from (each.name, *each.also)
-        elif each.code.endswith("duplicate-across-splits"):
-            there = [entries[name] for name in (each.name, *each.also) if name in entries]
+        names = dict.fromkeys((each.name, *each.also))
+        there = [entry for name in names for entry in by_name.get(name, [])]
+        if each.code in _DAMAGED or each.code.endswith("duplicate-two-labels"):
+            yield from there
+        elif each.code == "duplicate" or each.code.endswith("duplicate-across-splits"):
             yield from _all_but_the_last(there, exact=not each.code.startswith("near"))
 
 
-def _all_but_the_last(entries: Iterable[Entry], *, exact: bool) -> Iterator[str]:
+def _all_but_the_last(entries: Iterable[Entry], *, exact: bool) -> Iterator[Entry]:
     """What goes: all that are not in the last split of all, and of exact copies there, all but the first."""
     ranked = sorted(entries, key=lambda each: -SPLITS.index(each.split or "train"))
-    last = ranked[0].split if ranked else None
+    last = (ranked[0].split or "train") if ranked else None
     for number, each in enumerate(ranked):
-        if each.split != last or (exact and number > 0):
-            yield each.name
+        if (each.split or "train") != last or (exact and number > 0):
+            yield each
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -104,7 +104,7 @@ def check(
         checked = check_data(data, max_pixels=max_pixels or MAX_PIXELS, progress=progress)
         if labels is not None:
             screen.begin("reading the run", 1)
-            checked = _with_labels(checked, labels)
+            checked = _with_labels(checked, data, labels)
     if json_:
         print(json.dumps(_plain(checked), indent=2))
     else:
@@ -222,7 +222,7 @@ def _print_codes() -> None:
     tabular().print(table)
 
 
-def _with_labels(checked: Checked, run: str) -> Checked:
+def _with_labels(checked: Checked, source: str, run: str) -> Checked:
     """With the labels that the run's network contradicts, of pictures that it did not train on.
 
     Raises: DataError where the run was trained on other pictures; RunError, MissingExtra.
@@ -240,7 +240,7 @@ def _with_labels(checked: Checked, run: str) -> Checked:
 
     trained = load_trained(run)
     recipe = read_recipe(str(trained.run.recipe))
-    data = gather(checked.source, size=recipe.size, val_share=recipe.val_share, seed=recipe.seed)
+    data = gather(source, size=recipe.size, val_share=recipe.val_share, seed=recipe.seed)
     then, now = trained.run.read_data().get("splits"), data.record["splits"]
     if trained.classes != data.classes or then != now:
         raise DataError(
