@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from striate.data.trouble import told
 from striate.errors import MissingExtra
+from striate.version import __version__
 from striate.weights.download import Progress
 from striate.weights.trouble import WeightsError
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-_ADDRESS = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+))?(?:/(?P<file>[^@]+))?")
+_ADDRESS = re.compile(r"(?P<repository>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w.-]+))?(?:/(?P<file>[^@]+))?")
 _FORM = "hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:OWNER/NAME/FILE"
 
 # What is taken where no file is named, the best first.
@@ -72,6 +73,9 @@ def _library() -> ModuleType:
 def _get_usual(hub: ModuleType, repository: str, revision: str | None, progress: Progress | None) -> Path:
     try:
         return _get(hub, repository, _USUAL[0], revision, progress)
+    except hub.errors.LocalEntryNotFoundError:
+        # The hub cannot be reached; what it has is not known.
+        raise
     except hub.errors.EntryNotFoundError:
         pass
     files = hub.HfApi().list_repo_files(repository, revision=revision)
@@ -95,7 +99,12 @@ def _get(
 ) -> Path:
     return Path(
         hub.hf_hub_download(
-            repository, name, revision=revision, library_name="striate", tqdm_class=_bar(hub, progress)
+            repository,
+            name,
+            revision=revision,
+            library_name="striate",
+            library_version=__version__,
+            tqdm_class=_bar(hub, progress),
         )
     )
 
@@ -123,6 +132,7 @@ def _failed(hub: ModuleType, problem: Exception, place: str) -> WeightsError:
         return WeightsError(
             "its owner gives it to those only who ask",
             place=place,
+            expected="a file that anyone may have, or a token of one who may",
             cure="ask on its page, then `hf auth login`",
         )
     if isinstance(problem, errors.RepositoryNotFoundError):
@@ -140,6 +150,7 @@ def _failed(hub: ModuleType, problem: Exception, place: str) -> WeightsError:
         return WeightsError(
             "the hub cannot be reached, and the file is not in the cache",
             place=place,
+            expected="a way to huggingface.co, or the file in its cache",
             cure="check the network and HF_HUB_OFFLINE, or give a file's path",
         )
     if isinstance(problem, errors.EntryNotFoundError):
