@@ -7,13 +7,18 @@ import io
 import pickle
 import struct
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+
+from striate.errors import StriateError
+from striate.weights.file import read_tensors
 
 MAGIC = 0x1950A86A20F9469CFC6C
 
@@ -118,3 +123,23 @@ def written(content: bytes, folder: Path) -> Path:
     path = folder / "w.pth"
     path.write_bytes(content)
     return path
+
+
+# More than any of these files needs, and far less than what they declare.
+MOST_BYTES = 20 << 20
+
+
+def refused(content: bytes, folder: Path) -> str:
+    """The first line of the error, without the file's place; little memory was taken on the way to it."""
+    path = written(content, folder)
+    tracemalloc.start()
+    with pytest.raises(StriateError) as caught:
+        read_tensors(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < MOST_BYTES, f"{most:,} bytes"
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith(f"{path}: ")
+    assert lines[-2].startswith("  expected: ")
+    assert lines[-1].startswith("  try: ")
+    return lines[0].removeprefix(f"{path}: ")
