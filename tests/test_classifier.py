@@ -223,7 +223,7 @@ def test_labels_in_a_column() -> None:
         lambda x: x.astype(np.int64),
         lambda x: x / 255,
         lambda x: (x / 255).astype(np.float32),
-        lambda x: x > 128,
+        lambda x: x > 80,
         lambda x: x.tolist(),
         lambda x: x[:, :, :10],
         lambda x: np.asfortranarray(x),

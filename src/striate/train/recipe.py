@@ -101,12 +101,12 @@ class Recipe(BaseModel):
         None,
         description="channels that the network reads; grey pictures can be read as 3; those of the pictures",
     )
-    val_share: Annotated[float, Field(gt=0, lt=0.9)] = Field(
+    val_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
         0.1, description="share of the training pictures held out where the data have no validation split"
     )
     precision: Precision = Field("auto", description="arithmetic of convolutions and fc")
     layout: MemoryLayout = Field("auto", description="order of pictures and convolution weights in memory")
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(0, description="of everything that is drawn")
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(0, description="of everything that is drawn")
 
     @field_validator("clip", mode="before")
     @classmethod
