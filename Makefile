@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: setup demo lint test test-all docs clean
+.PHONY: setup demo lint test test-all soak docs clean
 
 setup: .venv/.ready
 .venv/.ready: pyproject.toml constraints.txt
@@ -26,6 +26,10 @@ test: setup
 
 test-all: setup
 	$(PYTEST)
+
+# Half a million mutated pictures.
+soak: setup
+	STRIATE_MUTANTS=500000 $(PYTEST) tests/check/test_mutated.py
 
 docs: setup
 	$(PY) docs/make_zoo.py

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PICTURES = int(os.environ.get("STRIATE_MUTANTS", "20000"))
-IN_A_CHILD = 2500
+PARTS, IN_A_CHILD = 8, 2500
 
 
 def survive(count: int, seed: int, folder: Path) -> tuple[int, dict[str, int], dict[str, int]]:
@@ -40,8 +40,10 @@ def test_mutated_pictures(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits and alarms are of POSIX")
-def test_many_mutated_pictures(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_many_mutated_pictures(part: int, tmp_path: Path) -> None:
     total: collections.Counter[str] = collections.Counter()
-    for seed in range(1, 1 + -(-PICTURES // IN_A_CHILD)):
-        total.update(survive(IN_A_CHILD, seed, tmp_path)[1])
-    assert sum(total.values()) >= PICTURES
+    children = -(-PICTURES // (PARTS * IN_A_CHILD))
+    for number in range(children):
+        total.update(survive(IN_A_CHILD, 1 + part * children + number, tmp_path)[1])
+    assert sum(total.values()) * PARTS >= PICTURES
