@@ -1,0 +1,224 @@
+"""striate from Python: what an import gives, and each of its functions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import striate
+from striate.errors import DataError, FitError, NotationError, RunError
+from train.drawn import draw, write_arrays, write_folder
+
+NET = "conv 4 3x3 -> bn -> relu -> pool avg -> fc classes"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A run of an instant."""
+    place = tmp_path_factory.mktemp("api")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRIATE_CACHE", str(place / "cache"))
+        return striate.train(
+            write_arrays(place / "bars.npz"), net=NET, epochs=2, batch=16, out=place / "run", device="cpu"
+        )
+
+
+def test_what_an_import_gives() -> None:
+    for name in striate.__all__:
+        assert getattr(striate, name) is not None
+    with pytest.raises(AttributeError, match="module 'striate' has no attribute 'trian'"):
+        _ = striate.trian  # type: ignore[attr-defined]
+
+
+def test_an_import_is_light() -> None:
+    script = (
+        "import sys, striate\n"
+        "assert callable(striate.plan) and callable(striate.train)\n"
+        "striate.read('resnet18').plan((3, 224, 224), 1000)\n"
+        "heavy = {'torch', 'sklearn', 'scipy', 'matplotlib', 'rich', 'cyclopts'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_functions_keep_their_names() -> None:
+    """Rooms of the same names are imported behind them."""
+    import striate.plan.plan
+    import striate.train.recipe
+
+    assert callable(striate.plan)
+    assert callable(striate.train)
+
+
+# Reading and planning
+
+
+def test_read(tmp_path: Path) -> None:
+    text = striate.read("conv 8 3x3->relu  -> fc classes # mine")
+    assert str(text) == "conv 8 3x3 -> relu -> fc classes"
+    assert striate.read(text) is text
+    assert str(striate.read(str(text))) == str(text)
+    file = tmp_path / "mine.net"
+    file.write_text("\ufefffc classes\n", encoding="utf-8")
+    assert str(striate.read(file)) == str(striate.read(str(file))) == "fc classes"
+    (tmp_path / "plain.txt").write_text("fc classes")
+    assert str(striate.read(tmp_path / "plain.txt")) == "fc classes"
+    assert striate.read("resnet18").zoo == "resnet18"
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(NotationError) as caught:
+        striate.read("resnet17")
+    assert str(caught.value) == (
+        "network: there is no network `resnet17`\n"
+        "  expected: a text such as `conv 32 3x3 -> relu -> fc classes`, a .net file or a name of the zoo\n"
+        f"  try: {caught.value.cure}"
+    )
+    assert striate.read(caught.value.cure).zoo == caught.value.cure
+    (tmp_path / "mine.net").write_text("fc classes")
+    with pytest.raises(NotationError) as caught:
+        striate.read(tmp_path / "mime.net")
+    assert str(caught.value) == f"{tmp_path}/mime.net: there is no such file\n  try: mine.net"
+    (tmp_path / "binary.net").write_bytes(b"\xff\x00")
+    with pytest.raises(NotationError, match=r"binary\.net: this is not UTF-8 text"):
+        striate.read(tmp_path / "binary.net")
+    (tmp_path / "folder.net").mkdir()
+    with pytest.raises(NotationError, match=r"folder\.net: it cannot be read: Is a directory"):
+        striate.read(tmp_path / "folder.net")
+
+
+def test_plan() -> None:
+    assert striate.plan("resnet18").weights == 11_689_512
+    assert striate.plan("resnet18", classes=10).classes == 10
+    assert striate.plan("resnet18", (1, 64, 64)).input == (1, 64, 64)
+    assert striate.plan("fc classes", (1, 28, 28), 10, batch=8).batch == 8
+    with pytest.raises(striate.StriateError) as caught:
+        striate.plan("fc classes")
+    assert str(caught.value) == (
+        "plan: the size of the pictures is not known\n  expected: input=(channels, height, width)"
+    )
+    for wrong in ((28, 28), (1, 0, 28), (1, 28, 28.0), "1x28x28"):
+        with pytest.raises(striate.StriateError, match="input cannot be"):
+            striate.plan("fc classes", wrong)  # type: ignore[arg-type]
+    with pytest.raises(FitError):
+        striate.plan("conv 4 3x3 stride 2 valid -> fc classes", (1, 8, 8), 3, strict=True)
+
+
+# Building
+
+
+def test_an_ordinary_module_in_anybody_s_loop() -> None:
+    torch.manual_seed(0)
+    net = striate.read("[conv 8 3x3 -> bn -> relu] x2 -> pool avg -> fc classes -> softmax").build(
+        (1, 12, 12), 3
+    )
+    assert isinstance(net, nn.Module)
+    pictures, labels = draw(60, 0)
+    x, y = torch.from_numpy(pictures)[:, None] / 255, torch.from_numpy(labels)
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.02)
+    for _ in range(40):
+        loss = nn.functional.cross_entropy(net(x), y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    # The closing softmax is left out: these are logits.
+    assert not torch.allclose(net(x).sum(dim=1), torch.ones(60))
+    assert loss.item() < 0.7
+
+
+def test_a_network_of_the_zoo() -> None:
+    net = striate.read("resnet18").build(input=(3, 224, 224), classes=1000)
+    assert sum(p.numel() for p in net.parameters()) == 11_689_512
+    assert net(torch.zeros(2, 3, 64, 64)).shape == (2, 1000)
+
+
+def test_building_draws_from_torch_s_random_state() -> None:
+    torch.manual_seed(3)
+    first = striate.read(NET).build((1, 8, 8), 2).state_dict()
+    torch.manual_seed(3)
+    second = striate.read(NET).build((1, 8, 8), 2).state_dict()
+    third = striate.read(NET).build((1, 8, 8), 2).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], third[name]) for name in first)
+
+
+# Training and loading
+
+
+def test_train_and_load(trained: Any) -> None:
+    assert trained.classes == ("across", "blob", "down")
+    again = striate.load(trained.run.path, device="cpu")
+    pictures, _ = draw(5, 9)
+    assert np.array_equal(
+        again.predict_arrays(pictures[..., None]), trained.predict_arrays(pictures[..., None])
+    )
+    assert not again.net.training
+
+
+def test_keys_of_the_recipe_that_are_not(tmp_path: Path) -> None:
+    with pytest.raises(striate.StriateError, match="recipe: there is no key `epohcs`"):
+        striate.train(write_arrays(tmp_path / "a.npz"), epohcs=3)
+
+
+def test_there_is_no_such_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="there is no such run"):
+        striate.load(tmp_path / "nowhere")
+
+
+def test_predict_whatever_is_a_picture(trained: Any, tmp_path: Path) -> None:
+    picture = draw(1, 9)[0][0]
+    source = write_folder(tmp_path / "photos", 3)
+    path = next(source.rglob("*.png"))
+    image = Image.fromarray(picture)
+    image.save(tmp_path / "one.png")
+    (wanted,) = trained.predict(picture)
+    assert wanted.answer == wanted.classes[0]
+    assert wanted.probability == max(wanted.probabilities)
+    assert sum(wanted.probabilities) == pytest.approx(1)
+    assert set(wanted.classes) == set(trained.classes)
+    for same in (
+        picture[..., None],
+        picture[None, ..., None],
+        [picture],
+        [picture[..., None]],
+        image,
+        [image],
+        tmp_path / "one.png",
+        str(tmp_path / "one.png"),
+        np.repeat(picture[..., None], 3, axis=2),
+    ):
+        (found,) = trained.predict(same)
+        assert found.classes == wanted.classes
+        assert found.probabilities == pytest.approx(wanted.probabilities, abs=1e-6)
+    many = trained.predict([path, picture, image])
+    assert [each.name for each in many] == [str(path), "[1]", "[2]"]
+    assert trained.predict([]) == []
+    assert trained.predict(np.empty((0, 12, 12, 1), np.uint8)) == []
+
+
+def test_predict_pictures_of_any_size(trained: Any) -> None:
+    for shape in ((1, 1), (500, 3), (37, 91, 3)):
+        assert len(trained.predict(np.zeros(shape, np.uint8))) == 1
+
+
+def test_what_is_no_picture(trained: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    for bad in (
+        tmp_path / "bad.png",
+        tmp_path / "nowhere.png",
+        np.zeros((3,)),
+        np.zeros((2, 2, 7), np.uint8),
+    ):
+        with pytest.raises(DataError):
+            trained.predict(bad)
+    found, troubles = trained.predict_files([tmp_path / "bad.png"])
+    assert found == []
+    assert [trouble.place for trouble in troubles] == [str(tmp_path / "bad.png")]
