@@ -1,10 +1,12 @@
-"""How this process uses threads and memory, set before torch is imported."""
+"""How this process uses threads and memory, set before torch is imported, and when it began."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
+import time
+from pathlib import Path
 
 # Names of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -29,3 +31,16 @@ def set_up_process() -> None:
             return
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def began() -> float:
+    """When this process began, by time.monotonic: to start Python takes a while, and a budget counts it."""
+    now = time.monotonic()
+    try:
+        # Field 22, counted behind the name, which may hold spaces: clock ticks since the system booted.
+        fields = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()
+        since_s = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, LookupError, AttributeError):
+        # Elsewhere: nearly all of it was computing.
+        since_s = time.process_time()
+    return now - since_s

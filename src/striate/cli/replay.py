@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from striate.api import require_train
 from striate.cli.console import prose
-from striate.cli.process import set_up_process
+from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
 from striate.errors import RunError
 
@@ -32,7 +31,7 @@ def replay(run: str, /, *, out: Path | None = None, device: str | None = None, q
     quiet
         Print only the result.
     """
-    started = time.monotonic()
+    started = began()
     require_train("striate replay")
     set_up_process()
     from striate.runs.folder import find_run

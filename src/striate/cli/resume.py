@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from striate.api import require_train
-from striate.cli.process import set_up_process
+from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
 
 
@@ -25,8 +23,7 @@ def resume(run: str, /, *, device: str | None = None, quiet: bool = False) -> No
     quiet
         Print only the result.
     """
-    # Python took a while to start, nearly all of it computing: that counts, too.
-    started = time.monotonic() - min(time.process_time(), 0.5)
+    started = began()
     require_train("striate resume")
     set_up_process()
     from striate.cli.summary import print_summary

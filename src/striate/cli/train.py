@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from striate.api import begin_with, read, require_train
-from striate.cli.process import set_up_process
+from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import seconds
 
@@ -90,8 +89,7 @@ def train(
     quiet
         Print only the result.
     """
-    # Python took a while to start, nearly all of it computing: that counts, too.
-    started = time.monotonic() - min(time.process_time(), 0.5)
+    started = began()
     require_train("striate train")
     set_up_process()
     from striate.cli.summary import print_summary

@@ -58,15 +58,21 @@ def arranged(recipe: Recipe, net: Net, layout: Layout, device: torch.device, wat
             backward=recipe.freeze is None,
         )  # fmt: skip
         best = trials[0]
-        others = [f"{each.arrangement} {1000 * each.step_s:.3g}" for each in trials[1:]]
+        others = [f"{each.arrangement} {_milliseconds(each.step_s)}" for each in trials[1:]]
         watch.say(
-            f"machine   {best.arrangement}: {1000 * best.step_s:.3g} ms a step"
+            f"machine   {best.arrangement}: {_milliseconds(best.step_s)} ms a step"
             + (f" ({', '.join(others)})" if others else "")
         )
         found = best.arrangement
         recipe = recipe.model_copy(update={"precision": found.precision, "layout": found.layout})
     arrange(net, recipe.layout)
     return recipe
+
+
+def _milliseconds(step_s: float) -> str:
+    """Three digits, or all there are."""
+    found = 1000 * step_s
+    return f"{found:,.0f}" if found >= 100 else f"{found:.3g}"
 
 
 def settled_batch(recipe: Recipe, data: Data) -> int:
