@@ -114,6 +114,19 @@ def test_a_bias_too_many_is_refused() -> None:
     assert "weight 4x3x3x3\n    the file: first, weight 4x3x3x3, bias 4\n" in text
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e300])
+def test_numbers_that_are_none_are_refused(number: float) -> None:
+    net = net_of(TEXT, (3, 8, 8))
+    state = renamed(random_state(net), NAMES)
+    state["second.running_var"] = state["second.running_var"].double()
+    state["second.running_var"][2] = number
+    assert refusal(net, state) == (
+        "w.pth: `second.running_var` has NaN or infinity in it\n"
+        "  expected: finite numbers, as float32 can hold them\n"
+        "  try: an earlier checkpoint of the same training, or fetch the file again"
+    )
+
+
 def test_two_layers_that_could_change_places_are_not_guessed() -> None:
     net = net_of("conv 4 3x3 nobias -> conv 4 3x3 nobias -> pool avg -> fc classes", (4, 8, 8))
     state = renamed(random_state(net), {"0": "left", "1": "right", "3": "fc"})

@@ -17,6 +17,7 @@ from striate.weights.fit import fits
 from striate.weights.group import Group, Tree, grow
 from striate.weights.side import without_sides
 from striate.weights.slot import Role, Slot, slots_of
+from striate.weights.trouble import WeightsError, clipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,33 @@ def fill(
     classes the file has; for new classes.
     name: of the file, for errors.
 
-    Raises WeightsError, with the first layer on which both disagree, where the file is of another network
-    or would fit in more than one way.  The network is then as it was.
+    Raises WeightsError, with the first layer on which both disagree, where the file is of another network,
+    would fit in more than one way, or has NaN in it.  The network is then as it was.
     """
     tree = grow(tensors, name)
     slots = slots_of(net)
     pairs, gone = _same_names(slots, tree, skip_head), list[str]()
     if pairs is None:
         pairs, gone = _matched(net, slots, tree, skip_head, name)
+    _require_finite([pair for pair in pairs if not _kept(pair.slot, skip_head)], name)
     return _write(slots, pairs, tree, gone, skip_head)
+
+
+def _kept(slot: Slot, skip_head: bool) -> bool:
+    """Whether a layer is to stay as it is."""
+    return skip_head and slot.role in (Role.HEAD, Role.SIDE_HEAD)
+
+
+def _require_finite(pairs: Sequence[Pair], name: str) -> None:
+    for pair in pairs:
+        for part, tensor in pair.group.tensors.items():
+            if not tensor.float().isfinite().all():
+                raise WeightsError(
+                    f"`{clipped(pair.group.names[part])}` has NaN or infinity in it",
+                    place=name,
+                    expected="finite numbers, as float32 can hold them",
+                    cure="an earlier checkpoint of the same training, or fetch the file again",
+                )
 
 
 def _same_names(slots: Sequence[Slot], tree: Tree, skip_head: bool) -> list[Pair] | None:
@@ -78,7 +97,7 @@ def _same_names(slots: Sequence[Slot], tree: Tree, skip_head: bool) -> list[Pair
 
 
 def _suits(skip_head: bool, slot: Slot, group: Group) -> bool:
-    return fits(slot, group, any_classes=skip_head and slot.role in (Role.HEAD, Role.SIDE_HEAD))
+    return fits(slot, group, any_classes=_kept(slot, skip_head))
 
 
 def _matched(
@@ -114,7 +133,7 @@ def _write(
     numbers = 0
     with torch.no_grad():
         for pair in pairs:
-            if skip_head and pair.slot.role in (Role.HEAD, Role.SIDE_HEAD):
+            if _kept(pair.slot, skip_head):
                 unused.extend(pair.group.names.values())
                 continue
             filled.add(pair.slot.path)
