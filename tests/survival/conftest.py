@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from survival.tiny import train
+from striate.train import loop
+from survival.tiny import ALWAYS, train
 from train.drawn import write_arrays
 
 
@@ -19,6 +20,7 @@ def one_thread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STRIATE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(loop, "CHECKPOINT_SHARE", ALWAYS)
         yield
     torch.set_num_threads(before)
 

@@ -40,7 +40,9 @@ Happens = Callable[[Instant], object]
 class _File:
     """A file whose `write` and `close` are instants."""
 
-    def __init__(self, file: IO[bytes], said: Callable[[str, Path, Callable[[], object]], None], kind: str) -> None:
+    def __init__(
+        self, file: IO[bytes], said: Callable[[str, Path, Callable[[], object]], None], kind: str
+    ) -> None:
         self.file, self.said, self.kind = file, said, kind
 
     def write(self, content: bytes) -> int:
@@ -80,7 +82,9 @@ class _System:
     def fsync(self, handle: int) -> None:
         """Of a file that is written, of a folder, or of the events."""
         path = Path(os.readlink(f"/proc/self/fd/{handle}"))
-        self._said("folder" if path.is_dir() else "sync" if path.suffix == ".jsonl" else "fsync", path, lambda: None)
+        self._said(
+            "folder" if path.is_dir() else "sync" if path.suffix == ".jsonl" else "fsync", path, lambda: None
+        )
         # The tests kill processes, not machines: nothing has to reach the disk.
 
     def replace(self, source: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ A trial is three kills and a resume to the end.  A kill is one of
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -26,8 +27,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from striate.report.page import write_report
+from striate.runs.folder import RunFolder
+from striate.train import loop
 from survival.instants import Instant, instants
-from survival.tiny import differing, left_over, resume, train
+from survival.tiny import ALWAYS, differing, left_over, make, resume, train
 from train.drawn import write_arrays
 
 
@@ -81,56 +85,65 @@ def die_at(number: int, *, power: bool) -> Callable[[Instant], None]:
     return happens
 
 
+def warm_up(source: Path, run: Path) -> None:
+    """Have all imported that a training imports, without a backward pass."""
+    job = make(source, run.with_name("warm"))
+    weights = list(job.net.parameters())
+    for each in weights:
+        each.grad = torch.zeros_like(each)
+    torch.optim.AdamW(weights).step()
+    write_report(RunFolder(run))
+
+
+def kill(source: Path, run: Path, chance: random.Random, takes_s: float, most: int) -> dict[str, object]:
+    """Begin or resume a run and kill it; how, where, and what the system says of its end."""
+    kind = chance.choice(["timed", "timed", "within", "power"])
+    if kind == "timed":
+        after_s = round(chance.uniform(0, takes_s * 0.5), 4)
+        return {"kind": kind, "at": after_s, "end": forked(lambda: go_on(source, run), kill_after_s=after_s)}
+    number = chance.randint(1, most // 2)
+
+    def work() -> None:
+        with instants(die_at(number, power=kind == "power")):
+            go_on(source, run)
+
+    return {"kind": kind, "at": number, "end": forked(work)}
+
+
 def main(folder: Path, trials: int, seed: int) -> None:
     """Print what happened."""
     os.environ["STRIATE_CACHE"] = str(folder / "cache")
     source = write_arrays(folder / "bars.npz", train=60, test=15)
-    counted, unbroken = folder / "count", folder / "unbroken"
+    counted, unbroken, again = folder / "count", folder / "unbroken", folder / "again"
 
     def count() -> None:
-        def happens(instant: Instant) -> None:
-            counted.write_text(str(instant.number))
+        with instants(lambda instant: counted.write_text(str(instant.number))):
+            go_on(source, again)
 
-        with instants(happens):
-            go_on(source, folder / "first")
-
-    assert forked(count) == 0
-    began = time.monotonic()
+    loop.CHECKPOINT_SHARE = ALWAYS
     assert forked(lambda: go_on(source, unbroken)) == 0
+    warm_up(source, unbroken)
+    began = time.monotonic()
+    assert forked(count) == 0
     takes_s = time.monotonic() - began
-    most = int(counted.read_text())
-    chance = random.Random(seed)
+    assert differing(again, unbroken) == []
+    most, chance = int(counted.read_text()), random.Random(seed)
     kills: list[dict[str, object]] = []
     failed: list[dict[str, object]] = []
     for trial in range(trials):
         run = folder / f"run{trial}"
-        how: list[dict[str, object]] = []
-        for _ in range(3):
-            kind = chance.choice(["timed", "timed", "within", "power"])
-            if kind == "timed":
-                at: float = round(chance.uniform(0, takes_s * 0.6), 4)
-                end = forked(lambda: go_on(source, run), kill_after_s=at)
-            else:
-                at = chance.randint(1, most // 2)
-
-                def work(number: int = at, power: bool = kind == "power") -> None:
-                    with instants(die_at(number, power=power)):
-                        go_on(source, run)
-
-                end = forked(work)
-            how.append({"trial": trial, "kind": kind, "at": at, "end": end})
-            if end not in (0, signal.SIGKILL):
-                failed.append({"trial": trial, "how": how, "end": end})
-            if end == 0:
-                break
-        kills += [each for each in how if each["end"] == signal.SIGKILL]
-        end = 0 if end == 0 else forked(lambda: go_on(source, run))
+        how = [
+            kill(source, run, chance, takes_s, most) for _ in range(3) if not (run / "report.html").exists()
+        ]
+        finished = run.exists() and not (run / "state").exists()
+        end = 0 if finished else forked(functools.partial(go_on, source, run))
         unlike, left = differing(run, unbroken), left_over(run)
-        if end or unlike or left:
+        if end or unlike or left or {each["end"] for each in how} - {0, signal.SIGKILL}:
             failed.append({"trial": trial, "how": how, "end": end, "unlike": unlike, "left": left})
         else:
             shutil.rmtree(run)
-    print(json.dumps({"instants": most, "takes_s": takes_s, "kills": kills, "failed": failed}))
+        kills += [each for each in how if each["end"] == signal.SIGKILL]
+    sys.stdout.write(json.dumps({"instants": most, "takes_s": takes_s, "kills": kills, "failed": failed}))
 
 
 if __name__ == "__main__":

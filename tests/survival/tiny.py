@@ -24,8 +24,9 @@ KEYS: dict[str, Any] = {
 # All that a run leaves behind but times and the machine.
 EXACT = ("last.safetensors", "weights.safetensors", "events.jsonl", "mistakes.json", "net.txt", "recipe.toml")
 
-# Every step, or whenever 50 times what the last one took has gone by.
+# A checkpoint after every step, however long writing it takes.
 OFTEN_S = 0.0
+ALWAYS = 1e9
 
 
 def make(source: Path, out: Path, watch: Watch | None = None, net: str = NET, **keys: Any) -> Job:

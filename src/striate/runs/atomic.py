@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from pathlib import Path
 
 from striate.errors import ResourceError
+
+# .NAME.PROCESS.tmp: what `write_atomic` writes before it renames.
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -29,6 +33,14 @@ def write_atomic(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder that nobody else writes in now."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if _TEMPORARY.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from striate.runs.atomic import cannot_write
+from striate.runs.atomic import cannot_write, sync_folder
 
 Event = dict[str, Any]
 
@@ -38,6 +38,7 @@ class EventFile:
         try:
             with open(self.path, "rb") as file:
                 os.fsync(file.fileno())
+            sync_folder(self.path.parent)
         except OSError as error:
             raise cannot_write(self.path, error, self.length()) from error
 

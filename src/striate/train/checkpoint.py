@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,9 @@ def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], numbers
     """Write a checkpoint and remove all but the latest two; the previous one stays until this one is safe."""
     content = save(tensors, metadata={"numbers": json.dumps(numbers)})
     checksum = hashlib.sha256(content).hexdigest()[:16]
-    write_atomic(folder / f"{step:08d}-{checksum}.safetensors", content)
+    path = folder / f"{step:08d}-{checksum}.safetensors"
+    write_atomic(path, content)
+    _make_newest(path)
     for old in _newest_first(folder)[KEPT:]:
         # What cannot be removed is only in the way of nothing.
         with contextlib.suppress(OSError):
@@ -57,7 +60,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             header = json.loads(content[8 : 8 + length])
             numbers = json.loads(header["__metadata__"]["numbers"])
             return Checkpoint(load(content), numbers, tuple(damaged))
-        except (OSError, ValueError, KeyError, SafetensorError):
+        except (OSError, ValueError, LookupError, TypeError, SafetensorError):
             damaged.append(path.name)
     raise RunError(
         "every checkpoint is damaged: " + ", ".join(damaged) if damaged else "there is no checkpoint",
@@ -65,6 +68,16 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         expected="a checkpoint whose content matches the sum in its name",
         cure="striate train, which begins anew",
     )
+
+
+def _make_newest(path: Path) -> None:
+    """Of two at one step the later is the newer, even if the clock was set back in between."""
+    with contextlib.suppress(OSError):
+        before = [other.stat().st_mtime_ns for other in _newest_first(path.parent) if other != path]
+        if before and path.stat().st_mtime_ns <= max(before):
+            # In steps that every file system can tell apart.
+            latest = max(before) + 2_000_000_000
+            os.utime(path, ns=(latest, latest))
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from striate.data.gather import Data, gather
 from striate.errors import RecipeError, ResourceError, RunError, counted
 from striate.notation.reader import read_text
 from striate.notation.writer import write_text
-from striate.runs.atomic import write_atomic
+from striate.runs.atomic import sweep, write_atomic
 from striate.runs.folder import FORMAT, Record, RunFolder, create_run, json_bytes, require_free
 from striate.runs.lock import held
 from striate.spec.layout import Layout, lay
@@ -29,7 +29,7 @@ from striate.train.checkpoint import Checkpoint, load_checkpoint
 from striate.train.choose import suited_net
 from striate.train.finish import finish
 from striate.train.frozen import frozen_parts
-from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate, save
+from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate
 from striate.train.machine import choose_device, describe_machine, versions
 from striate.train.preparation import Feeder, Preparation, suited_preparation
 from striate.train.pretrained import find_weights, load_pretrained, pretrained_preparation
@@ -38,6 +38,7 @@ from striate.train.rescue import LOWEST_SHARE, run_rescued
 from striate.train.score import Score
 from striate.train.settle import arranged, require_memory, settle, settled_batch, tell_data, tell_recipe
 from striate.train.stage import begin_stage, stages
+from striate.train.state import State
 from striate.train.tune import arrange
 from striate.train.watch import Watch
 from striate.zoo.list import zoo_text
@@ -243,18 +244,19 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
                 continue
             state, loop = begin_stage(stage, number, job.run, job.started, state, checkpoint_s)
             if checkpoint is not None and number == checkpoint.numbers["stage"]:
-                state.restore(checkpoint.tensors, checkpoint.numbers)
+                _restore(job, state, checkpoint)
                 job.run.events.cut(state.events_bytes)
                 watch.say(f"goes on at step {state.step}")
             run_rescued(loop, state, watch)
         assert state is not None
-        save(loop, state)
         write_atomic(job.run.last_weights, weights_bytes(stage.whole(state.averaged())))
         return finish(job, stage, state, watch)
 
 
 def _checkpoint(job: Job, watch: Watch) -> Checkpoint | None:
     """The newest sound checkpoint, or None where none was written yet."""
+    for folder in (job.run.path, job.run.state):
+        sweep(folder)
     _set_status(job, "running")
     if not any(job.run.state.glob("*.safetensors")):
         watch.say("no checkpoint was written yet: begins at the first step")
@@ -264,6 +266,20 @@ def _checkpoint(job: Job, watch: Watch) -> Checkpoint | None:
     for name in checkpoint.damaged:
         watch.say(f"checkpoint {name} is damaged and was passed over")
     return checkpoint
+
+
+def _restore(job: Job, state: State, checkpoint: Checkpoint) -> None:
+    try:
+        state.restore(checkpoint.tensors, checkpoint.numbers)
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and _is_out_of_memory(error):
+            raise
+        raise RunError(
+            "the checkpoint is not of this network and recipe",
+            place=str(job.run.path),
+            expected="net.txt and recipe.toml as they were when it was written, and the same striate",
+            cure="put them back, or striate train, which begins anew",
+        ) from error
 
 
 @contextmanager

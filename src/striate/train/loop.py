@@ -66,8 +66,8 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     """Train until the pace is done.
 
     After each epoch the validation pictures are scored and the best weights kept.  Checkpoints are written
-    by time; when `watch` asks to stop, one is written and Stopped raised.  Raises Diverged where the loss
-    is not finite; no checkpoint ever holds such weights.
+    by time and at the end; when `watch` asks to stop, one is written and Stopped raised.  Raises Diverged
+    where the loss, the gradient or a weight is not finite; no checkpoint ever holds such weights.
     """
     recipe, pace = loop.recipe, state.pace
     events = loop.run.events
@@ -109,6 +109,7 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
                 cost_s = saved_at - before
         watch.end()
         _finish_epoch(loop, state, watch)
+    save(loop, state)
 
 
 def stop(loop: Loop, state: State) -> NoReturn:
@@ -140,7 +141,12 @@ def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
         answers.append(logits.detach().argmax(dim=1))
         value = loss.item()
         if not math.isfinite(value) or not math.isfinite(length):
-            raise _diverged(loop, state, value, float(length), rate)
+            what = (
+                f"the gradient's length became {float(length)}"
+                if math.isfinite(value)
+                else f"the loss became {value}"
+            )
+            raise _diverged(loop, state, what, rate)
         return value
 
     if isinstance(state.optimiser, torch.optim.LBFGS):
@@ -149,9 +155,23 @@ def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
     else:
         loss = gradient()
         state.optimiser.step()
+    if (bad := _not_finite(net)) is not None:
+        raise _diverged(loop, state, f"`{bad}` became infinite or NaN", rate)
     if state.average is not None:
         state.average.update_parameters(net)
     return _Taken(loss, int((answers[0] == target.heavier()).sum()))
+
+
+def _not_finite(net: Net) -> str | None:
+    """The first of the weights and running statistics that holds infinity or NaN, or None.
+
+    Where one of its terms is not finite no sum is; sums take a tenth of the time of asking every number.
+    """
+    tensors = {name: each for name, each in net.state_dict().items() if each.is_floating_point()}
+    if not tensors or torch.stack([each.sum() for each in tensors.values()]).isfinite().all():
+        return None
+    # The sum of large numbers may be infinite where none of them is.
+    return next((name for name, each in tensors.items() if not each.isfinite().all()), None)
 
 
 def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
@@ -252,8 +272,7 @@ def save(loop: Loop, state: State) -> None:
         raise ResourceError(f"a checkpoint could not be made: {error}", place=str(loop.run.state)) from error
 
 
-def _diverged(loop: Loop, state: State, loss: float, length: float, rate: float) -> Diverged:
-    what = f"the loss became {loss}" if not math.isfinite(loss) else f"the gradient's length became {length}"
+def _diverged(loop: Loop, state: State, what: str, rate: float) -> Diverged:
     return Diverged(
         f"{what} at step {state.step + 1}, at a learning rate of {rate:.3g}",
         expected="a finite loss; NaN or infinity nearly always means that the rate is too high",
