@@ -58,16 +58,18 @@ def _print_confusion(score: Score) -> None:
     names = [each.name for each in score.classes]
     # Long names would make the columns wide: those are numbered instead.
     numbered = any(len(name) > LONGEST_TITLE for name in names)
-    table = Table(box=None, pad_edge=False, title="row: true class, column: answer", title_justify="left")
+    table = Table(box=None, pad_edge=False)
     table.add_column("")
     for number, name in enumerate(names, 1):
         table.add_column(str(number) if numbered else name, justify="right")
     for number, (name, row) in enumerate(zip(names, score.confusion, strict=True), 1):
         title = f"{number:2} {name}" if numbered else name
         table.add_row(title, *(str(count) if count else "." for count in row))
-    _print(table)
+    _print(table, "row: true class, column: answer")
 
 
-def _print(table: Table) -> None:
+def _print(table: Table, *title: str) -> None:
     prose().print()
+    for line in title:
+        prose().print(line)
     tabular().print(table)
