@@ -27,6 +27,7 @@ def train(
     out: Path | None = None,
     transfer: bool = False,
     weights: str | None = None,
+    sha256: str | None = None,
     freeze: str | None = None,
     thaw: int | None = None,
     augment: str | None = None,
@@ -76,6 +77,8 @@ def train(
         train its head: little more work than one pass over the pictures.
     weights
         Begin with these: a file, a URL, or hf:OWNER/NAME; the head may be of other classes.
+    sha256
+        The hash that the file of the weights must have.
     freeze
         Keep the network as it is up to this label; `body` for all before the head.
     thaw
@@ -98,7 +101,8 @@ def train(
 
     given: dict[str, Any] = {
         "epochs": epochs, "seed": seed, "size": size,
-        "weights": weights, "freeze": freeze, "thaw": thaw, "augment": augment,
+        "weights": weights,
+        "weights_sha256": sha256, "freeze": freeze, "thaw": thaw, "augment": augment,
     }  # fmt: skip
     if budget is not None:
         given["budget_s"] = seconds(budget)
