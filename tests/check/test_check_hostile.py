@@ -147,3 +147,14 @@ def test_a_folder_whose_own_name_is_odd(tmp_path: Path) -> None:
     checked = check(folder)
     assert checked.source.endswith("two\\nlines \\udcff")
     assert "hidden" in checked.by_code()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    for name in ("a/1.png", "b/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(encoded(scene(sum(name.encode())), "PNG"))
+    (tmp_path / "b/2.png").chmod(0)
+    assert [(each.code, each.name) for each in check(tmp_path).findings if each.left_out] == [
+        ("no-permission", "b/2.png")
+    ]

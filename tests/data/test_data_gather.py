@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Paint
 from PIL import Image
 
+from data.conftest import Paint
 from striate.data.finding import Finding
 from striate.data.gather import gather
 from striate.data.picture import prepare_picture

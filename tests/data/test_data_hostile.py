@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Paint
 from PIL import Image
 
+from data.conftest import Paint
 from striate.data.decode import decode, read_header
 from striate.data.finding import Finding
 from striate.data.gather import gather

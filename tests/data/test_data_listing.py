@@ -7,8 +7,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from conftest import Paint
 
+from data.conftest import Paint
 from striate.data.finding import Finding
 from striate.data.listing import list_data
 from striate.errors import DataError

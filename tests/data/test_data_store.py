@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Paint
 
 import striate.data.part
 import striate.data.picture
 import striate.data.store
 import striate.data.survey
+from data.conftest import Paint
 from striate.data.gather import Data, gather
 from striate.errors import DataError, ResourceError
 
