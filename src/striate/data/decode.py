@@ -246,7 +246,8 @@ def _reasons() -> Iterator[None]:
     except StriateError:
         raise
     except Image.DecompressionBombError as problem:
-        raise Unreadable("too-many-pixels", told(problem), "shrink it") from None
+        reason = f"its header declares more pixels than Pillow ever decodes ({told(problem)})"
+        raise Unreadable("too-many-pixels", reason, "shrink it") from None
     except MemoryError:
         raise Unreadable("unreadable", "decoding it takes more memory than there is", "shrink it") from None
     except Exception as problem:  # a damaged file brings decoders to raise nearly anything
