@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
 
 from striate.build.weights import load_weights
 from striate.report.page import write_report
@@ -12,13 +11,11 @@ from striate.runs.folder import json_bytes
 from striate.train.evaluate import probabilities
 from striate.train.loop import Stopped
 from striate.train.mistakes import worst_mistakes
+from striate.train.prepared import Job
 from striate.train.score import Score, score
 from striate.train.stage import Stage, evaluation_batch
 from striate.train.state import State
 from striate.train.watch import Watch
-
-if TYPE_CHECKING:
-    from striate.train.job import Job
 
 
 def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:

@@ -6,14 +6,13 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from striate.build.initial import initialise
-from striate.build.module import Net, build
+from striate.build.module import build
 from striate.build.weights import load_weights, weights_bytes
 from striate.data.gather import Data, gather
 from striate.errors import RecipeError, ResourceError, RunError, counted
@@ -22,7 +21,7 @@ from striate.notation.writer import write_text
 from striate.runs.atomic import sweep, write_atomic
 from striate.runs.folder import FORMAT, Record, RunFolder, create_run, json_bytes, require_free
 from striate.runs.lock import held
-from striate.spec.layout import Layout, lay
+from striate.spec.layout import lay
 from striate.spec.network import Network
 from striate.spec.shape import Map
 from striate.train.checkpoint import Checkpoint, load_checkpoint
@@ -32,6 +31,7 @@ from striate.train.frozen import frozen_parts
 from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate
 from striate.train.machine import choose_device, describe_machine, versions
 from striate.train.preparation import Feeder, Preparation, suited_preparation
+from striate.train.prepared import Job, Prepared
 from striate.train.pretrained import find_weights, load_pretrained, pretrained_preparation
 from striate.train.recipe import Recipe, read_recipe, write_recipe
 from striate.train.rescue import LOWEST_SHARE, run_rescued
@@ -42,34 +42,6 @@ from striate.train.state import State
 from striate.train.tune import arrange
 from striate.train.watch import Watch
 from striate.zoo.list import zoo_text
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """All that a training needs, before anything is written.  why: the reason for the network."""
-
-    data: Data
-    layout: Layout
-    recipe: Recipe
-    preparation: Preparation
-    net: Net
-    device: torch.device
-    why: str
-
-
-@dataclass
-class Job:
-    """A run that is ready to train."""
-
-    run: RunFolder
-    data: Data
-    layout: Layout
-    recipe: Recipe
-    preparation: Preparation
-    net: Net
-    device: torch.device
-    record: dict[str, Any]
-    started: float
 
 
 def prepare(

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from striate.data.augment import read_augment
 from striate.data.batches import TrainingBatches
-from striate.train.job import Prepared
 from striate.train.optimiser import make_optimiser
 from striate.train.preparation import Feeder
+from striate.train.prepared import Prepared
 from striate.train.watch import Watch
 
 LOWEST, HIGHEST = 1e-6, 10.0

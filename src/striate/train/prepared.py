@@ -1,0 +1,43 @@
+"""What a training needs: before anything is written, and with its run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from striate.build.module import Net
+from striate.data.gather import Data
+from striate.runs.folder import RunFolder
+from striate.spec.layout import Layout
+from striate.train.preparation import Preparation
+from striate.train.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a training needs, before anything is written.  why: the reason for the network."""
+
+    data: Data
+    layout: Layout
+    recipe: Recipe
+    preparation: Preparation
+    net: Net
+    device: torch.device
+    why: str
+
+
+@dataclass
+class Job:
+    """A run that is ready to train."""
+
+    run: RunFolder
+    data: Data
+    layout: Layout
+    recipe: Recipe
+    preparation: Preparation
+    net: Net
+    device: torch.device
+    record: dict[str, Any]
+    started: float
