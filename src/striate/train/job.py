@@ -36,7 +36,15 @@ from striate.train.pretrained import find_weights, load_pretrained, pretrained_p
 from striate.train.recipe import Recipe, read_recipe, write_recipe
 from striate.train.rescue import LOWEST_SHARE, run_rescued
 from striate.train.score import Score
-from striate.train.settle import arranged, require_memory, settle, settled_batch, tell_data, tell_recipe
+from striate.train.settle import (
+    arranged,
+    check_words,
+    require_memory,
+    settle,
+    settled_batch,
+    tell_data,
+    tell_recipe,
+)
 from striate.train.stage import begin_stage, stages
 from striate.train.state import State
 from striate.train.tune import arrange
@@ -60,6 +68,7 @@ def prepare(
     Raises DataError, FitError, RecipeError, ResourceError.
     """
     where = choose_device(device)
+    check_words(recipe)
     data = _gather(source, recipe, strict, watch)
     tell_data(data, watch)
     why = "it was given"

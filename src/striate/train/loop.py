@@ -287,4 +287,6 @@ def lower_rate(recipe: Recipe, share: float = 0.1) -> str:
 
 
 def _epoch_name(state: State, recipe: Recipe) -> str:
+    if recipe.budget_s is not None:
+        return f"epoch {state.epoch + 1}, {state.pace.elapsed_s():.0f} of {recipe.budget_s:g} s"
     return f"epoch {state.epoch + 1}" + (f"/{state.first_epoch + recipe.epochs}" if recipe.epochs else "")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from striate.build.initial import read_initial
 from striate.build.module import Net
 from striate.data.augment import read_augment, suited_augment
 from striate.data.gather import Data
@@ -73,6 +74,13 @@ def _milliseconds(step_s: float) -> str:
     """Three digits, or all there are."""
     found = 1000 * step_s
     return f"{found:,.0f}" if found >= 100 else f"{found:.3g}"
+
+
+def check_words(recipe: Recipe) -> None:
+    """Raise RecipeError where `augment` or `initial` cannot be read; nothing else has to be known for it."""
+    if recipe.augment != "auto":
+        read_augment(recipe.augment)
+    read_initial(recipe.initial)
 
 
 def settled_batch(recipe: Recipe, data: Data) -> int:
