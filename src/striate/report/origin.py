@@ -91,7 +91,12 @@ def _preparation(preparation: object) -> str:
             f"every picture is kept at {sides[0]} pixels; training sees random crops of {sides[1]}, "
             "everything else the middle"
         )
-    return f"{seen}; each channel less its mean, over its deviation"
+    centred = "the mean picture" if text(at(preparation, "mean_picture")) else "the channel's mean"
+    if not any(map(number, items(at(preparation, "mean")))):
+        centred = ""
+    scaled = any(number != 1 for number in map(real, items(at(preparation, "deviation"))))
+    done = [f"less {centred}"] * bool(centred) + ["over the channel's deviation"] * scaled
+    return f"{seen}; each value {', '.join(done) or 'as it is stored'}"
 
 
 def _sides(value: object) -> str:

@@ -95,7 +95,8 @@ def prepare(
         preparation = pretrained_preparation(path, preparation, recipe)
     # Behind the first weights: they are drawn in the order of memory.
     recipe = arranged(recipe, net, layout, where, watch)
-    return Prepared(data, layout, recipe, preparation, net.to(where), where, why)
+    name = Path(network.source.name).stem if network.source and network.source.name.endswith(".net") else ""
+    return Prepared(data, layout, recipe, preparation, net.to(where), where, name, why)
 
 
 def new_job(
@@ -125,7 +126,7 @@ def new_job(
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "status": "running",
         "source": str(Path(source).resolve()) if Path(source).exists() else str(source),
-        "network": {"why": made.why},
+        "network": {"name": made.name, "why": made.why},
         "versions": versions(),
         "machine": describe_machine(made.device),
     }

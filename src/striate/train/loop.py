@@ -33,6 +33,9 @@ from striate.train.watch import Watch
 CHECKPOINT_S = 30.0
 CHECKPOINT_SHARE = 0.02
 
+# So many epochs are told one by one, however short they are.
+MOST_TOLD = 100
+
 
 class Stopped(StriateError):
     """Somebody asked to stop; the state is saved."""
@@ -198,10 +201,12 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
         }
     )
     loop.run.times.append({"epoch": state.epoch, "step": state.step, "elapsed_s": state.pace.elapsed_s()})
-    watch.say(
-        f"{_epoch_name(state, loop.recipe)}: loss {train_loss:.3f}, validation loss {val_loss:.3f}, "
-        f"accuracy {accuracy:.2%}{'  (best)' if best else ''}"
-    )
+    if _is_worth_a_line(state, loop.recipe):
+        state.told_s = state.pace.elapsed_s()
+        watch.say(
+            f"{_epoch_name(state, loop.recipe)}: loss {train_loss:.3f}, validation loss {val_loss:.3f}, "
+            f"accuracy {accuracy:.2%}{'  (best)' if best else ''}"
+        )
     patience = loop.recipe.patience
     if patience is not None and state.epoch - state.best_epoch >= patience and not state.pace.done:
         watch.say(f"ends early: no better validation for {counted(patience, 'epoch')}")
@@ -284,6 +289,12 @@ def lower_rate(recipe: Recipe, share: float = 0.1) -> str:
     """The flag that sets a share of the rate, in one digit."""
     assert recipe.rate is not None
     return f"--set rate={float(f'{recipe.rate * share:.1g}'):g}"
+
+
+def _is_worth_a_line(state: State, recipe: Recipe) -> bool:
+    """Whether an epoch is told; of thousands of short ones one a second is, and the last."""
+    few = recipe.epochs is not None and recipe.epochs <= MOST_TOLD
+    return few or state.pace.done or state.pace.elapsed_s() - state.told_s >= 1.0
 
 
 def _epoch_name(state: State, recipe: Recipe) -> str:

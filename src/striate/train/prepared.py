@@ -17,7 +17,10 @@ from striate.train.recipe import Recipe
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that a training needs, before anything is written.  why: the reason for the network."""
+    """All that a training needs, before anything is written.
+
+    name: of the network, in the zoo or of its file; empty for a text.  why: the reason for it.
+    """
 
     data: Data
     layout: Layout
@@ -25,6 +28,7 @@ class Prepared:
     preparation: Preparation
     net: Net
     device: torch.device
+    name: str
     why: str
 
 

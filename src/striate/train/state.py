@@ -22,7 +22,7 @@ class State:
     epoch, epoch_step: the epoch that runs, and the steps taken in it.
     loss_sum, right, seen: sums over the pictures of this epoch so far.
     best_accuracy, best_loss, best_epoch: of the validation whose weights were kept.
-    events_bytes: length of the event file at this point.
+    events_bytes: length of the event file at this point.  told_s: when an epoch was told last.
     rollbacks: how often the run went back because the loss was no number.  rate_share: what the rate is
     multiplied with since.
     """
@@ -43,6 +43,7 @@ class State:
     best_loss: float = float("inf")
     best_epoch: int = -1
     events_bytes: int = 0
+    told_s: float = -1.0
     rollbacks: int = 0
     rate_share: float = 1.0
 
