@@ -70,7 +70,7 @@ def test_what_a_run_leaves_behind(unbroken: Path, arrays: Path) -> None:
     record = json.loads((unbroken / "run.json").read_bytes())
     assert record["status"] == "done"
     assert record["source"] == str(arrays)
-    assert record["network"] == {"why": "it was given"}
+    assert record["network"] == {"name": "", "why": "it was given"}
     assert record["versions"]["torch"] == torch.__version__
     assert record["seconds"] > 0
     result = record["result"]

@@ -94,7 +94,7 @@ def _preparation(preparation: object) -> str:
     centred = "the mean picture" if text(at(preparation, "mean_picture")) else "the channel's mean"
     if not any(map(number, items(at(preparation, "mean")))):
         centred = ""
-    scaled = any(number != 1 for number in map(real, items(at(preparation, "deviation"))))
+    scaled = any(number(each) != 1 for each in items(at(preparation, "deviation")))
     done = [f"less {centred}"] * bool(centred) + ["over the channel's deviation"] * scaled
     return f"{seen}; each value {', '.join(done) or 'as it is stored'}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -134,8 +135,10 @@ def new_job(
     try:
         network = made.layout.network
         text = network.source.text if network.source else write_text(network)
-        write_atomic(run.net, text.encode())
-        write_atomic(run.recipe, write_recipe(made.recipe).encode())
+        texts = {run.net: text.encode(), run.recipe: write_recipe(made.recipe).encode()}
+        for path, content in texts.items():
+            write_atomic(path, content)
+        record["texts"] = {path.name: hashlib.sha256(content).hexdigest() for path, content in texts.items()}
         if made.recipe.weights is not None:
             write_atomic(run.start_weights, weights_bytes(made.net))
         write_atomic(run.data, json_bytes({**made.data.record, "preparation": made.preparation.to_record()}))
@@ -177,8 +180,10 @@ def read_back(run: RunFolder, record: Record, *, device: str | None, started: fl
     """A job as it was before its first step, from the text, recipe, data and first weights of its folder.
 
     record: the run's, or another one that the job is to write.
-    Raises RunError where the data are not what they were, naming what changed, or a file is damaged.
+    Raises RunError where the network, the recipe or the data are not what they were, naming what changed, or
+    a file is damaged.
     """
+    _require_same_texts(run, record)
     data_record, recipe = run.read_data(), read_recipe(str(run.recipe))
     try:
         source, device_was = str(record["source"]), str(record["machine"]["device"])
@@ -328,6 +333,25 @@ def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch) -> D
     if begun:
         watch.end()
     return data
+
+
+def _require_same_texts(run: RunFolder, record: Record) -> None:
+    sums = record.get("texts", {})
+    for path in (run.net, run.recipe):
+        try:
+            same = hashlib.sha256(path.read_bytes()).hexdigest() == sums.get(path.name)
+        except (OSError, AttributeError):
+            # Said by what reads it.
+            continue
+        # An earlier striate noted no sums.
+        if not same and path.name in sums:
+            raise RunError(
+                f"{path.name} was edited since the run began",
+                place=str(run.path),
+                expected="the network and the recipe that the run began with",
+                cure=f"put them back, or striate train --net {run.net} --recipe {run.recipe}, "
+                "which begins anew",
+            )
 
 
 def _require_same_data(run: RunFolder, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
