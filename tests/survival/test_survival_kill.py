@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from survival import killing
+from survival.soak import SOAK
 
 
 @pytest.mark.parametrize(
     ("trials", "seed", "fewest"),
     # Some end before their turn comes to be killed.
-    [(8, 1, 20), pytest.param(80, 2, 200, marks=[pytest.mark.slow, pytest.mark.soak])],
+    [(8, 1, 20), pytest.param(80, 2, 200, marks=SOAK)],
     ids=["20 kills", "200 kills"],
 )
 def test_killed_three_times_and_resumed_is_as_unbroken(
