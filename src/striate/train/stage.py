@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -24,8 +25,9 @@ from striate.train.watch import Watch
 # At most so many pictures at once where nothing is kept for a backward pass.
 EVALUATION_BATCH = 256
 
-# Seconds that the report takes at least, kept free under a budget.
-CLOSING_S = 1.0
+# Seconds that the report and the end of the process take, kept free under a budget; and how many times as
+# much at most.
+CLOSING_S, MOST_CLOSING = 1.0, 3.0
 
 # Share of a budget that the head gets where the rest is thawed behind it.
 HEAD_SHARE = 0.3
@@ -105,6 +107,15 @@ def _head(frozen: Frozen, data: Data, scored: Split, recipe: Recipe, feeder: Fee
     )  # fmt: skip
 
 
+def closing_s(started: float) -> float:
+    """Seconds to keep free for the end: on a busy machine it takes as much longer as the beginning did.
+
+    started: when the job began, by time.monotonic.  How busy: the time since, over the time computed in.
+    """
+    waited = (time.monotonic() - started) / max(time.process_time(), 1e-3)
+    return CLOSING_S * min(MOST_CLOSING, max(1.0, waited))
+
+
 def evaluation_batch(recipe: Recipe) -> int:
     """Pictures at once where nothing is kept for a backward pass: what trains in memory fits twice."""
     assert recipe.batch is not None
@@ -132,7 +143,7 @@ def begin_stage(
         recipe.budget_s,
         before.pace.spent_s if before else 0.0,
         started,
-        reserve_s=CLOSING_S if recipe.budget_s else 0.0,
+        reserve_s=closing_s(started) if recipe.budget_s else 0.0,
         closing_validations=1 + len(stage.scored.labels) / len(stage.validation.labels),
         # Without a way back, a picture takes a third of the time.
         validation_steps=len(stage.validation.labels) / batches.batch / 3,
