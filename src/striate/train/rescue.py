@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from striate.errors import counted
+from striate.runs.events import Event, EventFile, read_events
 from striate.train.checkpoint import load_checkpoint
 from striate.train.loop import Diverged, Loop, lower_rate, run_loop, save
 from striate.train.state import State
@@ -54,7 +55,16 @@ def _roll_back(loop: Loop, state: State) -> None:
     # weights.safetensors holds the best so far, even if it came behind the checkpoint.
     state.best_accuracy, state.best_loss, state.best_epoch = best
     state.pace.spent_s, state.pace.started = elapsed_s, time.monotonic()
-    loop.run.events.cut(state.events_bytes)
-    loop.run.events.append(
+    events = loop.run.events
+    before = _rollbacks(events)
+    events.cut(state.events_bytes)
+    # Earlier ways back to the same checkpoint happened, too.
+    for event in before[len(_rollbacks(events)) :]:
+        events.append(event)
+    events.append(
         {"event": "rollback", "step": state.step, "failed_step": failed, "rate_share": state.rate_share}
     )
+
+
+def _rollbacks(events: EventFile) -> list[Event]:
+    return [event for event in read_events(events.path) if event.get("event") == "rollback"]
