@@ -119,6 +119,6 @@ def _pixels_hash(pixels: Pixels) -> str:
         kind, values = (content.mode, content.size), content.tobytes()
     else:
         kind, values = (content.dtype.str, content.shape), content.tobytes()
-    digest = hashlib.blake2b(repr((kind, pixels.orientation)).encode(), digest_size=16)
+    digest = hashlib.sha256(repr((kind, pixels.orientation)).encode())
     digest.update(values)
     return digest.hexdigest()
