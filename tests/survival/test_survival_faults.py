@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from striate.errors import ResourceError, RunError
+from striate.runs.atomic import write_atomic
 from striate.runs.folder import RunFolder, json_bytes
+from striate.train import finish
 from striate.train.checkpoint import load_checkpoint, save_checkpoint
 from striate.train.job import run_job
 from striate.train.watch import Silence
@@ -24,6 +26,12 @@ NUMBERS = (errno.EIO, errno.ENOSPC, errno.EACCES)
 
 # A folder that cannot be synced is no error: some drives have no such thing.
 FAIL = ("open", "write", "fsync", "replace", "append", "sync")
+
+
+@pytest.fixture(autouse=True)
+def _plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written as a report is, but not drawn: that takes longer than all the rest."""
+    monkeypatch.setattr(finish, "write_report", lambda run: write_atomic(run.report, b"<!doctype html>"))
 
 
 def fail_from(number: int, code: int, *, once: bool) -> Callable[[Instant], None]:
