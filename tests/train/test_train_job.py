@@ -117,7 +117,14 @@ def test_the_same_seed_gives_the_same_bits(unbroken: Path, arrays: Path, tmp_pat
 # Stopped and resumed
 
 
-@pytest.mark.parametrize("stop_at", range(1, ASKED + 1))
+@pytest.mark.parametrize(
+    "stop_at",
+    [
+        # In the first epoch, at its last step, in its validation, in the next one, in the last, in the test.
+        each if each in (2, 6, 7, 8, 19, ASKED) else pytest.param(each, marks=pytest.mark.slow)
+        for each in range(1, ASKED + 1)
+    ],
+)
 def test_resumed_is_as_unbroken_to_the_last_bit(
     unbroken: Path, arrays: Path, tmp_path: Path, stop_at: int
 ) -> None:
@@ -151,10 +158,12 @@ def test_stopped_again_and_again(unbroken: Path, arrays: Path, tmp_path: Path) -
     "keys",
     [
         {"optimiser": "nesterov", "rate": 0.01, "ema": 0.8},
-        {"optimiser": "muon", "schedule": "cosine", "label_smoothing": 0.1},
+        pytest.param(
+            {"optimiser": "muon", "schedule": "cosine", "label_smoothing": 0.1}, marks=pytest.mark.slow
+        ),
         {"optimiser": "lbfgs", "clip": None},
         {"freeze": "body", "thaw": 2, "net": NET.replace("-> fc 12", "-> head: fc 12")},
-        {"epochs": 12, "patience": 2},
+        pytest.param({"epochs": 12, "patience": 2}, marks=pytest.mark.slow),
     ],
     ids=["ema", "muon", "lbfgs", "freeze", "patience"],
 )

@@ -73,8 +73,9 @@ def main() -> None:
         sys.stdout.flush()
     except StriateError as error:
         _leave(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _leave("stopped", 130)
+    except KeyboardInterrupt as error:
+        notes: list[str] = getattr(error, "__notes__", [])
+        _leave("\n  try: ".join(["stopped", *notes]), 130)
     except BrokenPipeError:
         # Whoever read our output has left, as `head` does; leave quietly, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

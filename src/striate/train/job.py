@@ -279,6 +279,8 @@ def _status_kept(job: Job) -> Iterator[None]:
         # The disk may be full; then the record stays as it is.
         with suppress(ResourceError):
             _set_status(job, ends.get(type(error), "failed"))
+        if isinstance(error, KeyboardInterrupt):
+            error.add_note(f"striate resume {job.run.path}")
         if isinstance(error, RuntimeError) and _is_out_of_memory(error):
             raise ResourceError(
                 f"the memory of `{job.device}` is full",
