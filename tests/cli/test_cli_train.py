@@ -122,6 +122,14 @@ def test_predict(call: Call, run: Path, photos: Path) -> None:
     assert call("predict", str(run), str(photos / "blob" / "001.png"), "--top", "1").out.count("%") == 1
 
 
+def test_predict_one_picture_twice(call: Call, run: Path, photos: Path) -> None:
+    picture = str(photos / "blob" / "001.png")
+    once = call("predict", str(run), picture).out
+    assert call("predict", str(run), picture, picture, str(photos / "blob" / ".." / "blob" / "001.png")).out.startswith(2 * once)  # fmt: skip
+    # Two runs answer together; the same one twice says what it says alone.
+    assert call("predict", str(run), str(run), picture, picture).out == 2 * once
+
+
 def test_predict_a_folder_as_json(call: Call, run: Path, photos: Path) -> None:
     said = call("predict", str(run), str(photos), "--json", "--top", "9")
     assert (said.code, said.err) == (0, "")

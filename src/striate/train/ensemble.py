@@ -22,20 +22,22 @@ class Ensemble:
     members: tuple[Trained, ...]
 
     def predict_files(self, paths: Sequence[Path]) -> tuple[list[Prediction], list[Unreadable]]:
-        """Predict picture files; those that a member cannot read come back as errors instead."""
+        """Predict picture files, in order; those that a member cannot read come back as errors instead."""
         sums: dict[str, dict[str, float]] = {}
         readers: dict[str, int] = {}
         troubles: dict[str, Unreadable] = {}
         for member in self.members:
-            found, unread = member.predict_files(paths)
+            # Each file once, however often it is named: the sums are kept by name.
+            found, unread = member.predict_files(list(dict.fromkeys(paths)))
             troubles.update((trouble.place, trouble) for trouble in unread)
             for each in found:
                 total = sums.setdefault(each.name, dict.fromkeys(each.classes, 0.0))
                 readers[each.name] = readers.get(each.name, 0) + 1
                 for name, share in zip(each.classes, each.probabilities, strict=True):
                     total[name] += share / len(self.members)
-        whole = [name for name, count in readers.items() if count == len(self.members)]
-        return [_prediction(name, sums[name]) for name in whole], list(troubles.values())
+        whole = {name for name, count in readers.items() if count == len(self.members)}
+        answers = [_prediction(name, sums[name]) for name in map(str, paths) if name in whole]
+        return answers, list(troubles.values())
 
 
 def load_ensemble(runs: Sequence[str | Path], *, device: str | None = None) -> Ensemble:
