@@ -135,7 +135,7 @@ def main(folder: Path, trials: int, seed: int) -> None:
         how = [
             kill(source, run, chance, takes_s, most) for _ in range(3) if not (run / "report.html").exists()
         ]
-        finished = run.exists() and not (run / "state").exists()
+        finished = (run / "report.html").exists()
         end = 0 if finished else forked(functools.partial(go_on, source, run))
         unlike, left = differing(run, unbroken), left_over(run)
         if end or unlike or left or {each["end"] for each in how} - {0, signal.SIGKILL}:

@@ -99,6 +99,18 @@ def test_one_process_writes_a_run_and_ends_when_asked(arrays: Path, unbroken: Pa
     assert contents(out) == contents(unbroken)
 
 
+def test_a_run_that_was_killed_while_it_tidied_up(unbroken: Path, tmp_path: Path) -> None:
+    """It is finished, and its checkpoints take no room any more."""
+    run = tmp_path / "run"
+    shutil.copytree(unbroken, run)
+    (run / "state").mkdir()
+    (run / "state" / "00000012-0123456789abcdef.safetensors").touch()
+    with pytest.raises(RunError, match="this run is finished"):
+        resume(run)
+    assert not (run / "state").exists()
+    assert contents(run) == contents(unbroken)
+
+
 @pytest.mark.slow
 def test_the_lock_of_a_killed_process_is_taken_over(arrays: Path, unbroken: Path, tmp_path: Path) -> None:
     """The quick tests do so as well, in processes that are forked: see test_survival_kill.py."""

@@ -160,6 +160,8 @@ def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Wat
     # A run whose report could not be written has its result, and its checkpoint still.
     unreported = not run.report.exists() and any(run.state.glob("*.safetensors"))
     if record.get("status") == "done" and not unreported:
+        # There where it was killed while it tidied up.
+        shutil.rmtree(run.state, ignore_errors=True)
         raise RunError(
             "this run is finished", place=str(run.path), cure=f"striate predict {run.path} PICTURE"
         )
