@@ -49,7 +49,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def small(**keys: Any) -> striate.Classifier:
     """A classifier of an instant."""
     keys = {"epochs": 1, "batch": 16, "device": "cpu", **keys}
-    keys["keys"] = {"precision": "fp32", "layout": "contiguous", **keys.get("keys", {})}
     return striate.Classifier(keys.pop("net", NET), **keys)
 
 

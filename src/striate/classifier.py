@@ -19,6 +19,10 @@ from striate.errors import DataError, StriateError, counted
 from striate.train.trained import Trained
 
 
+# What a training would else choose by timing, so that a seed gives the same network each time.
+REPEATABLE = {"precision": "fp32", "layout": "channels_last"}
+
+
 class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A convolutional network with fit, predict, predict_proba and score on arrays of pictures.
 
@@ -84,7 +88,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 expected="at least two classes to tell apart",
             )
         given = {"epochs": self.epochs, "batch": self.batch, "rate": self.rate, "seed": self.seed}
-        given = {key: value for key, value in given.items() if value is not None} | (self.keys or {})
+        given = {key: value for key, value in given.items() if value is not None}
+        given = REPEATABLE | given | (self.keys or {})
         with tempfile.TemporaryDirectory(prefix="striate-") as folder:
             arrays = Path(folder) / "arrays.npz"
             np.savez(arrays, x_train=pictures, y_train=numbers.astype(np.int64))
