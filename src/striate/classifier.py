@@ -18,7 +18,6 @@ from striate.api import NetText, read, require_train
 from striate.errors import DataError, StriateError, counted
 from striate.train.trained import Trained
 
-
 # What a training would else choose by timing, so that a seed gives the same network each time.
 REPEATABLE = {"precision": "fp32", "layout": "channels_last"}
 
@@ -87,9 +86,10 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 place="Classifier",
                 expected="at least two classes to tell apart",
             )
-        given = {"epochs": self.epochs, "batch": self.batch, "rate": self.rate, "seed": self.seed}
-        given = {key: value for key, value in given.items() if value is not None}
-        given = REPEATABLE | given | (self.keys or {})
+        own = {"epochs": self.epochs, "batch": self.batch, "rate": self.rate, "seed": self.seed}
+        given: dict[str, Any] = {} if self.recipe is not None else dict(REPEATABLE)
+        given |= {key: value for key, value in own.items() if value is not None}
+        given |= self.keys or {}
         with tempfile.TemporaryDirectory(prefix="striate-") as folder:
             arrays = Path(folder) / "arrays.npz"
             np.savez(arrays, x_train=pictures, y_train=numbers.astype(np.int64))
