@@ -1,9 +1,9 @@
-"""`python killing.py FOLDER TRIALS SEED`: kill trainings without warning, resume them, compare what comes out.
+"""`python killing.py FOLDER KILLS SEED`: kill trainings without warning, resume them, compare what comes out.
 
 Prints what happened as JSON.  Every training is forked off this process, which has imported all and computed
 nothing: a fork behind a backward pass is refused by torch.
 
-A trial is three kills and a resume to the end.  A kill is one of
+A trial is three kills, fewer where it ends before, and a resume to the end.  A kill is one of
     timed    SIGKILL from outside, at any moment
     within   SIGKILL by its own hand at a chosen instant of a write, half of the content written
     power    as `within`, and what was not synced by then is lost
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import random
 import shutil
@@ -110,7 +111,7 @@ def kill(source: Path, run: Path, chance: random.Random, takes_s: float, most: i
     return {"kind": kind, "at": number, "end": forked(work)}
 
 
-def main(folder: Path, trials: int, seed: int) -> None:
+def main(folder: Path, wanted: int, seed: int) -> None:
     """Print what happened."""
     os.environ["STRIATE_CACHE"] = str(folder / "cache")
     source = write_arrays(folder / "bars.npz", train=60, test=15)
@@ -123,14 +124,19 @@ def main(folder: Path, trials: int, seed: int) -> None:
     loop.CHECKPOINT_SHARE = ALWAYS
     assert forked(lambda: go_on(source, unbroken)) == 0
     warm_up(source, unbroken)
-    began = time.monotonic()
     assert forked(count) == 0
-    takes_s = time.monotonic() - began
     assert differing(again, unbroken) == []
     most, chance = int(counted.read_text()), random.Random(seed)
     kills: list[dict[str, object]] = []
     failed: list[dict[str, object]] = []
-    for trial in range(trials):
+    trial, takes_s = 0, math.inf
+    while len(kills) < wanted and trial < wanted:
+        trial += 1
+        if trial % 10 == 1:
+            # Beside other work a run takes longer, and later less again.
+            began = time.monotonic()
+            assert forked(functools.partial(go_on, source, folder / f"timed{trial}")) == 0
+            takes_s = time.monotonic() - began
         run = folder / f"run{trial}"
         how = [
             kill(source, run, chance, takes_s, most) for _ in range(3) if not (run / "report.html").exists()

@@ -16,23 +16,20 @@ from survival.soak import SOAK
 
 
 @pytest.mark.parametrize(
-    ("trials", "seed", "fewest"),
-    # Some end before their turn comes to be killed.
-    [(8, 1, 20), pytest.param(80, 2, 200, marks=SOAK)],
+    ("kills", "seed"),
+    [(20, 1), pytest.param(200, 2, marks=SOAK)],
     ids=["20 kills", "200 kills"],
 )
-def test_killed_three_times_and_resumed_is_as_unbroken(
-    tmp_path: Path, trials: int, seed: int, fewest: int
-) -> None:
+def test_killed_three_times_and_resumed_is_as_unbroken(tmp_path: Path, kills: int, seed: int) -> None:
     ended = subprocess.run(
-        [sys.executable, killing.__file__, str(tmp_path), str(trials), str(seed)],
+        [sys.executable, killing.__file__, str(tmp_path), str(kills), str(seed)],
         capture_output=True, text=True, timeout=1800, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
     assert found["failed"] == [], ended.stderr
-    assert len(found["kills"]) >= fewest
+    assert len(found["kills"]) >= kills
     kinds = Counter(each["kind"] for each in found["kills"])
-    assert kinds["within"] + kinds["power"] >= 0.3 * fewest
-    assert kinds["timed"] >= 0.3 * fewest
+    assert kinds["within"] + kinds["power"] >= 0.25 * kills
+    assert kinds["timed"] >= 0.25 * kills
