@@ -88,7 +88,7 @@ def train(
     device
         cpu, cuda, cuda:1 or mps; the best there is if left out.
     strict
-        Refuse data with files that cannot be used.
+        Refuse data with files that cannot be used or that look wrong.
     quiet
         Print only the result.
     """
