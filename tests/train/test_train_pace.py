@@ -123,6 +123,25 @@ def test_an_epoch_longer_than_the_budget(clock: Clock) -> None:
     assert took == pytest.approx(60, rel=0.05)
 
 
+@pytest.mark.parametrize("first_s", [1.0, 3.0])
+@pytest.mark.parametrize("slow", [1, 2, 4])
+def test_slow_first_steps_do_not_end_it(clock: Clock, first_s: float, slow: int) -> None:
+    """What a validation takes is not guessed from them: with the test it would seem to take all the time."""
+    took, pace = run(
+        clock, 60, lambda step: first_s if step < slow else 0.05,
+        steps=350, validation_s=0.6, test_share=2.0, guess=13.0,
+    )  # fmt: skip
+    assert took == pytest.approx(60, rel=0.05)
+    assert pace.steps > 600
+
+
+def test_few_long_steps(clock: Clock) -> None:
+    """So few that the time of one is never sure, but for the share of the time that it takes."""
+    took, pace = run(clock, 60, lambda step: 5.0, steps=1000, validation_s=1.0, guess=0.2)
+    assert took == pytest.approx(60, rel=0.1)
+    assert pace.steps >= 10
+
+
 def test_progress_moves_evenly(clock: Clock) -> None:
     pace = Pace(10_000, 100.0, 0.0, clock.now)
     seen = []

@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+# The time of a step is believed after so many steps, or this share of the time.
+SURE_STEPS, SURE_SHARE = 10, 0.2
+
 
 @dataclass
 class Pace:
@@ -32,6 +35,8 @@ class Pace:
     validation_s: float = 0.0
     validations: int = 0
     _step_s: float = 0.0
+    _first_s: float | None = None
+    _sure: bool = False
     _marks: list[tuple[int, float]] = field(default_factory=list)
     _next_look: int = 2
 
@@ -64,8 +69,12 @@ class Pace:
     def _look(self, steps_an_epoch: int) -> None:
         """Estimate the remaining steps from the time of the latest ones."""
         assert self.budget_s is not None
-        left_s = self._left_s()
-        if left_s <= 0:
+        if self._first_s is None:
+            self._first_s = self.elapsed_s()
+        # The first steps may take many times as long as later ones: no end is drawn from them alone.
+        trained_s, whole_s = self.elapsed_s() - self._first_s, self.budget_s - self._first_s
+        self._sure = self._sure or self.steps >= SURE_STEPS or trained_s > SURE_SHARE * whole_s
+        if self._left_s() <= 0:
             self.remaining = 0
             return
         if self.steps < self._next_look:
@@ -89,7 +98,7 @@ class Pace:
         return self.budget_s - closing_s - self.elapsed_s()
 
     def _a_validation_s(self) -> float:
-        """What one validation takes, measured or guessed."""
+        """What one validation takes, measured or guessed; 0 while the steps are too few to guess from."""
         if self.validations:
             return self.validation_s / self.validations
-        return self.validation_steps * self._step_s
+        return self.validation_steps * self._step_s if self._sure else 0.0
