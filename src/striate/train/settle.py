@@ -61,7 +61,7 @@ def arranged(recipe: Recipe, net: Net, layout: Layout, device: torch.device, wat
         best = trials[0]
         others = [f"{each.arrangement} {_milliseconds(each.step_s)}" for each in trials[1:]]
         watch.say(
-            f"machine   {best.arrangement}: {_milliseconds(best.step_s)} ms a step"
+            f"machine   {best.arrangement}: {_milliseconds(best.step_s)} ms a step tried"
             + (f" ({', '.join(others)})" if others else "")
         )
         found = best.arrangement
