@@ -39,7 +39,7 @@ def test_parts_that_are_left_out() -> None:
 def test_every_kind_leaves_with_1_and_has_a_meaning(kind: type[StriateError]) -> None:
     assert kind.exit_code == 1
     assert kind.__doc__
-    with pytest.raises(StriateError, match="^p: q$"):
+    with pytest.raises(StriateError, match=r"^p: q$"):
         raise kind("q", place="p")
 
 
@@ -53,7 +53,14 @@ def test_an_error_comes_back_from_another_process() -> None:
 
 @pytest.mark.parametrize(
     ("word", "near"),
-    [("epohcs", "epochs"), ("EPOCHS", "epochs"), ("opt", None), ("", None), ("Rate", "rate"), ("zzz", None)],
+    [
+        ("epohcs", "epochs"),
+        ("EPOCHS", "epochs"),
+        ("opt", "optimiser"),
+        ("", None),
+        ("Rate", "rate"),
+        ("zzz", None),
+    ],
 )
 def test_nearest(word: str, near: str | None) -> None:
     assert nearest(word, ["epochs", "optimiser", "rate"]) == near
