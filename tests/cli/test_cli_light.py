@@ -273,6 +273,31 @@ def test_a_terminal_that_knows_only_ascii(here: Path) -> None:
     assert ended.stderr == b"striate: gr\\xf6\\xdf.net: there is no such file\n  try: gr\\xf6\\xdfe.net\n"
 
 
+@pytest.mark.parametrize("linked", [True, False])
+def test_ctrl_c_while_a_library_is_loaded(call: Call, monkeypatch: pytest.MonkeyPatch, linked: bool) -> None:
+    """C++ libraries make an ImportError of it."""
+
+    def load(*said: object, **named: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            if linked:
+                raise ImportError("initialization failed") from error
+            raise ImportError("initialization failed")  # noqa: B904
+
+    monkeypatch.setattr("striate.cli.plan.read", load)
+    assert call(*PLAN) == (130, "", "striate: stopped\n")
+
+
+def test_a_bug_is_not_hidden(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*said: object, **named: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("striate.cli.plan.read", broken)
+    with pytest.raises(ZeroDivisionError):
+        call(*PLAN)
+
+
 # Values
 
 
