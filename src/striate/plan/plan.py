@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from striate.errors import FitError
@@ -10,7 +9,7 @@ from striate.plan.field import Fields, trace_fields
 from striate.plan.saved import FLOAT_BYTES, trace_saved
 from striate.plan.warning import unread_rows, warnings
 from striate.spec.initial import suited_initials
-from striate.spec.layout import Chain, Join, Layout, Part, Placed
+from striate.spec.layout import Layout
 from striate.spec.shape import Map, Shape
 from striate.spec.words import write_layer
 
@@ -85,10 +84,10 @@ def plan(layout: Layout, *, batch: int = 1, strict: bool = False) -> Plan:
             multiply_adds=placed.layer.multiply_adds(placed.input),
             field=fields[placed.path],
             saved_bytes=saved[placed.path],
-            side=side,
+            side=side is not None,
             initial=initials.get(placed.path),
         )
-        for placed, side in _placed(layout.root, False)
+        for placed, side in layout.places()
     )
     return Plan(
         input=layout.input,
@@ -101,19 +100,6 @@ def plan(layout: Layout, *, batch: int = 1, strict: bool = False) -> Plan:
         saved_bytes=sum(row.saved_bytes for row in rows),
         warnings=warnings(layout, fields),
     )
-
-
-def _placed(part: Part, side: bool) -> Iterator[tuple[Placed, bool]]:
-    if isinstance(part, Placed):
-        yield part, side
-    elif isinstance(part, Chain):
-        for each in part.parts:
-            yield from _placed(each, side)
-    elif isinstance(part, Join):
-        for chain in part.chains:
-            yield from _placed(chain, side)
-    else:
-        yield from _placed(part.chain, True)
 
 
 def _refuse_unread(layout: Layout) -> None:

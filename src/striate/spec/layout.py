@@ -100,7 +100,11 @@ class Layout:
 
     def layers(self, *, sides: bool = True) -> Iterator[Placed]:
         """Every layer in the order in which it runs; `sides=False` leaves side classifiers out."""
-        return _layers(self.root, sides)
+        return (placed for placed, side in self.places() if sides or side is None)
+
+    def places(self) -> Iterator[tuple[Placed, str | None]]:
+        """Every layer in order, and the path of the side classifier that it belongs to, if any."""
+        return _places(self.root, None)
 
     def require_classes(self, classes: int) -> None:
         """Raise FitError unless the network, and each side classifier, gives one logit for each class."""
@@ -381,17 +385,17 @@ def _error(network: Network, at: Span | None, misfit: Misfit, note: str = "") ->
     return FitError(misfit.problem, place=place, excerpt=excerpt, expected=misfit.expected, cure=misfit.cure)
 
 
-def _layers(part: Part, sides: bool) -> Iterator[Placed]:
+def _places(part: Part, side: str | None) -> Iterator[tuple[Placed, str | None]]:
     if isinstance(part, Placed):
-        yield part
+        yield part, side
     elif isinstance(part, Chain):
         for each in part.parts:
-            yield from _layers(each, sides)
+            yield from _places(each, side)
     elif isinstance(part, Join):
         for chain in part.chains:
-            yield from _layers(chain, sides)
-    elif sides:
-        yield from _layers(part.chain, sides)
+            yield from _places(chain, side)
+    else:
+        yield from _places(part.chain, part.path)
 
 
 def _sides(part: Part) -> Iterator[Side]:
@@ -407,7 +411,7 @@ def _sides(part: Part) -> Iterator[Side]:
 
 def _last(chain: Chain) -> Placed | None:
     last: Placed | None = None
-    for placed in _layers(chain, sides=False):
-        if not isinstance(placed.layer, Softmax):
+    for placed, side in _places(chain, None):
+        if side is None and not isinstance(placed.layer, Softmax):
             last = placed
     return last

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from torch import Tensor, nn
 
 from striate.build.module import Net
-from striate.spec.layout import Chain, Join, Part, Placed, Side
+from striate.spec.layout import Placed
 from striate.spec.words import write_layer
 
 
@@ -42,7 +42,7 @@ class Slot:
 
 def slots_of(net: Net) -> list[Slot]:
     """The slots of a network in the order in which its layers run, side classifiers where they branch off."""
-    found = [(placed, side, _tensors(net, placed)) for placed, side in _placed(net.layout.root, None)]
+    found = [(placed, side, _tensors(net, placed)) for placed, side in net.layout.places()]
     found = [each for each in found if each[2]]
     heads = {side: placed.path for placed, side, tensors in found if _is_matrix(tensors)}
     source = net.layout.network.source
@@ -55,19 +55,6 @@ def slots_of(net: Net) -> list[Slot]:
         flattens = isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
         slots.append(Slot(placed.path, write_layer(placed.layer), place, role, tensors, flattens))
     return slots
-
-
-def _placed(part: Part, side: str | None) -> Iterator[tuple[Placed, str | None]]:
-    if isinstance(part, Placed):
-        yield part, side
-    elif isinstance(part, Chain):
-        for each in part.parts:
-            yield from _placed(each, side)
-    elif isinstance(part, Join):
-        for chain in part.chains:
-            yield from _placed(chain, side)
-    elif isinstance(part, Side):
-        yield from _placed(part.chain, part.path)
 
 
 def _tensors(net: Net, placed: Placed) -> dict[str, Tensor]:
