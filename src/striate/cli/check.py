@@ -18,6 +18,7 @@ from striate.data.codes import CODES
 from striate.data.finding import shown
 from striate.errors import DataError, StriateError, counted
 from striate.runs.atomic import write_atomic
+from striate.train.watch import counting
 
 if TYPE_CHECKING:
     from striate.check.checked import Checked
@@ -91,17 +92,9 @@ def check(
     from striate.data.decode import MAX_PIXELS
 
     screen = Screen(quiet=quiet or json_)
-    begun = False
-
-    def progress(done: int, total: int) -> None:
-        nonlocal begun
-        if not begun:
-            screen.begin("looking at pictures", total)
-            begun = True
-        screen.advance(done, "")
-
     with screen.stoppable():
-        checked = check_data(data, max_pixels=max_pixels or MAX_PIXELS, progress=progress)
+        with counting(screen, "looking at pictures") as progress:
+            checked = check_data(data, max_pixels=max_pixels or MAX_PIXELS, progress=progress)
         if labels is not None:
             screen.begin("reading the run", 1)
             checked = _with_labels(checked, data, labels)

@@ -13,6 +13,7 @@ from striate.data.gather import gather
 from striate.data.sheet import draw_sheet, sheet_rows
 from striate.errors import StriateError, counted
 from striate.runs.atomic import write_atomic
+from striate.train.watch import counting
 
 # Epochs beside each other: as many as fit on a screen with pictures of 128 pixels.
 EPOCHS = 7
@@ -78,16 +79,7 @@ def show(
         raise StriateError("there is a file already", place=str(out), cure="--force, or another --out")
     asked = None if augment == "auto" else read_augment(augment)
     screen = Screen()
-    begun = False
-
-    def progress(done: int, total: int) -> None:
-        nonlocal begun
-        if not begun:
-            screen.begin("reading pictures", total)
-            begun = True
-        screen.advance(done, "")
-
-    with screen.stoppable():
+    with screen.stoppable(), counting(screen, "reading pictures") as progress:
         found = gather(data, size=size, seed=seed, progress=progress)
     margin = found.stored_size != found.size
     chosen = suited_augment(found.size, found.channels, margin=margin) if asked is None else asked

@@ -49,7 +49,7 @@ from striate.train.settle import (
 from striate.train.stage import begin_stage, stages
 from striate.train.state import State
 from striate.train.tune import arrange
-from striate.train.watch import Watch
+from striate.train.watch import Watch, counting
 from striate.zoo.list import zoo_text
 
 
@@ -317,26 +317,15 @@ def _channels(recipe: Recipe, data: Data) -> int:
 
 
 def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch) -> Data:
-    begun = False
-
-    def progress(done: int, total: int) -> None:
-        nonlocal begun
-        if not begun:
-            watch.begin("reading pictures", total)
-            begun = True
-        watch.advance(done, "")
-
-    data = gather(
-        source,
-        size=recipe.size,
-        val_share=recipe.val_share,
-        seed=recipe.seed,
-        strict=strict,
-        progress=progress,
-    )
-    if begun:
-        watch.end()
-    return data
+    with counting(watch, "reading pictures") as progress:
+        return gather(
+            source,
+            size=recipe.size,
+            val_share=recipe.val_share,
+            seed=recipe.seed,
+            strict=strict,
+            progress=progress,
+        )
 
 
 def _require_same_texts(run: RunFolder, record: Record) -> None:

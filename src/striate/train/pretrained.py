@@ -10,7 +10,7 @@ from striate.build.module import Net
 from striate.data.gather import Data
 from striate.train.preparation import Preparation
 from striate.train.recipe import Recipe
-from striate.train.watch import Watch
+from striate.train.watch import Watch, counting
 from striate.weights.builtin import backbone_weights
 from striate.weights.file import read_tensors
 from striate.weights.match import fill
@@ -30,19 +30,8 @@ def find_weights(recipe: Recipe, watch: Watch) -> Path:
     assert recipe.weights is not None
     if recipe.weights == BUILTIN:
         return backbone_weights()
-    begun = False
-
-    def progress(done: int, total: int | None) -> None:
-        nonlocal begun
-        if not begun:
-            watch.begin("weights, bytes", total or 0)
-            begun = True
-        watch.advance(done, "")
-
-    path = fetch(recipe.weights, sha256=recipe.weights_sha256, progress=progress)
-    if begun:
-        watch.end()
-    return path
+    with counting(watch, "weights, bytes") as progress:
+        return fetch(recipe.weights, sha256=recipe.weights_sha256, progress=progress)
 
 
 def load_pretrained(net: Net, path: Path, data: Data, watch: Watch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -42,3 +44,20 @@ class Silence:
     def stopping(self) -> bool:
         """Never."""
         return False
+
+
+@contextmanager
+def counting(watch: Watch, what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A callback of (done, total) that tells `watch`; `what` begins with its first call, if one comes."""
+    begun = False
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal begun
+        if not begun:
+            watch.begin(what, total or 0)
+            begun = True
+        watch.advance(done, "")
+
+    yield progress
+    if begun:
+        watch.end()
