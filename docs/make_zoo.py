@@ -24,7 +24,9 @@ def table() -> str:
     rows = []
     for net in ZOO:
         plan = striate.plan(net.name)
-        lines = [line for line in zoo_text(net.name).splitlines() if line.strip() and not line.startswith("#")]
+        lines = [
+            line for line in zoo_text(net.name).splitlines() if line.strip() and not line.startswith("#")
+        ]
         shape = "x".join(str(side) for side in net.input)
         trained = f" ({plan.weights + plan.side_weights:,} in training)" if plan.side_weights else ""
         rows.append(

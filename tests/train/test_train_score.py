@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import log_loss, precision_recall_fscore_support, top_k_accuracy_score
 
-from striate.train.score import score, wilson
+from striate.report.interval import wilson
+from striate.train.score import score
 
 
 def test_by_hand() -> None:
@@ -73,13 +74,13 @@ def test_certainty_that_is_wrong_has_a_finite_loss() -> None:
     ],
 )
 def test_wilson(right: int, total: int, low: float, high: float) -> None:
-    assert wilson(right, total) == pytest.approx((low, high), abs=2e-6)
+    assert wilson(right / total, total) == pytest.approx((low, high), abs=2e-6)
 
 
 @pytest.mark.parametrize(("right", "total"), [(1, 1), (37, 80), (9_876, 10_000), (3, 10_000)])
 def test_wilson_against_scipy(right: int, total: int) -> None:
     wanted = binomtest(right, total).proportion_ci(0.95, method="wilson")
-    assert wilson(right, total) == pytest.approx((wanted.low, wanted.high), abs=1e-6)
+    assert wilson(right / total, total) == pytest.approx((wanted.low, wanted.high), abs=1e-6)
 
 
 def test_wilson_of_nothing() -> None:
@@ -89,5 +90,5 @@ def test_wilson_of_nothing() -> None:
 def test_wilson_solves_its_equation() -> None:
     """The bounds are the p at which the share seen is z standard deviations away."""
     z = 1.959964
-    for bound in wilson(37, 80):
+    for bound in wilson(37 / 80, 80):
         assert abs(37 / 80 - bound) == pytest.approx(z * (bound * (1 - bound) / 80) ** 0.5, rel=1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from striate.api import require_train
 from striate.cli.console import prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
+from striate.cli.values import require_new
 from striate.errors import StriateError
+from striate.runs.atomic import write_atomic
 
 
 def features(
@@ -52,8 +55,7 @@ def features(
     """
     require_train("striate features")
     set_up_process()
-    if out.exists() and not force:
-        raise StriateError("there is a file already", place=str(out), cure="--force, or another --out")
+    require_new(out, force)
     from striate.data.gather import gather
     from striate.train.features import features_at
     from striate.train.preparation import Feeder
@@ -83,6 +85,7 @@ def features(
             f"names_{name}": np.array(split.names),
         }
         prose().print(f"{name:6} {' x '.join(str(side) for side in made.shape)}")
-    with open(out, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    write_atomic(out, content.getvalue())
     prose().print(f"file   {out}")

@@ -11,6 +11,7 @@ from striate.api import read, require_train
 from striate.cli.console import prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
+from striate.cli.values import require_new
 from striate.errors import StriateError
 
 
@@ -62,8 +63,7 @@ def lr(
     set_up_process()
     if steps < 10:
         raise StriateError(f"{steps} steps tell nothing", place="--steps", expected="at least 10")
-    if out.exists() and not force:
-        raise StriateError("there is a file already", place=str(out), cure="--force, or another --out")
+    require_new(out, force)
     from striate.report.rates import draw_rates
     from striate.train.job import prepare
     from striate.train.range import range_test

@@ -15,6 +15,7 @@ from striate.cli.values import input_shape
 from striate.errors import StriateError, counted
 from striate.plan.field import Fields
 from striate.plan.plan import Plan, Row
+from striate.report.figures import size
 from striate.zoo.list import zoo_net
 
 # What `classes` stands for where nobody says: as many as there are digits.
@@ -142,13 +143,7 @@ def _number(number: int) -> str:
 
 
 def _bytes(count: float) -> str:
-    if not count:
-        return ""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:,.0f} TB"
+    return size(count) if count else ""
 
 
 def _plain(made: Plan) -> dict[str, object]:

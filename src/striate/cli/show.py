@@ -7,6 +7,7 @@ from pathlib import Path
 
 from striate.cli.console import prose
 from striate.cli.screen import Screen
+from striate.cli.values import require_new
 from striate.data.augment import read_augment, suited_augment
 from striate.data.changes.mixup import Mixup
 from striate.data.gather import gather
@@ -75,8 +76,7 @@ def show(
         raise _refused(
             "a sheet is a PNG file", str(out), "a name that ends in .png", f"--out {out.stem or 'sheet'}.png"
         )
-    if out.exists() and not force:
-        raise StriateError("there is a file already", place=str(out), cure="--force, or another --out")
+    require_new(out, force)
     asked = None if augment == "auto" else read_augment(augment)
     screen = Screen()
     with screen.stoppable(), counting(screen, "reading pictures") as progress:

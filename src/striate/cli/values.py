@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from striate.errors import StriateError
 
@@ -34,3 +35,9 @@ def seconds(text: str) -> float:
             cure="--budget 10m",
         )
     return total
+
+
+def require_new(path: Path, force: bool) -> None:
+    """Raise StriateError where a file is in the way and may not be written over."""
+    if path.exists() and not force:
+        raise StriateError("there is a file already", place=str(path), cure="--force, or another --out")

@@ -89,11 +89,13 @@ def prepare(
     recipe = settle(recipe, data, net)
     tell_recipe(recipe, layout, watch)
     initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
-    preparation = suited_preparation(data, recipe)
+    preparation = None
     if recipe.weights is not None:
         path = find_weights(recipe, watch)
         load_pretrained(net, path, data, watch)
-        preparation = pretrained_preparation(path, preparation, recipe)
+        preparation = pretrained_preparation(path, data, recipe)
+    if preparation is None:
+        preparation = suited_preparation(data, recipe)
     # Behind the first weights: they are drawn in the order of memory.
     recipe = arranged(recipe, net, layout, where, watch)
     name = Path(network.source.name).stem if network.source and network.source.name.endswith(".net") else ""
@@ -228,11 +230,10 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
         checkpoint = _checkpoint(job, watch) if resume else None
         feeder = Feeder(job.preparation, job.device, job.recipe.layout)
         state = None
-        for number, stage in enumerate(stages(job.net, job.data, job.recipe, feeder, watch)):
-            if checkpoint is not None and number < checkpoint.numbers["stage"]:
-                continue
+        first = 0 if checkpoint is None else checkpoint.numbers["stage"]
+        for number, stage in stages(job.net, job.data, job.recipe, feeder, watch, first=first):
             state, loop = begin_stage(stage, number, job.run, job.started, state, checkpoint_s)
-            if checkpoint is not None and number == checkpoint.numbers["stage"]:
+            if checkpoint is not None and number == first:
                 _restore(job, state, checkpoint)
                 job.run.events.cut(state.events_bytes)
                 watch.say(f"goes on at step {state.step}")

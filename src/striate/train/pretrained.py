@@ -42,8 +42,8 @@ def load_pretrained(net: Net, path: Path, data: Data, watch: Watch) -> None:
     watch.say(f"weights   {report.line()}")
 
 
-def pretrained_preparation(path: Path, made: Preparation, recipe: Recipe) -> Preparation:
-    """The preparation that weights were trained with, where it is known, at the size of `made`.
+def pretrained_preparation(path: Path, data: Data, recipe: Recipe) -> Preparation | None:
+    """The preparation that weights were trained with, for the pictures of `data`; None where it is unknown.
 
     Known are those of a run, whose record lies beside the weights, and those published for a network of
     the zoo.
@@ -55,13 +55,14 @@ def pretrained_preparation(path: Path, made: Preparation, recipe: Recipe) -> Pre
     elif recipe.published is not None:
         published = published_input(recipe.published, zoo_net(recipe.published).input)
         if published is None:
-            return made
+            return None
         mean, deviation = published.mean, published.deviation
     else:
-        return made
-    if len(mean) != made.channels:
-        return made
-    return Preparation(made.size, made.stored_size, made.channels, mean, deviation, made.dtype)
+        return None
+    channels = recipe.channels or data.channels
+    if len(mean) != channels:
+        return None
+    return Preparation(data.size, data.stored_size, channels, mean, deviation, data.train.pictures.dtype.name)
 
 
 def _run_beside(path: Path) -> dict[str, Any] | None:

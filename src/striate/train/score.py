@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+
+from striate.report.interval import wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes
     return Score(
         pictures=len(labels),
         accuracy=right / len(labels),
-        interval=wilson(right, len(labels)),
+        interval=wilson(right / len(labels), len(labels)),
         top5=float((best5 == labels[:, None]).any(axis=1).mean()),
         loss=float(log_loss(labels, exact / exact.sum(axis=1, keepdims=True), labels=numbers)),
         classes=tuple(
@@ -78,19 +79,3 @@ def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes
             tuple(int(x) for x in row) for row in confusion_matrix(labels, answers, labels=numbers)
         ),
     )
-
-
-def wilson(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """The interval of a share `right` of `total`.
-
-    (p + z^2/2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2/n), z = 1.96 for 95 %
-
-    Source: Wilson 1927.
-    """
-    if total == 0:
-        return 0.0, 1.0
-    share = right / total
-    middle = share + z * z / (2 * total)
-    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    below = 1 + z * z / total
-    return max(0.0, (middle - half) / below), min(1.0, (middle + half) / below)

@@ -46,7 +46,6 @@ class Stage:
     thaw: what lets frozen parts train again.
     """
 
-    name: str
     net: Net
     train: Split
     validation: Split
@@ -60,8 +59,10 @@ class Stage:
     thaw: Thaw | None = None
 
 
-def stages(net: Net, data: Data, recipe: Recipe, feeder: Feeder, watch: Watch) -> Iterator[Stage]:
-    """The stages of a recipe, each made when the one before has ended.
+def stages(
+    net: Net, data: Data, recipe: Recipe, feeder: Feeder, watch: Watch, *, first: int
+) -> Iterator[tuple[int, Stage]]:
+    """The stages of a recipe from number `first` on, each made when the one before has ended.
 
     One, as a rule.  With `freeze`, the tail is trained on what the frozen part gives for each picture,
     computed once; with `thaw` epochs, everything is trained behind it.
@@ -69,24 +70,25 @@ def stages(net: Net, data: Data, recipe: Recipe, feeder: Feeder, watch: Watch) -
     scored = data.test if data.test is not None else data.val
     augment = read_augment(recipe.augment)
     if recipe.freeze is None:
-        yield Stage("", net, data.train, data.val, scored, data.size, feeder, augment, recipe)
+        yield 0, Stage(net, data.train, data.val, scored, data.size, feeder, augment, recipe)
         return
     count = frozen_parts(net.layout, recipe.freeze)
-    frozen = Frozen(net, count)
-    head = recipe
-    if recipe.thaw and recipe.budget_s is not None:
-        head = recipe.model_copy(update={"budget_s": recipe.budget_s * HEAD_SHARE})
-    yield _head(frozen, data, scored, head, feeder, watch)
+    if first == 0:
+        head = recipe
+        if recipe.thaw and recipe.budget_s is not None:
+            head = recipe.model_copy(update={"budget_s": recipe.budget_s * HEAD_SHARE})
+        yield 0, _head(Frozen(net, count), data, head, feeder, watch)
     if recipe.thaw:
         assert recipe.rate is not None
         rest = {"epochs": None if recipe.budget_s else recipe.thaw, "rate": recipe.rate * THAWED_RATE}
-        yield Stage(
-            "all", net, data.train, data.val, scored, data.size, feeder, augment,
+        stage = Stage(
+            net, data.train, data.val, scored, data.size, feeder, augment,
             recipe.model_copy(update=rest), thaw=Thaw(net, count, recipe.thaw),
         )  # fmt: skip
+        yield 1, stage
 
 
-def _head(frozen: Frozen, data: Data, scored: Split, recipe: Recipe, feeder: Feeder, watch: Watch) -> Stage:
+def _head(frozen: Frozen, data: Data, recipe: Recipe, feeder: Feeder, watch: Watch) -> Stage:
     splits = [data.train, data.val] + ([data.test] if data.test is not None else [])
     done = 0
 
@@ -100,9 +102,8 @@ def _head(frozen: Frozen, data: Data, scored: Split, recipe: Recipe, feeder: Fee
     watch.end()
     frozen.tail.to(feeder.device)
     size = (frozen.shape.height, frozen.shape.width)
-    last = found[2] if data.test is not None else found[1]
     return Stage(
-        "head", frozen.tail, found[0], found[1], last, size, frozen.feeder(feeder.device), Augment(), recipe,
+        frozen.tail, found[0], found[1], found[-1], size, frozen.feeder(feeder.device), Augment(), recipe,
         whole=frozen.whole, part=frozen.part,
     )  # fmt: skip
 
