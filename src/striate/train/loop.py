@@ -105,7 +105,8 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
                 break
             if watch.stopping():
                 stop(loop, state)
-            if time.monotonic() - saved_at > max(loop.checkpoint_s, cost_s / CHECKPOINT_SHARE):
+            late = time.monotonic() - saved_at > max(loop.checkpoint_s, cost_s / CHECKPOINT_SHARE)
+            if late or state.landmark(state.step) == state.step:
                 before = time.monotonic()
                 save(loop, state)
                 saved_at = time.monotonic()
@@ -270,7 +271,8 @@ def save(loop: Loop, state: State) -> None:
             cure=lower_rate(loop.recipe),
         )
     try:
-        save_checkpoint(loop.run.state, state.step, tensors, state.numbers())
+        marks = {state.landmark(state.step), state.landmark(state.step // 2)}
+        save_checkpoint(loop.run.state, state.step, tensors, state.numbers(), marks)
     except ResourceError:
         raise
     except RuntimeError as error:

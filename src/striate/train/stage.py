@@ -157,7 +157,8 @@ def begin_stage(
     state = State(stage.net, make_optimiser(shares, recipe), pace, average, stage=number)
     if before is not None:
         state.rollbacks, state.rate_share = before.rollbacks, before.rate_share
-        state.step, state.epoch, state.first_epoch = before.step, before.epoch, before.epoch
+        state.step = state.first_step = before.step
+        state.epoch = state.first_epoch = before.epoch
         state.best_accuracy, state.best_loss = before.best_accuracy, before.best_loss
         state.best_epoch = before.best_epoch
     loop = Loop(

@@ -12,13 +12,16 @@ from torch.optim.swa_utils import AveragedModel
 from striate.build.module import Net
 from striate.train.pace import Pace
 
+# Steps before it are taken again in no time.
+FIRST_LANDMARK = 64
+
 
 @dataclass
 class State:
     """The state of a training between two steps.
 
     average: the running mean of the weights, if the recipe wants one.  step: steps taken in all.
-    stage: which one of the run.  first_epoch: the epoch in which it began.
+    stage: which one of the run.  first_epoch, first_step: where it began.
     epoch, epoch_step: the epoch that runs, and the steps taken in it.
     loss_sum, right, seen: sums over the pictures of this epoch so far.
     best_accuracy, best_loss, best_epoch: of the validation whose weights were kept.
@@ -33,6 +36,7 @@ class State:
     average: AveragedModel | None = None
     stage: int = 0
     first_epoch: int = 0
+    first_step: int = 0
     step: int = 0
     epoch: int = 0
     epoch_step: int = 0
@@ -53,6 +57,14 @@ class State:
             return self.net
         assert isinstance(self.average.module, Net)
         return self.average.module
+
+    def landmark(self, step: int) -> int:
+        """The step at or before `step` whose state is kept for a way back: 64, 128, 256, ..., or the first.
+
+        Counted in steps, not in seconds, so that a run that goes back can be run again to the same bits.
+        """
+        mark = 1 << (step.bit_length() - 1) if step else 0
+        return mark if mark >= max(FIRST_LANDMARK, self.first_step) else self.first_step
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by name: weights, running statistics, optimiser, random state."""
@@ -89,6 +101,7 @@ class State:
             "optimiser": {index: values for index, values in plain.items() if values},
             "stage": self.stage,
             "first_epoch": self.first_epoch,
+            "first_step": self.first_step,
             "step": self.step,
             "epoch": self.epoch,
             "epoch_step": self.epoch_step,
@@ -143,6 +156,7 @@ class State:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         for name in (
             "first_epoch",
+            "first_step",
             "step",
             "epoch",
             "epoch_step",
