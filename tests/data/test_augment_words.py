@@ -363,6 +363,25 @@ def test_noise_of_real_numbers_is_in_units_of_their_range() -> None:
     assert not pictures[1].any()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("least", "most"), [(0, 3e38), (-3e38, 3e38)])
+def test_noise_of_the_largest_real_numbers_stays_finite(least: float, most: float) -> None:
+    pictures = np.zeros((2, 60, 60, 1), dtype=np.float32)
+    pictures[0, 0, 0, 0], pictures[0, 1, 1, 0] = least, most
+    Noise(1).change(pictures, Chance(1, 1, np.arange(2)))
+    assert np.isfinite(pictures).all()
+    assert len(np.unique(pictures[0])) > 1000, "there is noise, and not only the two ends"
+    assert not pictures[1].any()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jitter_of_the_largest_real_numbers_stays_finite(channels: int) -> None:
+    pictures = np.random.default_rng(1).uniform(-3.4e38, 3.4e38, (40, 6, 6, channels)).astype(np.float32)
+    Jitter(1).change(pictures, Chance(1, 1, np.arange(40)))
+    assert np.isfinite(pictures).all()
+
+
 def test_quantiles() -> None:
     found = quantiles()
     assert found.shape == (65536,)
