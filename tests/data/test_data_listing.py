@@ -270,6 +270,19 @@ def test_no_permission(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "  expected: a folder that you may read and enter\n"
         "  try: give yourself the permission (chmod u+rx on Linux and macOS)"
     )
+    # Where two classes are left, the rest is used.
+    touch(here / "p", "c/1", "c/b/1", "train/x/1")
+    listing = list_data("p")
+    assert listing.classes == ("a", "c", "train")
+    cure = "give yourself the permission (chmod u+rx on Linux and macOS)"
+    assert listing.findings == (
+        Finding("unreadable-folder", "b/", "no permission to read this folder", cure),
+        Finding("unreadable-folder", "c/b/", "no permission to read this folder", cure),
+    )
+    touch(here / "q", "train/a/1", "train/b/1", "train/c/1", "val/a/1", "val/b/1")
+    listing = list_data("q")
+    assert listing.classes == ("a", "c")
+    assert [each.name for each in listing.findings] == ["train/b/", "val/b/"]
 
 
 def test_manifest_csv(here: Path, paint: Paint) -> None:

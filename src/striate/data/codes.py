@@ -39,6 +39,7 @@ _TABLE = (
     Code("missing-file", "error", "it is not there, or a link that leads nowhere", "mend its path"),
     Code("special-file", "error", "a pipe, device, socket or folder in a file's place", "remove it"),
     Code("no-permission", "error", "it may not be read", "give yourself the permission"),
+    Code("unreadable-folder", "error", "a folder that may not be read", "give yourself the permission"),
     Code("not-finite", "error", "an array with NaN or infinity in it", "replace those values"),
     Code("channels-first", "error", "an array shaped like (C, H, W)", "numpy.moveaxis(picture, 0, -1)"),
     Code("channels-differ", "error", "it cannot be given the channels of the rest", "give equally many"),
