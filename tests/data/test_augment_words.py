@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -43,6 +44,17 @@ def test_flip() -> None:
     Flip().change(pictures, Told({Stream.FLIP: [0.49, 0.5]}))
     assert_same(pictures[:1], one_channel([3, 2, 1], [6, 5, 4]))
     assert_same(pictures[1:], one_channel([1, 2, 3], [4, 5, 6]))
+
+
+def test_two_epochs_show_both_sides() -> None:
+    index = np.arange(1000)
+    turned = []
+    for epoch in range(4):
+        pictures = np.tile(np.array([0, 1], np.uint8).reshape(1, 1, 2, 1), (1000, 1, 1, 1))
+        Flip().change(pictures, Chance(7, epoch, index))
+        turned.append(pictures[:, 0, 0, 0] == 1)
+    assert 450 < turned[0].sum() < 550
+    assert all((first != second).all() for first, second in pairwise(turned))
 
 
 def test_vflip() -> None:
