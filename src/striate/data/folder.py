@@ -178,16 +178,25 @@ def _refuse_what_is_no_data(folder: Path, folders: list[str], others: list[str],
             place=source,
             expected=EXPECTED,
         )
-    if len(folders) == 1 and not any(map(_pictorial, others)):
-        inner = _only_folder_with_data(folder, folders[0])
-        if inner is not None:
-            path = os.path.join(source, *inner.relative_to(folder).parts)
-            raise DataError(
-                f"it holds nothing but the folder {shown(folders[0])}/",
-                place=source,
-                expected=EXPECTED,
-                cure=shown(path),
-            )
+    inner = inner_folder(folder, folders, others)
+    if inner is not None:
+        path = os.path.join(source, *inner.relative_to(folder).parts)
+        raise DataError(
+            f"it holds nothing but the folder {shown(folders[0])}/",
+            place=source,
+            expected=EXPECTED,
+            cure=shown(path),
+        )
+
+
+def inner_folder(folder: Path, folders: list[str], others: list[str]) -> Path | None:
+    """The folder with the data in a `folder` that only wraps it, or None where it wraps none.
+
+    folders, others: what is visible in it.
+    """
+    if len(folders) != 1 or any(map(_pictorial, others)):
+        return None
+    return _only_folder_with_data(folder, folders[0])
 
 
 def _only_folder_with_data(folder: Path, name: str) -> Path | None:
