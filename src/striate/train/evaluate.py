@@ -22,9 +22,14 @@ def probabilities(
     *,
     batch: int,
     precision: str,
+    mirror: float = 0.0,
     advance: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Softmax of the logits of every picture, N x K, in order; the network's mode is left as it was."""
+    """Softmax of the logits of every picture, N x K, in order; the network's mode is left as it was.
+
+    mirror: pictures whose most probable class is less probable than this are looked at mirrored as well, and
+    the logits of both are averaged.
+    """
     was_training = net.training
     net.eval()
     found = []
@@ -32,8 +37,14 @@ def probabilities(
     try:
         with torch.inference_mode(), autocast(feeder.device, precision):
             for some in evaluation_batches(pictures, labels, size, batch):
-                logits = net(feeder.pictures(some.pictures))
-                found.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
+                x = feeder.pictures(some.pictures)
+                logits = net(x).float()
+                answers = torch.softmax(logits, dim=1)
+                unsure = (answers.amax(dim=1) < mirror).nonzero().flatten()
+                if len(unsure):
+                    both = (logits[unsure] + net(x[unsure].flip(3)).float()) / 2
+                    answers[unsure] = torch.softmax(both, dim=1)
+                found.append(answers.cpu().numpy())
                 if advance is not None:
                     advance(int(some.index[-1]) + 1)
     finally:

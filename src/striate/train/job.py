@@ -29,6 +29,7 @@ from striate.train.checkpoint import Checkpoint, load_checkpoint
 from striate.train.choose import suited_net
 from striate.train.finish import finish
 from striate.train.frozen import frozen_parts
+from striate.train.grow import require_grows
 from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate
 from striate.train.machine import choose_device, describe_machine, versions
 from striate.train.preparation import Feeder, Preparation, first_pictures, suited_preparation
@@ -87,6 +88,7 @@ def prepare(
     with torch.random.fork_rng(devices=[]):
         net = build(layout)
     recipe = settle(recipe, data, net)
+    require_grows(layout, recipe.grow)
     tell_recipe(recipe, layout, watch)
     initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
     preparation = None

@@ -101,7 +101,7 @@ def suited_preparation(data: Data, recipe: Recipe) -> Preparation:
 
 def first_pictures(pictures: Pictures, preparation: Preparation) -> Tensor:
     """A few of the pictures, evenly spread, as the network reads them: N x C x H x W on the CPU."""
-    some = np.ascontiguousarray(pictures[:: max(1, len(pictures) // MOST_LOOKED_AT)])
+    some: Pictures = pictures[:: max(1, len(pictures) // MOST_LOOKED_AT)]
     return Feeder(preparation, torch.device("cpu")).pictures(centre(some, preparation.size))
 
 

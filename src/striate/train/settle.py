@@ -44,6 +44,12 @@ def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
         chosen["augment"] = str(suited_augment(data.size, data.channels, margin=margin))
     else:
         read_augment(recipe.augment).require_fits(data.size)
+    words = {word.word for word in read_augment(chosen.get("augment", recipe.augment)).words}
+    if "flip" not in words:
+        # Where mirrored pictures are others, as digits are, nothing is told by one.
+        chosen["mirror"] = 0.0
+    if recipe.freeze is not None:
+        chosen["grow"] = None
     return recipe.model_copy(update=chosen)
 
 

@@ -27,7 +27,7 @@ class State:
     best_accuracy, best_loss, best_epoch: of the validation whose weights were kept.
     events_bytes: length of the event file at this point.  told_s: when an epoch was told last.
     rollbacks: how often the run went back because the loss was no number.  rate_share: what the rate is
-    multiplied with since.
+    multiplied with since.  size: of the pictures in this epoch, height and width.
     """
 
     net: Net
@@ -50,6 +50,7 @@ class State:
     told_s: float = -1.0
     rollbacks: int = 0
     rate_share: float = 1.0
+    size: tuple[int, int] = (0, 0)
 
     def averaged(self) -> Net:
         """The network that is validated and kept: the running mean where there is one."""
@@ -114,6 +115,7 @@ class State:
             "events_bytes": self.events_bytes,
             "rollbacks": self.rollbacks,
             "rate_share": self.rate_share,
+            "size": list(self.size),
             "remaining": self.pace.remaining,
             "progress": self.pace.progress,
             "elapsed_s": self.pace.elapsed_s(),
@@ -168,6 +170,8 @@ class State:
         ):
             setattr(self, name, int(numbers[name]))
         self.rate_share = float(numbers["rate_share"])
+        height, width = numbers["size"]
+        self.size = int(height), int(width)
         self.loss_sum = float(numbers["loss_sum"])
         self.best_accuracy = float(numbers["best_accuracy"])
         self.best_loss = float("inf") if numbers["best_loss"] is None else float(numbers["best_loss"])
