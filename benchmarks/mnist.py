@@ -26,6 +26,7 @@ from options import data_folder, parser, read, tell
 from pairs import interleaved
 from peers import peers_python, peers_versions
 from receipt import Row, Session, write_receipt
+from seeds import Seeds
 from side import once
 from trainings import Training, train
 
@@ -34,18 +35,6 @@ NAMES = {
     "keras": "Keras on TensorFlow, its MNIST example",
     "lightning": "Lightning, PyTorch's MNIST example",
 }
-
-
-class Seeds:
-    """The seed of the next round."""
-
-    def __init__(self) -> None:
-        self._next = 0
-
-    def take(self) -> int:
-        """One that was not taken yet."""
-        self._next += 1
-        return self._next - 1
 
 
 def main() -> None:

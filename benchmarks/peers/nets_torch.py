@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torchvision
+from plain_loop import CLASSES
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-CLASSES = 10
 
 
 def make(name: str) -> nn.Module:
@@ -87,7 +88,7 @@ class ResNet20(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = [16] * 4 + [32] * 3 + [64] * 3
-        blocks = [Basic(a, b, weights=False) for a, b in zip(widths, widths[1:], strict=False)]
+        blocks = [Basic(a, b, weights=False) for a, b in pairwise(widths)]
         self.net = nn.Sequential(
             unit(3, 16), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, CLASSES)
         )
@@ -103,7 +104,7 @@ class ResNet18Small(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = [64] * 3 + [128] * 2 + [256] * 2 + [512] * 2
-        blocks = [Basic(a, b, weights=True) for a, b in zip(widths, widths[1:], strict=False)]
+        blocks = [Basic(a, b, weights=True) for a, b in pairwise(widths)]
         self.net = nn.Sequential(
             unit(3, 64), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, CLASSES)
         )

@@ -3,7 +3,7 @@
     python steps_keras.py CASE
 
 CASE is JSON: batch; way, `fit` or `train_on_batch`.
-Order and answer: as steps_torch.py.  `fit` goes through arrays that lie ready, 64 batches at a time.
+Order and answer: as plain_loop.py.  `fit` goes through arrays that lie ready, 64 batches at a time.
 """
 
 from __future__ import annotations
