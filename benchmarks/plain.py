@@ -72,7 +72,8 @@ def _layer(placed: Placed) -> nn.Module:
         case linear.Identity() | linear.Softmax():
             return nn.Identity()
         case linear.Widen(channels=channels):
-            return nn.ConstantPad3d((0, 0, 0, 0, 0, channels - shape.channels), 0.0)
+            before, behind = (channels - shape.channels) // 2, -(-(channels - shape.channels) // 2)
+            return nn.ConstantPad3d((0, 0, 0, 0, before, behind), 0.0)
         case dropout.Dropout(share=share):
             return nn.Dropout(share)
         case activation.Relu():
