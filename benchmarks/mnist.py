@@ -86,7 +86,7 @@ def rows(
         "epochs of striate": [each.epochs for each in ours],
         f"test accuracy of {name}": [each["accuracy"] for each in theirs],
         f"epochs of {name}": [each["epochs"] for each in theirs],
-        f"start and imports of {name}, not counted, s": [each["ready"]["imports_s"] for each in theirs],
+        f"start and imports of {name}, not counted, s": [each["start_s"] for each in theirs],
     }
     what = f"MNIST to {target:.0%}"
     return [

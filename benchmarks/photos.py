@@ -78,6 +78,7 @@ def main() -> None:
                 "epochs of striate": [each.epochs for each in trainings],
                 f"best test accuracy of {name}": [each["accuracy"] for each in found[name]],
                 f"epochs of {name}": [each["epochs"] for each in found[name]],
+                f"start and imports of {name}, not counted, s": [each["start_s"] for each in found[name]],
             },
             note=f"`striate train caltech26 {shlex.join(words)}`",
         )

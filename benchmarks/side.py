@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,12 +24,13 @@ class Side:
     """A child process at the other end of a `line.Line`.
 
     python: that of its environment.  script: below this folder.  words: its arguments.
-    What it takes to begin, imports for one, is over before the first order.
+    What it takes to begin, imports for one, is over before the first order; that is start_s.
     """
 
     def __init__(
         self, python: Path, script: str, *words: str, environment: Mapping[str, str] | None = None
     ) -> None:
+        began = time.perf_counter()
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._name = script
         self._process = subprocess.Popen(
@@ -40,6 +42,7 @@ class Side:
             env=surroundings(environment or {}),
         )
         self.ready = self._answer()
+        self.start_s = time.perf_counter() - began
 
     def go(self, **order: Any) -> dict[str, Any]:
         """Give an order and wait for the answer.  Raises SideFailed."""
@@ -87,9 +90,9 @@ class Side:
 def once(
     python: Path, script: str, *words: str, environment: Mapping[str, str] | None = None, **order: Any
 ) -> dict[str, Any]:
-    """A child that gets one order, and its answer; what it told when it was ready stands under `ready`."""
+    """A child that gets one order, and its answer; start_s is what it took to be ready."""
     with Side(python, script, *words, environment=environment) as side:
-        return {**side.go(**order), "ready": side.ready}
+        return {**side.go(**order), "start_s": side.start_s}
 
 
 def surroundings(more: Mapping[str, str]) -> dict[str, str]:

@@ -7,9 +7,6 @@ counted.
 from __future__ import annotations
 
 import time
-
-BEGAN = time.perf_counter()
-
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +84,7 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Answer orders."""
     line = Line()
-    line.tell(imports_s=time.perf_counter() - BEGAN)
+    line.tell(ready=True)
     for order in line.orders():
         line.tell(**work(order))
 

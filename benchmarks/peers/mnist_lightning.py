@@ -6,12 +6,9 @@ each epoch.
 
 from __future__ import annotations
 
-import time
-
-BEGAN = time.perf_counter()
-
 import logging
 import tempfile
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -82,7 +79,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     line = Line()
-    line.tell(imports_s=time.perf_counter() - BEGAN)
+    line.tell(ready=True)
     for order in line.orders():
         with tempfile.TemporaryDirectory() as folder:
             root = unpacked(Path(order["data"]), Path(folder))

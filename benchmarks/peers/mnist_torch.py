@@ -7,12 +7,9 @@ the 14 epochs of the example were not enough.
 
 from __future__ import annotations
 
-import time
-
-BEGAN = time.perf_counter()
-
 import gzip
 import tempfile
+import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -105,7 +102,7 @@ def work(order: dict[str, Any], root: Path) -> dict[str, Any]:
 def main() -> None:
     """Answer orders."""
     line = Line()
-    line.tell(imports_s=time.perf_counter() - BEGAN)
+    line.tell(ready=True)
     for order in line.orders():
         with tempfile.TemporaryDirectory() as folder:
             root = unpacked(Path(order["data"]), Path(folder))

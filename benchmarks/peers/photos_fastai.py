@@ -15,13 +15,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import torch
 from fastai.vision.all import (
     Callback,
     CancelFitException,
+    CancelTrainException,
     ImageDataLoaders,
     Resize,
     accuracy,
     aug_transforms,
+    get_image_files,
     resnet18,
     set_seed,
     vision_learner,
@@ -40,7 +43,7 @@ class Until(Callback):  # type: ignore[misc]
 
     def after_batch(self) -> None:
         if self.limit and self.training and self.iter + 1 >= self.limit:
-            raise CancelFitException
+            raise CancelTrainException
 
     def after_epoch(self) -> None:
         before = time.perf_counter()
@@ -52,8 +55,6 @@ class Until(Callback):  # type: ignore[misc]
 
 def right(net: Any, batches: Any) -> float:
     """The share of the test pictures that are answered right."""
-    import torch
-
     net.eval()
     good = count = 0
     with torch.no_grad():
@@ -72,8 +73,6 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
         f"{folder}/train", valid_pct=0.1, seed=order["seed"], bs=32, num_workers=2,
         item_tfms=Resize(order["size"]), batch_tfms=aug_transforms(),
     )  # fmt: skip
-    from fastai.vision.all import get_image_files
-
     files = get_image_files(f"{folder}/test")[: order["limit"] * 32 or None]
     test = loaders.test_dl(files, with_labels=True)
     learner = vision_learner(loaders, resnet18, pretrained=False, metrics=accuracy)
