@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import time
@@ -60,7 +61,7 @@ class Row:
             "ratio": found.to_record() if found else None,
             "share_of_peak": dict(self.share_of_peak),
             "figures": {name: list(values) for name, values in self.figures.items()},
-            "note": self.note,
+            "note": without_folders(self.note),
         }
 
 
@@ -77,6 +78,11 @@ class Session:
         others_s = (busy_s() - self._busy_s) - (own_s() - self._own_s)
         share = max(0.0, others_s / (seconds * (os.cpu_count() or 1)))
         return {"seconds": round(seconds, 1), "foreign_load": round(share, 4)}
+
+
+def without_folders(text: str) -> str:
+    """A text in which a path is only its last part: receipts name no places."""
+    return re.sub(r"(?<!\S)\S*/(?=\S)", "", text)
 
 
 def busy_s() -> float:
@@ -134,7 +140,10 @@ def write_receipt(
             "rounds": rounds,
             **session.record(),
             "peaks_gflops": dict(peaks) if peaks else {},
-            "settings": dict(settings),
+            "settings": {
+                key: without_folders(value) if isinstance(value, str) else value
+                for key, value in settings.items()
+            },
         },
         "rows": [row.to_record() for row in rows],
     }

@@ -108,6 +108,14 @@ def test_own_work_is_no_foreign_load() -> None:
     assert 0 <= record["foreign_load"] <= 1
 
 
+def test_a_receipt_names_no_folders() -> None:
+    from receipt import without_folders
+
+    said = "--recipe /home/me/best.toml --net runs/a/net.txt --epochs 2"
+    assert without_folders(said) == "--recipe best.toml --net net.txt --epochs 2"
+    assert a_row(note="`striate train mnist --recipe /a/b.toml`")["note"].endswith("--recipe b.toml`")
+
+
 def test_a_losing_row_stays(made: dict[str, Any], tmp_path: Path) -> None:
     lost = a_row(what="a lost step", ours=[4.0, 4.0, 4.0])
     page = made["page"](a_file(tmp_path, a_row(ours=[1.0, 1.0, 1.0]), lost))
