@@ -59,6 +59,7 @@ def main() -> None:
             better="neither" if peer == "python" else "lower",
             ours=[1000 * each for each in found[ours]],
             theirs=[1000 * each for each in found[peer]],
+            note="striate imports torch only when it is needed" if peer.startswith("import") else "",
         )
         for ours, peer in pairs
     ]
