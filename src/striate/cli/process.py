@@ -10,6 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+# By each of them a user says how threads are to be spread.
+_THREADS = {"OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"}
+
 # Names of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
@@ -18,8 +21,10 @@ def set_up_process() -> None:
     """Make a process ready for heavy work with torch.
 
     Threads that wait for each other sleep instead of spinning: beside another job on the same cores a
-    spinning thread takes the time that the one it waits for needs.  OpenMP reads this once, when torch
-    loads; what the user set stands.
+    spinning thread takes the time that the one it waits for needs.  And each has a core of its own: two on
+    one core wait for each other, as oneDNN's threads spin until all have come, ten times as long in all.
+    Not so where the user chose a number of threads: two jobs would have the same cores.  OpenMP reads this
+    once, when torch loads; what the user set stands.
 
     Freed memory stays with the process: glibc would give every large block back after each step and fault
     it in again, 4 KiB at a time, in the next one.
@@ -29,6 +34,11 @@ def set_up_process() -> None:
     """
     atexit.register(gc.freeze)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not _THREADS & os.environ.keys():
+        # What is begun from now on is bound as well; threads of our own go back to all cores.
+        import striate.data.threads  # noqa: F401
+
+        os.environ["OMP_PROC_BIND"], os.environ["OMP_PLACES"] = "close", "cores"
     if sys.platform == "linux":
         try:
             mallopt = ctypes.CDLL(None).mallopt
