@@ -35,7 +35,7 @@ def set_up_process() -> None:
     atexit.register(gc.freeze)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not _THREADS & os.environ.keys():
-        # What is begun from now on is bound as well; threads of our own go back to all cores.
+        # Threads that are begun later are bound as well; it notes to which cores ours go back.
         import striate.data.threads  # noqa: F401
 
         os.environ["OMP_PROC_BIND"], os.environ["OMP_PLACES"] = "close", "cores"
@@ -44,9 +44,12 @@ def set_up_process() -> None:
             mallopt = ctypes.CDLL(None).mallopt
         except (OSError, AttributeError):
             # Another C library, musl for instance, has no such call.
-            return
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+            pass
+        else:
+            mallopt(_M_MMAP_MAX, 0)
+            mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    # Before scikit-learn, whose OpenMP would bind this thread to a core before torch's has counted them.
+    import torch  # noqa: F401
 
 
 def began() -> float:

@@ -8,7 +8,7 @@ from striate.errors import counted
 from striate.plan.field import Fields
 from striate.spec.axis import POINT, Axis
 from striate.spec.convolution import Conv
-from striate.spec.layout import Chain, Join, Layout, Part, Placed, Side
+from striate.spec.layout import Join, Layout, Part, Placed, Side
 from striate.spec.linear import Fc
 from striate.spec.normed import before_norm
 from striate.spec.pooling import Pool

@@ -121,7 +121,7 @@ class Recipe(BaseModel):
     layout: MemoryLayout = Field("auto", description="order of pictures and convolution weights in memory")
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(0, description="of everything that is drawn")
 
-    @field_validator("clip", mode="before")
+    @field_validator("clip", "grow", "ema", "target", "patience", mode="before")
     @classmethod
     def _none(cls, value: object) -> object:
         """`none`: TOML has no word for nothing, and leaving the key out means the default."""
