@@ -19,7 +19,7 @@ from striate.runs.events import read_events
 from striate.spec.layout import lay
 from striate.spec.normed import before_norm
 from striate.spec.shape import Map
-from striate.train.evaluate import probabilities
+from striate.train.evaluate import looked_at_again, probabilities
 from striate.train.grow import grown, require_grows, shrunk
 from striate.train.loop import Stopped
 from striate.train.muon import Muon
@@ -131,13 +131,15 @@ def test_only_unsure_pictures_are_looked_at_mirrored() -> None:
         Preparation((12, 12), (12, 12), 3, (128.0,) * 3, (60.0,) * 3, "uint8"), torch.device("cpu")
     )
 
-    def asked(mirror: float, pictures: np.ndarray = pictures) -> np.ndarray:
-        return probabilities(net, feeder, pictures, (12, 12), batch=16, precision="fp32", mirror=mirror)
+    def asked(second_look: float, pictures: np.ndarray = pictures) -> np.ndarray:
+        return probabilities(
+            net, feeder, pictures, (12, 12), batch=16, precision="fp32", second_look=second_look
+        )
 
     once, always = asked(0.0), asked(1.0)
     with torch.no_grad():
         x = feeder.pictures(pictures)
-        both = torch.softmax((net(x) + net(x.flip(3))) / 2, dim=1).numpy()
+        both = torch.softmax(looked_at_again(net, x, net(x)), dim=1).numpy()
     np.testing.assert_allclose(always, both, atol=1e-6)
     limit = float(np.median(once.max(axis=1)))
     some, unsure = asked(limit), once.max(axis=1) < limit
@@ -146,11 +148,27 @@ def test_only_unsure_pictures_are_looked_at_mirrored() -> None:
     assert np.array_equal(some[~unsure], once[~unsure])
 
 
+def test_a_second_look_by_hand() -> None:
+    """The network gives the pixel at 1, 2: six looks see six pixels."""
+
+    class Pixel(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, :, 1, 2]
+
+    x = torch.arange(20.0).reshape(1, 1, 4, 5) ** 2
+    at = lambda row, column: float(x[0, 0, row, column])  # noqa: E731
+    # Mirrored, column 2 of 5 is column 2 again; shifted, it is its neighbour up left or down right, and
+    # mirrored behind that the same.
+    wanted = (2 * 2 * at(1, 2) + 2 * at(0, 1) + 2 * at(2, 3)) / 8
+    net = Pixel()
+    assert float(looked_at_again(net, x, net(x))) == pytest.approx(wanted)  # type: ignore[arg-type]
+
+
 def test_digits_are_not_looked_at_mirrored(arrays: Path, tmp_path: Path) -> None:
-    train(arrays, tmp_path / "digits", net=NET, epochs=1, mirror=0.9, augment="crop 1")
-    train(arrays, tmp_path / "photos", net=NET, epochs=1, mirror=0.9, augment="flip")
-    assert striate.load(tmp_path / "digits").mirror == 0.0
-    assert striate.load(tmp_path / "photos").mirror == 0.9
+    train(arrays, tmp_path / "digits", net=NET, epochs=1, second_look=0.9, augment="crop 1")
+    train(arrays, tmp_path / "photos", net=NET, epochs=1, second_look=0.9, augment="flip")
+    assert striate.load(tmp_path / "digits").second_look == 0.0
+    assert striate.load(tmp_path / "photos").second_look == 0.9
 
 
 # A target

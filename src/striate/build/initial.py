@@ -160,8 +160,9 @@ def _draw(module: Matrix, word: str, generator: torch.Generator | None) -> None:
     elif word == "dirac":
         weight.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
         if isinstance(module, nn.Conv2d):
-            for group in weight.split(module.out_channels // module.groups):
-                nn.init.dirac_(group[: weight.shape[1]])
+            rows = module.out_channels // module.groups
+            for first in range(0, module.out_channels, rows):
+                nn.init.dirac_(weight[first : first + min(rows, weight.shape[1])])
     elif word == "orthogonal":
         # A group, and in `local` a place as well, has a matrix of its own.
         groups = module.groups if isinstance(module, nn.Conv2d) else 1

@@ -241,7 +241,7 @@ def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float]:
         loop.batches.size,
         batch=loop.evaluation_batch,
         precision=loop.recipe.precision,
-        mirror=loop.recipe.mirror,
+        second_look=loop.recipe.second_look,
         advance=advance,
     )
     watch.end()

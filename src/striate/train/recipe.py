@@ -80,9 +80,9 @@ class Recipe(BaseModel):
     grow: Annotated[float, Field(ge=0.25, lt=1)] | None = Field(
         None, description="share of the side of the pictures that the training begins with, as 0.75"
     )
-    mirror: Annotated[float, Field(ge=0, le=1)] = Field(
+    second_look: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0,
-        description="a picture whose answer is less probable is looked at mirrored, too, when it is tested",
+        description="a picture whose answer is less probable is tested again, mirrored and shifted by a pixel",
     )
     centre: Literal["channel", "picture", "none"] = Field(
         "channel", description="what is subtracted: the mean of each channel, the mean picture, or nothing"
@@ -92,6 +92,9 @@ class Recipe(BaseModel):
     )
     size: Annotated[int, Field(ge=4, le=2048)] | None = Field(
         None, description="side of the pictures in pixels; chosen from the pictures if left out"
+    )
+    nets: Literal["small", "swift"] = Field(
+        "small", description="the networks of the zoo to choose from where none is given"
     )
     weights: str | None = Field(
         None,

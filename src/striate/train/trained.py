@@ -53,7 +53,7 @@ class Prediction:
 class Trained:
     """A run, loaded: the network with its best weights and all it needs to read a picture.
 
-    mirror: a picture whose answer is less probable is looked at mirrored, too.
+    second_look: a picture whose answer is less probable is looked at again, mirrored and shifted by a pixel.
     """
 
     run: RunFolder
@@ -62,7 +62,7 @@ class Trained:
     preparation: Preparation
     record: dict[str, Any]
     device: torch.device
-    mirror: float = 0.0
+    second_look: float = 0.0
 
     def predict(self, pictures: str | Path | Sequence[Any] | NDArray[Any] | Image.Image) -> list[Prediction]:
         """Predict one picture or several.
@@ -115,7 +115,7 @@ class Trained:
         feeder = Feeder(self.preparation, self.device)
         return probabilities(
             self.net, feeder, pictures, self.preparation.size,
-            batch=256, precision="fp32", mirror=self.mirror,
+            batch=256, precision="fp32", second_look=self.second_look,
         )  # fmt: skip
 
     def _prediction(self, name: str, row: NDArray[np.float32]) -> Prediction:
@@ -138,5 +138,5 @@ def load_trained(run: str | Path, *, device: str | None = None) -> Trained:
         net = build(layout)
     load_weights(net, folder.weights)
     where = choose_device(device)
-    mirror = read_recipe(str(folder.recipe)).mirror
-    return Trained(folder, classes, net.to(where).eval(), preparation, record, where, mirror)
+    second_look = read_recipe(str(folder.recipe)).second_look
+    return Trained(folder, classes, net.to(where).eval(), preparation, record, where, second_look)
