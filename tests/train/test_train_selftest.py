@@ -47,9 +47,7 @@ def test_a_damaged_file_is_measured_anew(content: bytes, tmp_path: Path) -> None
     assert SelfTest(**json.loads(file.read_bytes())) == made
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "file" / "cache"))
     assert self_test(CPU).fp32_flops > 0

@@ -151,7 +151,11 @@ def test_the_text_is_short_and_says_what_it_is(name: str) -> None:
     assert all(line.startswith("# ") for line in opening)
     said = " ".join(opening)
     assert "Look at: " in said
-    assert f"Pictures {Map(*zoo_net(name).input)}" in said or "first network" in opening[0]
+    assert (
+        f"Pictures {Map(*zoo_net(name).input)}" in said
+        or "first network" in opening[0]
+        or "learnt in" in opening[0]
+    )
 
 
 @pytest.mark.parametrize("name", zoo_names())
