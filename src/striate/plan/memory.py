@@ -76,12 +76,27 @@ def walk(
     made: Tape, layout: Layout, batch: int, *, precision: str, optimiser: str, average: bool, thrift: Thrift
 ) -> StepMemory:
     """As `step_memory`, for a tape that was made before."""
+    walking = walked(made, layout, batch, precision=precision, optimiser=optimiser, thrift=thrift)
     weights = sum(operation.weights for operation in made.operations)
     statistics = sum(
         2 * placed.output.channels for placed in layout.layers() if isinstance(placed.layer, BatchNorm)
     )
+    return StepMemory(
+        weights=FLOAT_BYTES * (weights + statistics) * (2 if average else 1),
+        gradients=walking.peak[1],
+        optimiser=SLOTS[optimiser] * FLOAT_BYTES * weights,
+        kept=walking.peak[2],
+        transient=walking.peak[3],
+        moment=walking.peak[4],
+    )
+
+
+def walked(
+    made: Tape, layout: Layout, batch: int, *, precision: str, optimiser: str, thrift: Thrift
+) -> Walk:
+    """The walk itself, with what it found at each step."""
     piece = -(-batch // thrift.micro_batches)
-    walking = _Walk(made, piece, precision == "bf16", thrift.pairs, thrift.micro_batches > 1)
+    walking = Walk(made, piece, precision == "bf16", thrift.pairs, thrift.micro_batches > 1)
     # The pictures as they are stored: these, and the next batch.
     walking.fixed = 2 * batch * layout.input.elements + FLOAT_BYTES * layout.input.elements * batch
     ends = {first: last for first, last in thrift.again}
@@ -91,14 +106,7 @@ def walk(
     large = max((operation.weights for operation in made.operations), default=0)
     after = {"muon": 8, "adagrad": 2, "rmsprop": 2}.get(optimiser, 0) * FLOAT_BYTES * large
     walking.moment("the optimiser", 0, after)
-    return StepMemory(
-        weights=FLOAT_BYTES * (weights + statistics) * (2 if average else 1),
-        gradients=walking.peak[1],
-        optimiser=SLOTS[optimiser] * FLOAT_BYTES * weights,
-        kept=walking.peak[2],
-        transient=walking.peak[3],
-        moment=walking.peak[4],
-    )
+    return walking
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +135,10 @@ def _runs(made: Tape, ends: dict[int, int]) -> list[_Run]:
 
 
 @dataclass(slots=True)
-class _Walk:
+class Walk:
     """What lives while a step is walked through.
 
-    kept: bytes kept by each operation.  holders: tensors kept, by the operation that freed them last.
+    around: what lives besides what is kept, at most, by step of the main flow.
     """
 
     made: Tape
@@ -149,11 +157,13 @@ class _Walk:
     sizes: dict[int, int] = field(default_factory=dict)
     serial: int = 0
     peak: tuple[int, int, int, int, str] = (-1, 0, 0, 0, "")
+    around: dict[int, int] = field(default_factory=dict)
 
-    def moment(self, name: str, live: int, scratch: int) -> None:
-        """live: tensors that nobody keeps, in bytes."""
+    def moment(self, name: str, live: int, scratch: int, step: int = -1) -> None:
+        """live: tensors that nobody keeps, in bytes.  step: of the main flow, where it is in one."""
         transient = self.fixed + live + scratch + self.casts
         total = self.gradients + self.kept + transient
+        self.around[step] = max(self.around.get(step, 0), self.gradients + transient)
         if total > self.peak[0]:
             self.peak = (total, self.gradients, self.kept, transient, name)
 
@@ -177,7 +187,7 @@ class _Walk:
             if keep:
                 self._keep_of(number, remade)
             around = {*operation.inputs, operation.output, *operation.held} - self.tensors
-            self.moment(operation.path, sum(map(self.size, around)), self._forward_scratch(operation))
+            self.moment(operation.path, sum(map(self.size, around)), self._forward_scratch(operation), operation.step)
 
     def _remade(self, run: _Run) -> dict[int, int]:
         """Tensors that are made again in the backward pass, by the activation that asks last."""
@@ -251,7 +261,7 @@ class _Walk:
             new = sum(map(self.size, into))
         flowing = sum(self.sizes[each] for each in set(self.flowing.values()))
         live = flowing + new + sum(made.values()) + self.batch * 2 * operation.copies
-        self.moment(operation.path, live, self._backward_scratch(operation))
+        self.moment(operation.path, live, self._backward_scratch(operation), operation.step)
         self._hand_back(operation, into)
         if self.half and isinstance(operation.layer, PRODUCTS):
             self.casts -= HALF_BYTES * operation.weights
