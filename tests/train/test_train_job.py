@@ -511,7 +511,7 @@ def test_a_network_too_large_for_memory(
         raise AssertionError("the network was built")
 
     monkeypatch.setattr(job_module, "build", never)
-    monkeypatch.setattr(settle, "free_memory_bytes", lambda device: 40_000_000_000)
+    monkeypatch.setattr(fit, "free_memory_bytes", lambda device: 40_000_000_000)
     with pytest.raises(ResourceError) as caught:
         make(arrays, tmp_path / "run", net="fc 100000 -> relu -> fc 100000 -> relu -> fc classes")
     assert str(caught.value) == (

@@ -120,10 +120,11 @@ class _Keeper:
 
     def _find(self, tensor: Tensor) -> _Again | None:
         found = self._known.get(_place(tensor))
-        return None if found is None or found[0].expired() else found[1]
+        return None if found is None or found[0].expired() else found[1]  # type: ignore[no-untyped-call]
 
     def _remember(self, tensor: Tensor, again: _Again) -> None:
-        self._known[_place(tensor)] = (StorageWeakRef(tensor.untyped_storage()), again)
+        weak = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+        self._known[_place(tensor)] = (weak, again)
 
     def _forget(self, tensor: Tensor) -> None:
         self._known.pop(_place(tensor), None)
@@ -199,4 +200,5 @@ def _activated(activation: nn.Module, x: Tensor, *, fresh: bool) -> Tensor:
 
 
 def _place(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    place: int = tensor.untyped_storage()._cdata
+    return place

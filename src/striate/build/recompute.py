@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from striate.build.module import Net, Sequence as Bracket
+from striate.build.module import Net
+from striate.build.module import Sequence as Bracket
 from striate.build.one_tensor import one_tensor, through
 
 
@@ -70,7 +71,7 @@ class _Again(torch.autograd.Function):
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *weights = context.saved_tensors
         x = x.detach().requires_grad_(context.needs_input_grad[2])
@@ -80,7 +81,10 @@ class _Again(torch.autograd.Function):
                 _redraw(x, context.chance)
             inside.enter_context(_statistics_kept(context.run))
             inside.enter_context(torch.enable_grad())
-            with torch.autocast(context.kind, torch.bfloat16, enabled=context.cast), one_tensor(context.pairs):
+            with (
+                torch.autocast(context.kind, torch.bfloat16, enabled=context.cast),
+                one_tensor(context.pairs),
+            ):
                 out = through(iter(context.run), _own(context.run, x))
         wanted = ([x] if x.requires_grad else []) + weights
         found = list(torch.autograd.grad(out, wanted, gradient, allow_unused=True))

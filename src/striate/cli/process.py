@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import gc
 import os
-import sys
 import time
 from pathlib import Path
 
-# Names of glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+from striate.train.heap import keep_freed
 
 
 def set_up_process() -> None:
@@ -21,22 +18,14 @@ def set_up_process() -> None:
     spinning thread takes the time that the one it waits for needs.  OpenMP reads this once, when torch
     loads; what the user set stands.
 
-    Freed memory stays with the process: glibc would give every large block back after each step and fault
-    it in again, 4 KiB at a time, in the next one.
+    Freed memory stays with the process (see `keep_freed`).
 
     At its end the process does not look for cycles among torch's million objects, which takes a second; the
     system gets all of it back anyway.
     """
     atexit.register(gc.freeze)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if sys.platform == "linux":
-        try:
-            mallopt = ctypes.CDLL(None).mallopt
-        except (OSError, AttributeError):
-            # Another C library, musl for instance, has no such call.
-            return
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    keep_freed()
 
 
 def began() -> float:

@@ -159,19 +159,18 @@ def _weigh(made: Tape, piece: int, pairs: bool, around: dict[int, int]) -> list[
     kept = [0] * len(made.steps)
     work = [0] * len(made.steps)
     firsts: dict[int, int] = {}
-    for number, operation in enumerate(made.operations):
-        step = operation.step
+    for number, one in enumerate(made.operations):
+        step = one.step
         firsts.setdefault(step, number)
-        work[step] += operation.multiply_adds + made.tensors[operation.output].bytes
-        kept[step] += piece * operation.more + operation.once
-        for tensor in operation.keeps:
+        work[step] += one.multiply_adds + made.tensors[one.output].bytes
+        kept[step] += piece * one.more + one.once
+        for tensor in one.keeps:
             if tensor and tensor not in remade and tensor not in counted:
                 counted[tensor] = step
                 kept[step] += piece * made.tensors[tensor].bytes
     found = []
     for step in range(len(made.steps)):
-        number = firsts.get(step)
-        operation = None if number is None else made.operations[number]
+        operation = made.operations[firsts[step]] if step in firsts else None
         source = 0 if operation is None else operation.inputs[0]
         found.append(
             _Step(

@@ -91,15 +91,13 @@ def walk(
     )
 
 
-def walked(
-    made: Tape, layout: Layout, batch: int, *, precision: str, optimiser: str, thrift: Thrift
-) -> Walk:
+def walked(made: Tape, layout: Layout, batch: int, *, precision: str, optimiser: str, thrift: Thrift) -> Walk:
     """The walk itself, with what it found at each step."""
     piece = -(-batch // thrift.micro_batches)
     walking = Walk(made, piece, precision == "bf16", thrift.pairs, thrift.micro_batches > 1)
     # The pictures as they are stored: these, and the next batch.
     walking.fixed = 2 * batch * layout.input.elements + FLOAT_BYTES * layout.input.elements * batch
-    ends = {first: last for first, last in thrift.again}
+    ends = dict(thrift.again)
     runs = _runs(made, ends)
     walking.forward(runs)
     walking.backward(runs)
@@ -187,7 +185,9 @@ class Walk:
             if keep:
                 self._keep_of(number, remade)
             around = {*operation.inputs, operation.output, *operation.held} - self.tensors
-            self.moment(operation.path, sum(map(self.size, around)), self._forward_scratch(operation), operation.step)
+            self.moment(
+                operation.path, sum(map(self.size, around)), self._forward_scratch(operation), operation.step
+            )
 
     def _remade(self, run: _Run) -> dict[int, int]:
         """Tensors that are made again in the backward pass, by the activation that asks last."""

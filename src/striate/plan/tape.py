@@ -234,4 +234,3 @@ def _may_overwrite(before: Part | None) -> bool:
 def _spread(shape: Shape) -> bool:
     """Whether maps stored with the channels last have to be copied to be read channel by channel."""
     return isinstance(shape, Map) and shape.height * shape.width > 1 and shape.channels > 1
-

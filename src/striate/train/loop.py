@@ -17,16 +17,19 @@ from striate.build.weights import weights_bytes
 from striate.data.batches import Batch, TrainingBatches
 from striate.data.gather import Split
 from striate.errors import ResourceError, StriateError, counted
+from striate.plan.memory import Thrift
 from striate.runs.atomic import write_atomic
 from striate.runs.folder import RunFolder
 from striate.train.checkpoint import save_checkpoint
-from striate.train.evaluate import autocast, probabilities
+from striate.train.evaluate import probabilities
+from striate.train.fit import Meter
 from striate.train.frozen import Thaw
 from striate.train.preparation import Feeder
 from striate.train.recipe import Recipe
 from striate.train.schedule import rate_factor
 from striate.train.state import State
 from striate.train.target import Target, fed
+from striate.train.thrifty import add_gradients
 from striate.train.watch import Watch
 
 # Seconds between two checkpoints, and the largest share of the time that writing them may take.
@@ -52,6 +55,7 @@ class Loop:
     """What a loop reads and never changes.
 
     whole: the network to keep, from the one that is trained.  thaw: lets frozen parts train as epochs go.
+    thrift: what a step does to need less memory.  meter: measures its peak.
     """
 
     run: RunFolder
@@ -63,6 +67,8 @@ class Loop:
     checkpoint_s: float
     whole: Callable[[Net], Net] = field(default=lambda net: net)
     thaw: Thaw | None = None
+    thrift: Thrift = Thrift()
+    meter: Meter | None = None
 
 
 def run_loop(loop: Loop, state: State, watch: Watch) -> None:
@@ -77,6 +83,8 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     assert recipe.rate is not None
     step_events_every = max(1, min(50, loop.batches.steps // 4))
     saved_at, cost_s = time.monotonic(), 0.0
+    if loop.meter is not None:
+        loop.meter.begin()
     # A run that was stopped in its last validation has no step left, but an epoch to finish.
     while not pace.done or state.epoch_step > 0:
         if loop.thaw is not None:
@@ -91,6 +99,8 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
                 group["lr"] = rate * group.get("share", 1.0)
 
             taken = _take_step(loop, state, batch, rate)
+            if loop.meter is not None:
+                loop.meter.step()
 
             state.step += 1
             state.epoch_step += 1
@@ -132,17 +142,16 @@ def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
     """Forward, backward, and a step of the optimiser; the mean loss and the right answers before it."""
     net, recipe = state.net, loop.recipe
     x, target = fed(loop.feeder, batch)
-    answers: list[Tensor] = []
+    answers: list[int] = []
 
     def gradient() -> float:
         state.optimiser.zero_grad(set_to_none=True)
-        with autocast(loop.feeder.device, recipe.precision):
-            logits = net(x)
-            loss = _loss(net, logits, target, recipe.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        value, right = add_gradients(
+            net, x, target, loop.thrift, recipe.precision,
+            lambda logits, target: _loss(net, logits, target, recipe.label_smoothing),
+        )  # fmt: skip
         length = nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf)
-        answers.append(logits.detach().argmax(dim=1))
-        value = loss.item()
+        answers.append(right)
         if not math.isfinite(value) or not math.isfinite(length):
             what = (
                 f"the gradient's length became {float(length)}"
@@ -162,7 +171,7 @@ def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
         raise _diverged(loop, state, f"`{bad}` became infinite or NaN", rate)
     if state.average is not None:
         state.average.update_parameters(net)
-    return _Taken(loss, int((answers[0] == target.heavier()).sum()))
+    return _Taken(loss, answers[0])
 
 
 def _not_finite(net: Net) -> str | None:
