@@ -26,7 +26,7 @@ CONFIGURATIONS = [
     ("small64", 128, "fp32", "muon", 0.5),
     ("small128", 32, "fp32", "adamw", 1.0),
     ("small128", 32, "bf16", "adamw", 0.6),
-    ("small128", 64, "bf16", "sgd", 0.33),
+    ("small128", 64, "bf16", "sgd", 0.4),
     ("lenet5", 1024, "fp32", "momentum", 1.0),
     ("alexnet", 32, "fp32", "sgd", 1.0),
     ("alexnet", 64, "bf16", "momentum", 1.0),
@@ -61,7 +61,7 @@ CONFIGURATIONS = [
     ("mobilenet_v2", 32, "bf16", "adamw", 0.33),
     ("efficientnet_lite0", 16, "bf16", "adamw", 1.0),
     ("convnext_tiny", 8, "fp32", "adamw", 1.0),
-    ("convnext_tiny", 8, "bf16", "adamw", 0.6),
+    ("convnext_tiny", 16, "bf16", "adamw", 0.8),
 ]
 
 

@@ -126,6 +126,10 @@ class _Keeper:
         weak = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
         self._known[_place(tensor)] = (weak, again)
 
+    def forget(self) -> None:
+        """Nothing is known any more."""
+        self._known.clear()
+
     def _forget(self, tensor: Tensor) -> None:
         self._known.pop(_place(tensor), None)
 
@@ -152,6 +156,8 @@ def one_tensor(enabled: bool = True) -> Iterator[None]:
             yield
     finally:
         _here.keeper = before
+        # The graph holds on to `pack`: without this, to every recipe until its last tensor goes.
+        made.forget()
 
 
 def keeper() -> _Keeper | None:

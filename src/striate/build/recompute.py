@@ -87,7 +87,10 @@ class _Again(torch.autograd.Function):
             ):
                 out = through(iter(context.run), _own(context.run, x))
         wanted = ([x] if x.requires_grad else []) + weights
-        found = list(torch.autograd.grad(out, wanted, gradient, allow_unused=True))
+        # The output itself is needed no more.
+        end = torch.autograd.graph.get_gradient_edge(out)
+        del out
+        found = list(torch.autograd.grad(end, wanted, gradient, allow_unused=True))
         first = found.pop(0) if x.requires_grad else None
         return (None, None, first, *found)
 

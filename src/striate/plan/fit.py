@@ -141,7 +141,7 @@ class _Step:
 
     kept: bytes that it keeps.  input: bytes of what it reads.  given: its input is kept by the step before.
     around: bytes that live besides.  work: multiply-adds, one for each number as well.
-    first: a run may begin with it.  closed: it cannot be made again.
+    first: a run may begin with it, and the one before end; not so an activation behind its batch norm.  closed: it cannot be made again.
     """
 
     kept: int
@@ -179,7 +179,9 @@ def _weigh(made: Tape, piece: int, pairs: bool, around: dict[int, int]) -> list[
                 counted.get(source, step) < step,
                 around.get(step, 0),
                 work[step],
-                operation is not None and operation.inputs[0] != operation.output,
+                operation is not None
+                and operation.inputs[0] != operation.output
+                and firsts[step] not in made.pairs,
                 step in made.closed or operation is None,
             )
         )
@@ -226,7 +228,7 @@ def _cheapest(steps: list[_Step], room: int) -> tuple[tuple[int, int], ...] | No
             kept, around, work = kept + one.kept, max(around, one.around), work + one.work
             if classes(kept) > CLASSES:
                 break
-            if one.first:
+            if one.first and not (j + 1 < len(steps) and not steps[j + 1].first):
                 held = 0 if one.given else one.input
                 take(i, j + 1, classes(held), float(work), classes(held + kept + around), i)
     if not np.isfinite(best[-1]).any():

@@ -10,6 +10,9 @@ from striate.spec import convolution, linear
 from striate.spec.layout import Layout
 from striate.spec.normalisation import BatchNorm
 
+# What libraries take for shapes that they have not met: code for each convolution, buffers of matrix products.
+LIBRARY_BYTES = 4_000_000
+
 # Numbers that an optimiser keeps for each weight.
 SLOTS = {
     "sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 2, "adam": 2, "adamw": 2, "muon": 1,
@@ -96,15 +99,28 @@ def walked(made: Tape, layout: Layout, batch: int, *, precision: str, optimiser:
     piece = -(-batch // thrift.micro_batches)
     walking = Walk(made, piece, precision == "bf16", thrift.pairs, thrift.micro_batches > 1)
     # The pictures as they are stored: these, and the next batch.
-    walking.fixed = 2 * batch * layout.input.elements + FLOAT_BYTES * layout.input.elements * batch
+    walking.fixed = (
+        LIBRARY_BYTES + 2 * batch * layout.input.elements + FLOAT_BYTES * layout.input.elements * batch
+    )
     ends = dict(thrift.again)
     runs = _runs(made, ends)
     walking.forward(runs)
     walking.backward(runs)
     large = max((operation.weights for operation in made.operations), default=0)
-    after = {"muon": 8, "adagrad": 2, "rmsprop": 2}.get(optimiser, 0) * FLOAT_BYTES * large
+    after = {"adagrad": 2, "rmsprop": 2}.get(optimiser, 0) * FLOAT_BYTES * large
+    if optimiser == "muon":
+        after = _muon_bytes(made)
     walking.moment("the optimiser", 0, after)
     return walking
+
+
+def _muon_bytes(made: Tape) -> int:
+    """Directions of all matrices of one shape, stacked, and three times in bfloat16 while they are turned."""
+    alike: dict[int, int] = {}
+    for operation in made.operations:
+        if isinstance(operation.layer, PRODUCTS):
+            alike[operation.weights] = alike.get(operation.weights, 0) + operation.weights
+    return (2 * FLOAT_BYTES + 3 * HALF_BYTES) * max(alike.values(), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +146,19 @@ def _runs(made: Tape, ends: dict[int, int]) -> list[_Run]:
             runs.append(_Run(numbers[0], numbers[-1] + 1, step in ends))
         step = last + 1
     return runs
+
+
+def _kept(runs: list[_Run]) -> list[tuple[int, int]]:
+    """The operations, first to last - 1, of each stretch of runs that are kept."""
+    found: list[tuple[int, int]] = []
+    for run in runs:
+        if run.again:
+            continue
+        if found and found[-1][1] == run.first:
+            found[-1] = (found[-1][0], run.last)
+        else:
+            found.append((run.first, run.last))
+    return found
 
 
 @dataclass(slots=True)
@@ -171,13 +200,17 @@ class Walk:
     def forward(self, runs: list[_Run]) -> None:
         if self.added:
             self.gradients = FLOAT_BYTES * sum(each.weights for each in self.made.operations)
+        # What is kept may be read by a later step, so its pairs are those of all that is kept.
+        remade: dict[int, int] = {}
+        for first, last in _kept(runs):
+            remade |= self._remade(first, last)
         for run in runs:
-            self._forward(run, keep=not run.again)
-            if run.again:
-                self._keep(run.first, self.made.operations[run.first].inputs[0])
+            self._forward(run, {} if run.again else remade, keep=not run.again)
+            source = self.made.operations[run.first].inputs[0]
+            if run.again and source not in remade:
+                self._keep(run.first, source)
 
-    def _forward(self, run: _Run, *, keep: bool) -> None:
-        remade = self._remade(run)
+    def _forward(self, run: _Run, remade: dict[int, int], *, keep: bool) -> None:
         for number in range(run.first, run.last):
             operation = self.made.operations[number]
             if self.half and isinstance(operation.layer, PRODUCTS):
@@ -189,14 +222,12 @@ class Walk:
                 operation.path, sum(map(self.size, around)), self._forward_scratch(operation), operation.step
             )
 
-    def _remade(self, run: _Run) -> dict[int, int]:
+    def _remade(self, first: int, last: int) -> dict[int, int]:
         """Tensors that are made again in the backward pass, by the activation that asks last."""
         if not self.pairs:
             return {}
         return {
-            tensor: number
-            for number in range(run.first, run.last)
-            for tensor in self.made.pairs.get(number, ())
+            tensor: number for number in range(first + 1, last) for tensor in self.made.pairs.get(number, ())
         }
 
     def _keep_of(self, number: int, remade: dict[int, int]) -> None:
@@ -225,24 +256,22 @@ class Walk:
             )  # fmt: skip
         if self.made.operations:
             self._flow(self.made.operations[-1].output)
-        # Pairs lie across runs of single steps that are kept, so these are seen as one.
         remade: dict[int, int] = {}
-        for run in runs:
-            remade |= self._remade(run) if run.again else {}
-        whole = _Run(0, len(self.made.operations), False)
-        if not any(run.again for run in runs):
-            remade = self._remade(whole)
-        else:
-            remade |= self._remade(whole)
+        for first, last in [*_kept(runs), *((run.first, run.last) for run in runs if run.again)]:
+            remade |= self._remade(first, last)
         made: dict[int, int] = {}
+        held = 0
         for run in reversed(runs):
             if run.again:
-                # The gradient of its end waits while it is run again.
-                self._forward(run, keep=True)
+                # The gradient of its end waits while it is run again, and is held by whoever gave it.
+                held = self.size(self.made.operations[run.last - 1].output)
+                self.fixed += held
+                self._forward(run, self._remade(run.first, run.last), keep=True)
             for number in range(run.last - 1, run.first - 1, -1):
                 self._backward(number, remade, made)
             if run.again:
                 self._drop(run.first)
+                self.fixed -= held
 
     def _backward(self, number: int, remade: dict[int, int], made: dict[int, int]) -> None:
         operation = self.made.operations[number]
@@ -253,14 +282,15 @@ class Walk:
         if not self.made.tensors[operation.output].learns or operation.output not in self.flowing:
             self._drop(number)
             return
-        if not self.added:
-            self.gradients += FLOAT_BYTES * operation.weights
+        # Where gradients are added up, one of an operation is new until it is added.
+        fresh = FLOAT_BYTES * operation.weights if self.added else 0
+        self.gradients += FLOAT_BYTES * operation.weights - fresh
         into = [tensor for tensor in dict.fromkeys(operation.inputs) if self.made.tensors[tensor].learns]
         new = 0
         if operation.layer is not None and not self._is_view(operation):
             new = sum(map(self.size, into))
         flowing = sum(self.sizes[each] for each in set(self.flowing.values()))
-        live = flowing + new + sum(made.values()) + self.batch * 2 * operation.copies
+        live = fresh + flowing + new + sum(made.values()) + self.batch * 2 * operation.copies
         self.moment(operation.path, live, self._backward_scratch(operation), operation.step)
         self._hand_back(operation, into)
         if self.half and isinstance(operation.layer, PRODUCTS):
@@ -304,5 +334,6 @@ class Walk:
         """Weights in the order that the convolution wants; the gradient of cast weights, before it is cast."""
         convolved = isinstance(operation.layer, convolution.Conv)
         half = self.half and isinstance(operation.layer, PRODUCTS)
-        width = HALF_BYTES * (half + convolved) if half else FLOAT_BYTES * convolved
+        # In float32 the weights in the other order, and the gradient in that order.
+        width = HALF_BYTES * (half + convolved) if half else 2 * FLOAT_BYTES * convolved
         return width * operation.weights
