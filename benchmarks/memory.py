@@ -32,7 +32,7 @@ CONFIGURATIONS = [
     ("alexnet", 64, "bf16", "momentum", 1.0),
     ("alexnet_2012", 16, "fp32", "momentum", 1.0),
     ("vgg11", 8, "fp32", "sgd", 1.0),
-    ("vgg11", 16, "fp32", "momentum", 0.85),
+    ("plain34", 16, "bf16", "adamw", 0.7),
     ("vgg11_bn", 8, "fp32", "adamw", 1.0),
     ("vgg11_bn", 16, "bf16", "sgd", 1.0),
     ("vgg11_bn", 16, "bf16", "sgd", 0.8),

@@ -331,9 +331,11 @@ class Walk:
         return width * operation.weights if isinstance(operation.layer, convolution.Conv) else 0
 
     def _backward_scratch(self, operation: Operation) -> int:
-        """Weights in the order that the convolution wants; the gradient of cast weights, before it is cast."""
-        convolved = isinstance(operation.layer, convolution.Conv)
-        half = self.half and isinstance(operation.layer, PRODUCTS)
-        # In float32 the weights in the other order, and the gradient in that order.
-        width = HALF_BYTES * (half + convolved) if half else 2 * FLOAT_BYTES * convolved
-        return width * operation.weights
+        """Of a convolution: weights in the order that it wants, and their gradient in that order.
+
+        In bfloat16 the gradient of cast weights is there as well until it is cast; that of a matrix product
+        comes where the cast weights go.
+        """
+        if not isinstance(operation.layer, convolution.Conv):
+            return 0
+        return 2 * (HALF_BYTES if self.half else FLOAT_BYTES) * operation.weights

@@ -220,27 +220,31 @@ class Meter:
     measured_bytes: int | None = None
     steps: int = 0
 
-    def begin(self) -> None:
-        """Before the first step."""
+    def before_step(self) -> None:
+        """The peak of the next step is measured; what was written or validated before does not count."""
+        if self.steps >= MEASURED_STEPS:
+            return
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
             return
-        heap.give_back_freed()
+        if self.steps == 0:
+            heap.give_back_freed()
         if not heap.forget_peak():
             self.base_bytes = None
 
-    def step(self) -> None:
-        """After each step."""
+    def after_step(self) -> None:
+        """It is taken."""
+        if self.steps >= MEASURED_STEPS:
+            return
         self.steps += 1
-        if self.steps != MEASURED_STEPS:
-            return
         if self.device.type == "cuda":
-            self.measured_bytes = torch.cuda.max_memory_allocated(self.device)
-            return
-        peak = heap.peak_bytes()
-        if peak is not None and self.base_bytes is not None:
-            self.measured_bytes = peak - self.base_bytes
-        if self.roomy:
+            found: int | None = torch.cuda.max_memory_allocated(self.device)
+        else:
+            peak = heap.peak_bytes()
+            found = None if peak is None or self.base_bytes is None else peak - self.base_bytes
+        if found is not None:
+            self.measured_bytes = max(found, self.measured_bytes or 0)
+        if self.steps == MEASURED_STEPS and self.roomy:
             heap.keep_freed_again()
 
     def to_record(self) -> dict[str, int | None]:

@@ -83,8 +83,6 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     assert recipe.rate is not None
     step_events_every = max(1, min(50, loop.batches.steps // 4))
     saved_at, cost_s = time.monotonic(), 0.0
-    if loop.meter is not None:
-        loop.meter.begin()
     # A run that was stopped in its last validation has no step left, but an epoch to finish.
     while not pace.done or state.epoch_step > 0:
         if loop.thaw is not None:
@@ -98,9 +96,11 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
             for group in state.optimiser.param_groups:
                 group["lr"] = rate * group.get("share", 1.0)
 
+            if loop.meter is not None:
+                loop.meter.before_step()
             taken = _take_step(loop, state, batch, rate)
             if loop.meter is not None:
-                loop.meter.step()
+                loop.meter.after_step()
 
             state.step += 1
             state.epoch_step += 1
