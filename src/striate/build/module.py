@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.build.layer import build_layer
+from striate.build.one_tensor import through
 from striate.spec.convolution import Conv
 from striate.spec.layout import Chain, Join, Layout, Part, Placed, Side
 from striate.spec.linear import Fc, Softmax
@@ -145,9 +146,7 @@ def _add(module: nn.Module, children: Mapping[str, nn.Module]) -> None:
 
 
 def _through(module: nn.Module, x: Tensor) -> Tensor:
-    for child in module.children():
-        x = child(x)
-    return x
+    return through(module.children(), x)
 
 
 def _flat(x: Tensor) -> Tensor:

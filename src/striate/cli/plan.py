@@ -12,14 +12,17 @@ from cyclopts import Parameter
 
 from striate.api import read
 from striate.cli.values import input_shape
-from striate.errors import StriateError, counted
+from striate.errors import StriateError, counted, nearest
 from striate.plan.field import Fields
+from striate.plan.memory import SLOTS, StepMemory, step_memory
 from striate.plan.plan import Plan, Row
 from striate.report.figures import size
 from striate.zoo.list import zoo_net
 
 # What `classes` stands for where nobody says: as many as there are digits.
 CLASSES = 10
+
+PRECISIONS = ("fp32", "bf16")
 
 
 def plan(
@@ -30,6 +33,9 @@ def plan(
     classes: int | None = None,
     batch: int = 1,
     strict: bool = False,
+    train: bool = False,
+    precision: str = "fp32",
+    optimiser: str = "adamw",
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
     """What a network costs before it runs: shapes, weights, multiply-adds, receptive fields, memory.
@@ -39,6 +45,7 @@ def plan(
       striate plan "conv 6 5x5 -> relu -> maxpool 2 -> fc classes" --input 1x28x28
       striate plan mine.net --input 3x128x128 --classes 5 --batch 32
       striate plan resnet50
+      striate plan resnet18 --train --batch 64 --precision bf16
 
     Parameters
     ----------
@@ -52,11 +59,25 @@ def plan(
         Pictures in a training step, for the memory that it keeps.
     strict
         Refuse a stride that does not divide instead of warning.
+    train
+        The peak memory of a training step, by its parts.
+    precision
+        Arithmetic of that step, fp32 or bf16.
+    optimiser
+        Of that step, as in a recipe: sgd, momentum, adamw and the others.
     json_
         Print the plan as JSON.
     """
     if batch < 1 or (classes is not None and classes < 1):
         raise StriateError("a batch and a number of classes are at least 1", place="plan")
+    for flag, value, words in (("precision", precision, PRECISIONS), ("optimiser", optimiser, tuple(SLOTS))):
+        if value not in words:
+            raise StriateError(
+                f"{flag} cannot be `{value}`",
+                place=f"--{flag}",
+                expected="one of " + ", ".join(words),
+                cure=f"--{flag} {nearest(value, words) or words[0]}",
+            )
     text = read(net)
     if input is not None:
         shape = input_shape(input)
@@ -66,11 +87,20 @@ def plan(
         raise StriateError("the shape of the pictures is not known", place="plan", cure="--input 3x224x224")
     if classes is None and text.zoo is not None:
         classes = zoo_net(text.zoo).classes
-    made = text.plan(shape, CLASSES if classes is None else classes, batch=batch, strict=strict)
+    classes = CLASSES if classes is None else classes
+    made = text.plan(shape, classes, batch=batch, strict=strict)
+    step = None
+    if train:
+        step = step_memory(text.lay(shape, classes), batch, precision=precision, optimiser=optimiser)
     if json_:
-        print(json.dumps(_plain(made), indent=2))
-    else:
-        _print(made)
+        told = {} if step is None else {"training_step": {**dataclasses.asdict(step), "total": step.total}}
+        print(json.dumps({**_plain(made), **told}, indent=2))
+        return
+    _print(made)
+    if step is not None:
+        print(f"peak of a training step on {counted(batch, 'picture')} in {precision}, {optimiser}:")
+        for line in aligned([list(each) for each in _parts(step)], left=1):
+            print(f"  {line}")
 
 
 def _print(made: Plan) -> None:
@@ -99,6 +129,17 @@ def _print(made: Plan) -> None:
     print(f"first weights by `auto`: {told or 'there are none'}")
     for warning in made.warnings:
         print(f"note: {warning}")
+
+
+def _parts(step: StepMemory) -> list[tuple[str, str]]:
+    return [
+        ("weights and running statistics", size(step.weights)),
+        ("gradients there at the peak", size(step.gradients)),
+        ("optimiser", size(step.optimiser)),
+        ("activations kept for the backward pass", size(step.kept)),
+        (f"pictures, and what `{step.moment}` needs meanwhile", size(step.transient)),
+        ("total, over the process without a network", size(step.total)),
+    ]
 
 
 def _columns() -> list[tuple[str, Callable[[Row], str]]]:

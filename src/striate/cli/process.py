@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import gc
 import os
-import sys
 import time
 from pathlib import Path
 
+from striate.train.heap import keep_freed
+
 # By each of them a user says how threads are to be spread.
 _THREADS = {"OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"}
-
-# Names of glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def set_up_process() -> None:
@@ -26,8 +23,7 @@ def set_up_process() -> None:
     Not so where the user chose a number of threads: two jobs would have the same cores.  OpenMP reads this
     once, when torch loads; what the user set stands.
 
-    Freed memory stays with the process: glibc would give every large block back after each step and fault
-    it in again, 4 KiB at a time, in the next one.
+    Freed memory stays with the process (see `keep_freed`).
 
     At its end the process does not look for cycles among torch's million objects, which takes a second; the
     system gets all of it back anyway.
@@ -39,15 +35,7 @@ def set_up_process() -> None:
         import striate.data.threads  # noqa: F401
 
         os.environ["OMP_PROC_BIND"], os.environ["OMP_PLACES"] = "close", "cores"
-    if sys.platform == "linux":
-        try:
-            mallopt = ctypes.CDLL(None).mallopt
-        except (OSError, AttributeError):
-            # Another C library, musl for instance, has no such call.
-            pass
-        else:
-            mallopt(_M_MMAP_MAX, 0)
-            mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    keep_freed()
     # Before scikit-learn, whose OpenMP would bind this thread to a core before torch's has counted them.
     import torch  # noqa: F401
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from striate.api import begin_with, read, require_train
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import seconds
+from striate.cli.values import byte_count, seconds
 
 
 def train(
@@ -32,6 +32,7 @@ def train(
     freeze: str | None = None,
     thaw: int | None = None,
     augment: str | None = None,
+    memory: str | None = None,
     device: str | None = None,
     strict: bool = False,
     quiet: bool = False,
@@ -89,6 +90,9 @@ def train(
         Epochs behind the head's in which the frozen part trains as well, at lower rates.
     augment
         Changes drawn anew for each picture, as "flip, crop 4".
+    memory
+        What the whole process may take, as 2G or 800M: parts of the network are run twice, and batches cut
+        in pieces, as far as it needs.
     device
         cpu, cuda, cuda:1 or mps; the best there is if left out.
     strict
@@ -110,6 +114,8 @@ def train(
     }  # fmt: skip
     if budget is not None:
         given["budget_s"] = seconds(budget)
+    if memory is not None:
+        given["memory_bytes"] = byte_count(memory)
     given = {key: value for key, value in given.items() if value is not None}
     text, given = begin_with(None if net is None else read(net), given, transfer=transfer)
     chosen = read_recipe(recipe, set_ or (), given)

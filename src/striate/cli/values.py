@@ -37,6 +37,20 @@ def seconds(text: str) -> float:
     return total
 
 
+def byte_count(text: str) -> int:
+    """`2G`, `1.5G`, `512M` or `512MB` in bytes, in powers of 1000.  Raises StriateError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgGtT])[bB]?", text.strip())
+    if match is None or not float(match[1]) > 0:
+        raise StriateError(
+            f"`{text}` is not a size of memory",
+            place="--memory",
+            expected="a size as 2G or 800M",
+            cure="--memory 2G",
+        )
+    factor: int = 1000 ** (1 + "kmgt".index(match[2].lower()))
+    return round(float(match[1]) * factor)
+
+
 def require_new(path: Path, force: bool) -> None:
     """Raise StriateError where a file is in the way and may not be written over."""
     if path.exists() and not force:

@@ -6,14 +6,15 @@ from striate.plan.plan import Plan, Row
 from striate.report.element import Html, joined, spoken, tag, verbatim
 from striate.report.figures import NONE, count, size
 from striate.report.table import Column, bar, pairs_table, table
+from striate.report.value import at, number
 
 # Layers that are shown at once, and at all.
 SHOWN = 60
 MOST = 1200
 
 
-def network(plan: Plan | None, net: str) -> Html:
-    """The table of layers, the warnings and the text."""
+def network(plan: Plan | None, net: str, memory: object = None) -> Html:
+    """The table of layers, the warnings and the text.  memory: the record of the run's memory."""
     written = tag("details", tag("summary", "The text of the network"), verbatim(net.rstrip()))
     if len(net.splitlines()) <= 30:
         written = joined([tag("h3", "Text"), verbatim(net.rstrip())])
@@ -21,10 +22,10 @@ def network(plan: Plan | None, net: str) -> Html:
         return tag("p", "The text of the network is not in the run folder.", css="soft")
     if plan is None:
         return joined([tag("p", "The network could not be laid out on its pictures.", css="soft"), written])
-    return joined([_sums(plan), _warnings(plan), _layers(plan), written])
+    return joined([_sums(plan, memory), _warnings(plan), _layers(plan), written])
 
 
-def _sums(plan: Plan) -> Html:
+def _sums(plan: Plan, memory: object) -> Html:
     side = f" and {count(plan.side_weights)} in side classifiers" if plan.side_weights else ""
     pictures = "1 picture" if plan.batch == 1 else f"{count(plan.batch)} pictures"
     return pairs_table(
@@ -33,8 +34,18 @@ def _sums(plan: Plan) -> Html:
             ("weights", f"{count(plan.weights)}{side}, {size(4 * plan.weights)} as float32"),
             ("multiply-adds", f"{count(plan.multiply_adds)} a picture"),
             ("kept for the backward pass", f"{size(plan.saved_bytes)} for a batch of {pictures}"),
+            *_peak(memory),
         ]
     )
+
+
+def _peak(memory: object) -> list[tuple[str, str]]:
+    """Predicted against measured; what it means where only one is known is left out."""
+    predicted, measured = (number(at(memory, f"{which}_bytes")) for which in ("predicted", "measured"))
+    if not predicted or not measured:
+        return []
+    apart = f"{predicted / measured - 1:+.1%}"
+    return [("peak of a training step", f"{size(measured)} measured, {size(predicted)} predicted ({apart})")]
 
 
 def _warnings(plan: Plan) -> Html:

@@ -65,7 +65,7 @@ def _parts(facts: Facts) -> Iterator[tuple[str, str, Html]]:
         yield "classes", "Classes", class_table(facts.result, facts.data)
         yield "mistakes", "Worst mistakes", mistakes(facts.mistakes, facts.result.wrong)
     yield "data", "Data", origin(facts.record, facts.data)
-    yield "network", "Network", network(facts.plan, facts.net)
+    yield "network", "Network", network(facts.plan, facts.net, facts.record.get("memory"))
     yield "recipe", "Recipe", recipe_table(facts.recipe)
     yield "machine", "Versions and machine", _machine(facts)
     yield "on", "How to go on", _on(facts)

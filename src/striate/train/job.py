@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from striate.spec.shape import Map
 from striate.train.checkpoint import Checkpoint, load_checkpoint
 from striate.train.choose import suited_net
 from striate.train.finish import finish
+from striate.train.fit import fitted, meter, require_fits
 from striate.train.frozen import frozen_parts
 from striate.train.grow import require_grows
 from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate
@@ -41,7 +43,6 @@ from striate.train.score import Score
 from striate.train.settle import (
     arranged,
     check_words,
-    require_memory,
     settle,
     settled_batch,
     tell_data,
@@ -84,7 +85,7 @@ def prepare(
         frozen_parts(layout, recipe.freeze)
     else:
         # Before the network is built: the system may end a process that takes too much.
-        require_memory(layout, recipe.model_copy(update={"batch": settled_batch(recipe, data)}), where)
+        require_fits(layout, recipe.model_copy(update={"batch": settled_batch(recipe, data)}), where)
     with torch.random.fork_rng(devices=[]):
         net = build(layout)
     recipe = settle(recipe, data, net)
@@ -101,6 +102,7 @@ def prepare(
     measured = recipe.weights is None and fit_whitening(net, first_pictures(data.train.pictures, preparation))
     # Behind the first weights: they are drawn in the order of memory.
     recipe = arranged(recipe, net, layout, where, watch)
+    recipe = fitted(recipe, layout, where, watch)
     name = Path(network.source.name).stem if network.source and network.source.name.endswith(".net") else ""
     return Prepared(data, layout, recipe, preparation, net.to(where), where, name, why, measured)
 
@@ -207,7 +209,9 @@ def read_back(run: RunFolder, record: Record, *, device: str | None, started: fl
         ) from None
     layout = lay(network, Map(_channels(recipe, data), *data.size), len(data.classes))
     where = choose_device(device or device_was.split(":")[0])
-    require_memory(layout, recipe, where)
+    require_fits(
+        layout, recipe.model_copy(update={"recompute": "none"} if recipe.recompute == "auto" else {}), where
+    )
     with torch.random.fork_rng(devices=[]):
         net = build(layout)
     if run.start_weights.exists():
@@ -240,7 +244,11 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
                 _restore(job, state, checkpoint)
                 job.run.events.cut(state.events_bytes)
                 watch.say(f"goes on at step {state.step}")
+            if job.recipe.freeze is None:
+                loop = replace(loop, meter=meter(job.recipe, job.layout, job.device))
             run_rescued(loop, state, watch)
+            if loop.meter is not None:
+                job.record["memory"] = loop.meter.to_record()
         assert state is not None
         write_atomic(job.run.last_weights, weights_bytes(stage.whole(state.averaged())))
         return finish(job, stage, state, watch)

@@ -17,10 +17,12 @@ from striate.build.weights import weights_bytes
 from striate.data.batches import Batch, TrainingBatches
 from striate.data.gather import Split
 from striate.errors import ResourceError, StriateError, counted
+from striate.plan.memory import Thrift
 from striate.runs.atomic import write_atomic
 from striate.runs.folder import RunFolder
 from striate.train.checkpoint import save_checkpoint
-from striate.train.evaluate import autocast, probabilities
+from striate.train.evaluate import probabilities
+from striate.train.fit import Meter
 from striate.train.frozen import Thaw
 from striate.train.grow import grown, shrunk
 from striate.train.preparation import Feeder
@@ -28,6 +30,7 @@ from striate.train.recipe import Recipe
 from striate.train.schedule import rate_factor
 from striate.train.state import State
 from striate.train.target import Target, fed
+from striate.train.thrifty import add_gradients
 from striate.train.watch import Watch
 
 # Seconds between two checkpoints, and the largest share of the time that writing them may take.
@@ -53,6 +56,7 @@ class Loop:
     """What a loop reads and never changes.
 
     whole: the network to keep, from the one that is trained.  thaw: lets frozen parts train as epochs go.
+    thrift: what a step does to need less memory.  meter: measures its peak.
     """
 
     run: RunFolder
@@ -64,6 +68,8 @@ class Loop:
     checkpoint_s: float
     whole: Callable[[Net], Net] = field(default=lambda net: net)
     thaw: Thaw | None = None
+    thrift: Thrift = Thrift()
+    meter: Meter | None = None
 
 
 def run_loop(loop: Loop, state: State, watch: Watch) -> None:
@@ -93,7 +99,11 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
             for group in state.optimiser.param_groups:
                 group["lr"] = rate * group.get("share", 1.0)
 
+            if loop.meter is not None:
+                loop.meter.before_step()
             taken = _take_step(loop, state, batch, rate)
+            if loop.meter is not None:
+                loop.meter.after_step()
 
             state.step += 1
             state.epoch_step += 1
@@ -137,17 +147,16 @@ def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
     net, recipe = state.net, loop.recipe
     x, target = fed(loop.feeder, batch)
     x = shrunk(x, state.size)
-    answers: list[Tensor] = []
+    answers: list[int] = []
 
     def gradient() -> float:
         state.optimiser.zero_grad(set_to_none=True)
-        with autocast(loop.feeder.device, recipe.precision):
-            logits = net(x)
-            loss = _loss(net, logits, target, recipe.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        value, right = add_gradients(
+            net, x, target, loop.thrift, recipe.precision,
+            lambda logits, target: _loss(net, logits, target, recipe.label_smoothing),
+        )  # fmt: skip
         length = nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf)
-        answers.append(logits.detach().argmax(dim=1))
-        value = loss.item()
+        answers.append(right)
         if not math.isfinite(value) or not math.isfinite(length):
             what = (
                 f"the gradient's length became {float(length)}"
@@ -167,7 +176,7 @@ def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
         raise _diverged(loop, state, f"`{bad}` became infinite or NaN", rate)
     if state.average is not None:
         state.average.update_parameters(net)
-    return _Taken(loss, int((answers[0] == target.heavier()).sum()))
+    return _Taken(loss, answers[0])
 
 
 def _not_finite(net: Net) -> str | None:

@@ -122,6 +122,18 @@ class Recipe(BaseModel):
     )
     precision: Precision = Field("auto", description="arithmetic of convolutions and fc")
     layout: MemoryLayout = Field("auto", description="order of pictures and convolution weights in memory")
+    memory_bytes: Annotated[int, Field(ge=100_000_000)] | None = Field(
+        None, description="memory that the whole process may take in training; what is free if left out"
+    )
+    recompute: str = Field(
+        "auto",
+        description="what is made again in the backward pass instead of kept, as `pairs, stem.0 to stem.3`; none",
+    )
+    micro_batches: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
+        None,
+        description="pieces of a batch whose gradients are added, bn statistics taken in each by itself; "
+        "as few as the memory lets if left out",
+    )
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(0, description="of everything that is drawn")
 
     @field_validator("clip", "grow", "ema", "target", "patience", mode="before")

@@ -11,11 +11,10 @@ from striate.build.initial import read_initial
 from striate.build.module import Net
 from striate.data.augment import read_augment, suited_augment
 from striate.data.gather import Data
-from striate.errors import ResourceError, counted
+from striate.errors import counted
 from striate.plan.plan import plan
 from striate.spec.layout import Layout
 from striate.train.choose import suited_batch, suited_epochs
-from striate.train.machine import free_memory_bytes
 from striate.train.optimiser import suited_decay, suited_rate
 from striate.train.recipe import Recipe
 from striate.train.tune import arrange, tuned
@@ -118,34 +117,3 @@ def tell_recipe(recipe: Recipe, layout: Layout, watch: Watch) -> None:
         f"recipe    {length} of batches of {recipe.batch}, {recipe.optimiser} at rate {recipe.rate:g}, "
         f"{recipe.schedule}, augment: {recipe.augment}, seed {recipe.seed}"
     )
-
-
-def require_memory(layout: Layout, recipe: Recipe, device: torch.device) -> None:
-    """Raise ResourceError where one training step cannot fit, with the largest batch that would.
-
-    Where a part is frozen, only the weights are counted.
-    """
-    assert recipe.batch is not None
-    free = free_memory_bytes(device)
-    if free is None:
-        return
-    slots = {"sgd": 0, "adam": 2, "adamw": 2}.get(recipe.optimiser, 1)
-    one, two = plan(layout, batch=1).training_bytes(slots), plan(layout, batch=2).training_bytes(slots)
-    fixed, each = 2 * one - two, (two - one if recipe.freeze is None else 0)
-    if fixed + each * recipe.batch <= free:
-        return
-    most = (free - fixed) // each if each else 0
-    raise ResourceError(
-        f"a training step needs about {_size(fixed + each * recipe.batch)} and {_size(free)} are free",
-        place=f"batch {recipe.batch} of {layout.input}",
-        expected="weights, gradients, optimiser state and saved activations in memory",
-        cure=f"--set batch={most}" if most >= 1 else "a smaller network, or smaller pictures by --size",
-    )
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:,.1f} GB"

@@ -13,8 +13,10 @@ from striate.build.module import Net
 from striate.data.augment import Augment, read_augment
 from striate.data.batches import TrainingBatches
 from striate.data.gather import Data, Split
+from striate.plan.memory import Thrift
 from striate.runs.folder import RunFolder
 from striate.spec.normed import before_norm
+from striate.train.fit import thrift_of
 from striate.train.frozen import Frozen, Thaw, frozen_parts
 from striate.train.loop import Loop
 from striate.train.optimiser import make_optimiser
@@ -122,6 +124,8 @@ def closing_s(started: float) -> float:
 def evaluation_batch(recipe: Recipe) -> int:
     """Pictures at once where nothing is kept for a backward pass: what trains in memory fits twice."""
     assert recipe.batch is not None
+    if recipe.recompute not in ("auto", "none") or (recipe.micro_batches or 1) > 1:
+        return min(EVALUATION_BATCH, -(-recipe.batch // (recipe.micro_batches or 1)))
     return min(EVALUATION_BATCH, 2 * recipe.batch)
 
 
@@ -179,5 +183,6 @@ def begin_stage(
         checkpoint_s,
         whole=stage.whole,
         thaw=stage.thaw,
+        thrift=Thrift() if recipe.freeze is not None else thrift_of(recipe, stage.net.layout),
     )
     return state, loop

@@ -153,6 +153,11 @@ class State:
                 values[key] = value
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": saved, "param_groups": groups})
+        # Fused optimisers go through memory as it lies: weights and their state in one order.
+        for weight, state in self.optimiser.state.items():
+            for key, value in state.items():
+                if isinstance(value, Tensor) and value.shape == weight.shape:
+                    state[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random.cuda"])

@@ -34,6 +34,13 @@ class Target:
         other = F.cross_entropy(logits, self.others, label_smoothing=smoothing, reduction="none")
         return torch.lerp(other, own, self.weights).mean()
 
+    def piece(self, start: int, count: int) -> Target:
+        """What `count` pictures from `start` on stand for."""
+        some = slice(start, start + count)
+        if self.others is None or self.weights is None:
+            return Target(self.labels[some])
+        return Target(self.labels[some], self.others[some], self.weights[some])
+
     def heavier(self) -> Tensor:
         """The label of the picture that has the larger part in each mixture, N."""
         if self.others is None or self.weights is None:

@@ -1,0 +1,187 @@
+"""How well the peak memory of a training step is predicted.
+
+    python benchmarks/memory.py [OUT.json] [NAME ...]
+
+Each configuration (network, batch, precision, optimiser, what is made again) runs three steps in a process of its
+own, which gives freed memory back; its peak over what the process had before the network, with the libraries warm,
+stands against the prediction.  Prints a line for each and the errors over all; OUT gets machine, commit, versions
+and every figure.  NAME: only networks of these names.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+# Network, batch, precision, optimiser, share of the plain step's memory that it has to fit (1: plain).
+CONFIGURATIONS = [
+    ("small28", 256, "fp32", "adamw", 1.0),
+    ("small32", 128, "fp32", "adamw", 1.0),
+    ("small32", 256, "bf16", "momentum", 1.0),
+    ("small32", 256, "bf16", "adamw", 0.6),
+    ("small64", 64, "fp32", "adamw", 1.0),
+    ("small64", 128, "fp32", "muon", 0.5),
+    ("small128", 32, "fp32", "adamw", 1.0),
+    ("small128", 32, "bf16", "adamw", 0.6),
+    ("small128", 64, "bf16", "sgd", 0.4),
+    ("lenet5", 1024, "fp32", "momentum", 1.0),
+    ("alexnet", 32, "fp32", "sgd", 1.0),
+    ("alexnet", 64, "bf16", "momentum", 1.0),
+    ("alexnet_2012", 16, "fp32", "momentum", 1.0),
+    ("vgg11", 8, "fp32", "sgd", 1.0),
+    ("plain34", 16, "bf16", "adamw", 0.7),
+    ("vgg11_bn", 8, "fp32", "adamw", 1.0),
+    ("vgg11_bn", 16, "bf16", "sgd", 1.0),
+    ("vgg11_bn", 16, "bf16", "sgd", 0.8),
+    ("vgg16_bn", 8, "bf16", "momentum", 1.0),
+    ("googlenet", 16, "fp32", "adamw", 1.0),
+    ("googlenet", 16, "bf16", "adamw", 1.0),
+    ("googlenet", 32, "bf16", "adamw", 0.5),
+    ("resnet18", 16, "fp32", "adamw", 1.0),
+    ("resnet18", 32, "fp32", "adamw", 0.5),
+    ("resnet18", 32, "bf16", "adamw", 1.0),
+    ("resnet18", 32, "bf16", "sgd", 0.6),
+    ("resnet34", 16, "bf16", "adamw", 1.0),
+    ("resnet50", 16, "fp32", "adamw", 1.0),
+    ("resnet50", 16, "bf16", "momentum", 1.0),
+    ("resnet50", 32, "bf16", "momentum", 0.4),
+    ("plain18", 16, "fp32", "nesterov", 1.0),
+    ("resnet20", 128, "fp32", "momentum", 1.0),
+    ("resnet20", 256, "bf16", "momentum", 0.5),
+    ("resnet56", 128, "bf16", "adam", 1.0),
+    ("resnet110", 64, "fp32", "momentum", 0.33),
+    ("squeezenet1_1", 32, "fp32", "adamw", 1.0),
+    ("squeezenet1_1", 32, "bf16", "adamw", 0.5),
+    ("mobilenet_v1", 16, "fp32", "rmsprop", 1.0),
+    ("mobilenet_v2", 16, "fp32", "adamw", 1.0),
+    ("mobilenet_v2", 16, "bf16", "adamw", 1.0),
+    ("mobilenet_v2", 32, "bf16", "adamw", 0.33),
+    ("efficientnet_lite0", 16, "bf16", "adamw", 1.0),
+    ("convnext_tiny", 8, "fp32", "adamw", 1.0),
+    ("convnext_tiny", 16, "bf16", "adamw", 0.8),
+]
+
+
+def child(name: str, batch: int, precision: str, optimiser: str, share: float) -> None:
+    """Measure one configuration; a line of JSON."""
+    from striate.train import heap
+
+    heap.keep_freed()
+    heap.give_back_freed()
+    import torch
+
+    import striate
+    from striate.plan.fit import Fitter
+    from striate.plan.memory import Thrift
+    from striate.train.fit import written
+    from striate.zoo.list import zoo_net
+
+    input, classes = zoo_net(name).input, zoo_net(name).classes
+    layout = striate.read(name).lay(input, classes)
+    fitter = Fitter(layout, batch, precision, optimiser, False)
+    thrift = Thrift()
+    if share < 1:
+        fit = fitter.fit(int(share * fitter.memory(Thrift()).total))
+        assert fit is not None, "it cannot fit"
+        thrift = fit.thrift
+    warm = "conv 32 3x3 -> bn -> relu -> maxpool 2 -> conv 32 3x3 -> bn -> relu -> fc 10"
+    steps(striate.read(warm).build((3, 32, 32)), (3, 32, 32), 8, precision, optimiser, Thrift())
+    heap.trim()
+    base = heap.own_bytes()
+    heap.forget_peak()
+    net = striate.read(name).build(input, classes)
+    steps(net, input, batch, precision, optimiser, thrift)
+    peak = heap.peak_bytes()
+    assert peak is not None
+    assert base is not None
+    predicted = fitter.memory(thrift)
+    found = {
+        "net": name, "batch": batch, "precision": precision, "optimiser": optimiser,
+        "recompute": written(thrift, layout), "micro_batches": thrift.micro_batches,
+        "predicted_bytes": predicted.total, "measured_bytes": peak - base, "moment": predicted.moment,
+        "threads": torch.get_num_threads(),
+    }  # fmt: skip
+    print(json.dumps(found))
+
+
+def steps(net, input, batch, precision, optimiser, thrift) -> None:  # type: ignore[no-untyped-def]
+    """Three training steps on drawn bytes, prepared as a run prepares them."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    from striate.train.optimiser import make_optimiser
+    from striate.train.recipe import Recipe
+    from striate.train.target import Target
+    from striate.train.thrifty import add_gradients
+    from striate.train.tune import arrange
+
+    arrange(net, "channels_last").train()
+    stepper = make_optimiser([(net, 1.0)], Recipe(optimiser=optimiser, rate=1e-4, weight_decay=0.0))
+    channels, height, width = input
+    stored = [torch.randint(0, 255, (batch, height, width, channels), dtype=torch.uint8) for _ in range(2)]
+    target = Target(torch.zeros(batch, dtype=torch.long))
+
+    def loss_of(logits, target):  # type: ignore[no-untyped-def]
+        loss = target.cross_entropy(logits.float(), 0.0)
+        for weight, side in net.side_logits:
+            loss = loss + weight * F.cross_entropy(side.float(), target.labels)
+        return loss
+
+    for step in range(3):
+        x = stored[step % 2].permute(0, 3, 1, 2).float().sub_(127).mul_(1 / 64)
+        stepper.zero_grad(set_to_none=True)
+        add_gradients(net, x, target, thrift, precision, loss_of)
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        stepper.step()
+        del x
+
+
+def main() -> None:
+    """Run every configuration, print and write."""
+    if sys.argv[1:2] == ["--child"]:
+        name, batch, precision, optimiser, share = sys.argv[2:]
+        child(name, int(batch), precision, optimiser, float(share))
+        return
+    import torch
+
+    from striate.train.machine import describe_machine, versions
+
+    wanted = set(sys.argv[2:])
+    found = []
+    for configuration in CONFIGURATIONS:
+        if wanted and configuration[0] not in wanted:
+            continue
+        told = subprocess.run(
+            [sys.executable, __file__, "--child", *map(str, configuration)],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        each = json.loads(told.stdout.splitlines()[-1])
+        each["error"] = each["predicted_bytes"] / each["measured_bytes"] - 1
+        found.append(each)
+        how = each["recompute"] if len(each["recompute"]) < 40 else each["recompute"][:37] + "..."
+        print(
+            f"{each['net']:20} {each['batch']:5} {each['precision']} {each['optimiser']:9} "
+            f"x{each['micro_batches']} {how:40} measured {each['measured_bytes'] / 1e6:8.1f} MB  "
+            f"predicted {each['predicted_bytes'] / 1e6:8.1f} MB  {each['error']:+.1%}",
+            flush=True,
+        )
+    errors = [abs(each["error"]) for each in found]
+    print(f"{len(found)} configurations: median {statistics.median(errors):.1%}, worst {max(errors):.1%}")
+    if len(sys.argv) > 1:
+        here = Path(__file__).parent
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], check=False, cwd=here, capture_output=True, text=True
+        ).stdout.strip()
+        receipt = {
+            "machine": describe_machine(torch.device("cpu")), "commit": commit, "versions": versions(),
+            "median_error": statistics.median(errors), "worst_error": max(errors), "found": found,
+        }  # fmt: skip
+        Path(sys.argv[1]).write_text(json.dumps(receipt, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
