@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: setup demo lint test test-all soak docs clean
+.PHONY: setup demo lint test test-all soak bench bench-quick bench-page docs clean
 
 setup: .venv/.ready
 .venv/.ready: pyproject.toml constraints.txt
@@ -31,6 +31,21 @@ test-all: setup
 soak: setup
 	STRIATE_MUTANTS=500000 $(PYTEST) tests/check/test_mutated.py
 	STRIATE_SOAK=1 $(PYTEST) tests/survival
+
+# Hours, and 8 GB for the peers; benchmarks/README.md says what each is.  One that fails does not keep the others.
+BENCHES := start steps pipeline transfer mnist photos load cifar
+
+bench: setup
+	@failed=; for name in $(BENCHES); do $(PY) benchmarks/$$name.py || failed="$$failed $$name"; done; \
+	$(PY) docs/make_benchmarks.py && test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+# A smoke run, in minutes; writes no results.
+bench-quick: setup
+	@failed=; for name in $(BENCHES); do $(PY) benchmarks/$$name.py --quick > /dev/null || failed="$$failed $$name"; done; \
+	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+bench-page: setup
+	$(PY) docs/make_benchmarks.py
 
 docs: setup
 	$(PY) docs/make_zoo.py

@@ -172,7 +172,7 @@ _ANYWHERE = (
     "maxout", "depthpool", "dropout", "droppath", "identity", "softmax",
 )  # fmt: skip
 _ON_MAPS = (
-    "conv", "conv", "conv", "local", "filter", "grey", "maxpool", "avgpool", "pool", "lrn", "dropout2d", "widen",
+    "conv", "conv", "conv", "local", "whiten", "filter", "grey", "maxpool", "avgpool", "pool", "lrn", "dropout2d", "widen",
 )  # fmt: skip
 _TO_FEATURES = ("fc", "flatten")
 
@@ -373,6 +373,12 @@ def _draw_layer(draw: st.DrawFn, state: _State, shape: Shape) -> Word:
     if word in ("maxpool", "avgpool"):
         assert isinstance(shape, Map)
         return _draw_pooled(draw, shape, word)
+    if word == "whiten":
+        assert isinstance(shape, Map)
+        kernel = Size(*(draw(st.integers(1, min(3, side))) for side in (shape.height, shape.width)))
+        most = min(CHANNELS // 2, shape.channels * kernel.height * kernel.width)
+        stride = st.builds(Size, st.integers(1, 3), st.integers(1, 3))
+        return written(word, channels=2 * draw(st.integers(1, most)), kernel=kernel, stride=draw(stride))
     if word in ("maxout", "depthpool"):
         divisors = [
             each for each in range(1, 5) if shape.channels % each == 0 and (each > 1 or word != "maxout")

@@ -1,6 +1,7 @@
 """Nothing in the package can run foreign code, read a file that could, or call home.
 
 The walk reads every module of `src/striate`; a planted snippet of each kind shows that it would be found.
+Hostile archives and model files are opened before a canary outside that must stay as it is.
 """
 
 from __future__ import annotations
@@ -9,14 +10,27 @@ import ast
 import json
 import os
 import re
+import runpy
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 import striate
+from data.packed import HONEST, HOSTILE, picture
+from striate.data import allowance
+from striate.data.listing import list_data
+from striate.errors import DataError, ResourceError
+from striate.weights.file import read_tensors
+from striate.weights.trouble import WeightsError
+from weights.crafted import Claim, Run, both, pickled
 
 PACKAGE = Path(striate.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -350,3 +364,196 @@ def test_importing_every_module_changes_nothing(tmp_path: Path) -> None:
     assert planted["changed"] == [
         "dtype", "torch random", "numpy random", "print", "signals", "warnings", "environment",
     ]  # fmt: skip
+
+
+# What the system is asked for while a hostile file is read: the hook cannot be taken away, only made deaf.
+_heard: list[tuple[str, str, bool]] | None = None
+_WRITES = frozenset(["os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.chown",
+                     "os.truncate", "os.utime", "os.mkfifo", "os.mknod"])  # fmt: skip
+_RUNS = (
+    "subprocess.",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "socket.",
+    "webbrowser.",
+    "ctypes.",
+)
+
+
+def _hear(event: str, args: tuple[Any, ...]) -> None:
+    if _heard is None:
+        return
+    if event == "open" and isinstance(args[0], str | bytes | os.PathLike):
+        path, writes = os.fsdecode(args[0]), bool(args[2] & (os.O_WRONLY | os.O_RDWR))
+        # What is opened relative to an open folder, as rmtree does, is not told; nothing else opens bare names here.
+        if os.path.dirname(path) or writes:
+            _heard.append((event, os.path.realpath(path), writes))
+    elif event in _WRITES:
+        named = args[1:2] if event == "os.symlink" else args[: _NAMES.get(event, 1)]
+        for path, place in zip(map(os.fsdecode, named), _places(event, args), strict=False):
+            # Of a link the link itself counts, not what it leads to.
+            folder = os.path.realpath(os.path.join(place, os.path.dirname(path)))
+            _heard.append((event, os.path.join(folder, os.path.basename(path)), True))
+    elif event.startswith(_RUNS):
+        _heard.append((event, str(args)[:100], True))
+
+
+_NAMES = {"os.rename": 2, "os.link": 2}
+
+
+def _places(event: str, args: tuple[Any, ...]) -> list[str]:
+    """The folders that the names of a call are relative to."""
+    if event in ("os.remove", "os.rmdir") and args[1] != -1:
+        return [os.readlink(f"/proc/self/fd/{args[1]}")]
+    return [os.getcwd()] * 2
+
+
+sys.addaudithook(_hear)
+
+
+@contextmanager
+def heard() -> Iterator[list[tuple[str, str, bool]]]:
+    """What files are asked for inside: event, path, whether to write."""
+    global _heard
+    _heard = found = []
+    try:
+        yield found
+    finally:
+        _heard = None
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder that nothing may touch, where a canary could be made and a secret be read."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "secret.png").write_bytes(picture(77))
+    return folder
+
+
+def trees(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Everything below: mode and content."""
+    return {
+        str(each.relative_to(folder)): (each.lstat().st_mode, each.read_bytes() if each.is_file() else b"")
+        for each in folder.rglob("*")
+    }
+
+
+def astray(found: list[tuple[str, str, bool]], read: Path, cache: Path) -> list[tuple[str, str, bool]]:
+    """What was asked for but the file itself, the cache, and (to read) what is installed."""
+    installed = [str(PACKAGE.parent), sys.prefix, sys.base_prefix, "/usr", "/lib", "/proc", "/sys"]
+    free = [os.path.realpath(each) for each in (read, *installed)]
+    return [
+        (event, path, writes)
+        for event, path, writes in found
+        if not path.startswith(str(cache) + os.sep)
+        and path != str(cache)
+        and (writes or not any(path == each or path.startswith(each + os.sep) for each in free))
+    ]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_archive_stays_in_its_folder(
+    name: str, tmp_path: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told as it should be; the canary is never made, and nothing outside is read or written."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    # Small, so that bombs are quickly drawn.
+    monkeypatch.setattr(allowance, "SMALL_BYTES", 2**20)
+    monkeypatch.setattr(allowance, "SMALL_MEMBER_BYTES", 2**19)
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("STRIATE_CACHE", str(cache))
+    make, code = HOSTILE[name]
+    (tmp_path / "in").mkdir()
+    archive = tmp_path / "in" / "photos"
+    archive.write_bytes(make(outside / "canary"))
+    before = trees(outside), trees(archive.parent)
+    listing = None
+    with heard() as found:
+        try:
+            listing = list_data(archive)
+        except (DataError, ResourceError) as problem:
+            told = problem
+    assert found
+    assert astray(found, archive, cache) == []
+    assert (trees(outside), trees(archive.parent)) == before
+    assert sorted(each.name for each in tmp_path.iterdir()) == (
+        ["cache", "here", "in", "outside"] if cache.exists() else ["here", "in", "outside"]
+    )
+    assert trees(tmp_path / "here") == {}
+    made = list(cache.rglob("*"))
+    if listing is None:
+        assert code == ""
+        assert told.place == str(archive)
+        assert all((told.problem, told.expected, told.cure))
+        assert [each for each in made if each.is_file()] == [], "of a hostile archive nothing is kept"
+        return
+    assert {each.code for each in listing.findings} == ({code} if code != "none" else set())
+    names = {each.name for each in listing.entries}
+    assert names >= HONEST.keys()
+    for each in listing.entries:
+        if each.name in HONEST:
+            assert each.path.read_bytes() == HONEST[each.name]
+    for each in made:
+        mode = each.lstat().st_mode
+        assert stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and not mode & 0o7133), each
+
+
+def test_the_hook_would_hear_it(tmp_path: Path) -> None:
+    """A reader that does each of the forbidden things is found out."""
+    (tmp_path / "link").symlink_to(tmp_path / "away")
+    with heard() as found:
+        (tmp_path / "canary").touch()
+        (tmp_path / "link").write_text("x")
+        (tmp_path / "canary").read_text()
+        os.symlink("a", tmp_path / "second")
+        subprocess.run([sys.executable, "-c", ""], check=True)
+    events = astray(found, tmp_path / "archive", tmp_path / "cache")
+    here = os.path.realpath(tmp_path)
+    assert ("open", f"{here}/canary", True) in events
+    assert ("open", f"{here}/away", True) in events
+    assert ("open", f"{here}/canary", False) in events
+    assert ("os.symlink", f"{here}/second", True) in events
+    assert any(event == "subprocess.Popen" for event, _, _ in events)
+
+
+PROGRAMS: dict[str, Callable[[str], Run]] = {
+    "system": lambda path: Run(os.system, (f"touch {path}",)),
+    "exec": lambda path: Run(exec, (f"open({path!r}, 'w')",)),
+    "eval": lambda path: Run(eval, (f"open({path!r}, 'w')",)),
+    "open": lambda path: Run(open, (path, "w")),
+    "process": lambda path: Run(subprocess.Popen, (["touch", path],)),
+    "program": lambda path: Run(runpy.run_path, (path,)),
+    "browser": lambda path: Run(webbrowser.open, (path,)),
+    "another pickle": lambda path: Run(torch.load, (path,)),
+    "remove": lambda path: Run(os.remove, (str(Path(path).with_name("secret.png")),)),
+    "read": lambda path: Run(open, (str(Path(path).with_name("secret.png")),)),
+    "link": lambda path: Run(os.symlink, ("a", path)),
+    "folder": lambda path: Run(os.mkdir, (path,)),
+}
+
+
+@pytest.mark.parametrize("form", ["zip", "old"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_hostile_model_file_runs_nothing(name: str, form: str, tmp_path: Path, outside: Path) -> None:
+    program = PROGRAMS[name](str(outside / "canary"))
+    path = tmp_path / "w.pth"
+    path.write_bytes(
+        both(pickled({"state_dict": {"a.weight": Claim(), "b": program}}, fix_imports=False))[form]
+    )
+    before = trees(tmp_path)
+    with (
+        heard() as found,
+        pytest.raises(WeightsError, match="it was not run, and nothing of the file is used"),
+    ):
+        read_tensors(path)
+    assert astray(found, path, tmp_path / "cache") == []
+    assert trees(tmp_path) == before
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(HOSTILE) >= 25
+    assert len(HOSTILE) + 2 * len(PROGRAMS) >= 40

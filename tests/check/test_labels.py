@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from striate.check.labels import confident_classes, confident_joint, label_findings, likely_wrong, thresholds
+from striate.check.labels import confident_classes, label_findings, likely_wrong, thresholds
 from striate.errors import DataError
 
 # Four pictures labelled 0 and two labelled 1: t0 = (.9+.8+.7+.2)/4 = .65, t1 = (.6+.8)/2 = .7
@@ -30,7 +30,6 @@ def noisy(
 def test_by_hand() -> None:
     assert thresholds(BY_HAND, LABELS).tolist() == pytest.approx([0.65, 0.7])
     assert confident_classes(BY_HAND, LABELS).tolist() == [0, 0, 0, 1, -1, 1]
-    assert confident_joint(BY_HAND, LABELS).tolist() == [[3, 1], [0, 1]]
     assert likely_wrong(BY_HAND, LABELS).tolist() == [3]
     (finding,) = label_findings("abcdef", LABELS, BY_HAND, ("cat", "dog"))
     assert (finding.code, finding.name) == ("likely-wrong-label", "d")
@@ -59,7 +58,7 @@ def test_the_likeliest_first() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_as_cleanlab(seed: int) -> None:
     pytest.importorskip("cleanlab")
-    from cleanlab.count import compute_confident_joint, get_confident_thresholds
+    from cleanlab.count import get_confident_thresholds
     from cleanlab.filter import find_label_issues
 
     probabilities, labels, _ = noisy(seed, 1500, 2 + 3 * seed, 0.05 * (seed + 1), sure=1 + seed % 3)
@@ -68,8 +67,6 @@ def test_as_cleanlab(seed: int) -> None:
     sure = probabilities >= thresholds(probabilities, labels) - 1e-6
     odd = set(np.flatnonzero((sure.sum(axis=1) > 1) & ~sure[np.arange(1500), probabilities.argmax(axis=1)]))
     assert len(odd) < 15
-    theirs = compute_confident_joint(labels, probabilities, calibrate=False)
-    assert np.abs(confident_joint(probabilities, labels) - theirs).sum() <= 2 * len(odd)
     ranked = find_label_issues(
         labels,
         probabilities,

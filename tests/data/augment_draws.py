@@ -26,6 +26,9 @@ class Told(Chance):
     def uniform(self, stream: Stream, low: float = 0.0, high: float = 1.0) -> NDArray[np.float64]:
         return low + (high - low) * np.array(self.told[stream], dtype=np.float64)
 
+    def once(self, stream: Stream) -> NDArray[np.float64]:
+        return self.uniform(stream)
+
 
 def words() -> st.SearchStrategy[Word]:
     """Any word with any number of its domain."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -43,6 +44,17 @@ def test_flip() -> None:
     Flip().change(pictures, Told({Stream.FLIP: [0.49, 0.5]}))
     assert_same(pictures[:1], one_channel([3, 2, 1], [6, 5, 4]))
     assert_same(pictures[1:], one_channel([1, 2, 3], [4, 5, 6]))
+
+
+def test_two_epochs_show_both_sides() -> None:
+    index = np.arange(1000)
+    turned = []
+    for epoch in range(4):
+        pictures = np.tile(np.array([0, 1], np.uint8).reshape(1, 1, 2, 1), (1000, 1, 1, 1))
+        Flip().change(pictures, Chance(7, epoch, index))
+        turned.append(pictures[:, 0, 0, 0] == 1)
+    assert 450 < turned[0].sum() < 550
+    assert all((first != second).all() for first, second in pairwise(turned))
 
 
 def test_vflip() -> None:
@@ -361,6 +373,25 @@ def test_noise_of_real_numbers_is_in_units_of_their_range() -> None:
     Noise(0.1).change(pictures, Chance(1, 1, np.arange(2)))
     assert pictures[0].std() == pytest.approx(0.4, abs=0.02)
     assert not pictures[1].any()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("least", "most"), [(0, 3e38), (-3e38, 3e38)])
+def test_noise_of_the_largest_real_numbers_stays_finite(least: float, most: float) -> None:
+    pictures = np.zeros((2, 60, 60, 1), dtype=np.float32)
+    pictures[0, 0, 0, 0], pictures[0, 1, 1, 0] = least, most
+    Noise(1).change(pictures, Chance(1, 1, np.arange(2)))
+    assert np.isfinite(pictures).all()
+    assert len(np.unique(pictures[0])) > 1000, "there is noise, and not only the two ends"
+    assert not pictures[1].any()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jitter_of_the_largest_real_numbers_stays_finite(channels: int) -> None:
+    pictures = np.random.default_rng(1).uniform(-3.4e38, 3.4e38, (40, 6, 6, channels)).astype(np.float32)
+    Jitter(1).change(pictures, Chance(1, 1, np.arange(40)))
+    assert np.isfinite(pictures).all()
 
 
 def test_quantiles() -> None:

@@ -15,7 +15,8 @@ from striate.errors import DataError
 
 FORMS = (
     "a folder of class folders, a folder of train/, val/ and test/, MNIST's idx files, CIFAR's binary "
-    "batches, an .npz, a manifest (.csv or .jsonl), or a built-in name: digits"
+    "batches, a .zip or .tar(.gz, .bz2, .xz) of one of these, an .npz, a manifest (.csv or .jsonl), or a "
+    "built-in name: digits"
 )
 FOLDERS = "a folder with one folder of pictures a class, or train/, val/ and test/ folders of such folders"
 
@@ -239,9 +240,19 @@ def test_pickles_are_refused(here: Path) -> None:
 def test_a_file_of_another_kind(here: Path) -> None:
     touch(here, "photos.zip", "net.txt")
     assert error_of("photos.zip") == (
-        f"photos.zip: this is no file of pictures and labels\n  expected: {FORMS}\n"
-        "  try: unpack it and give the folder"
+        f"photos.zip: its name says that it is an archive, and its content is none\n  expected: {FORMS}\n"
+        "  try: fetch it again, and compare its hash"
     )
+    for name, content in (
+        ("photos.7z", b"x"),
+        ("photos", b"7z\xbc\xaf\x27\x1c"),
+        ("photos.rar", b"Rar!\x1a\x07\0"),
+    ):
+        (here / name).write_bytes(content)
+        assert error_of(name) == (
+            f"{name}: this is no file of pictures and labels\n  expected: {FORMS}\n"
+            "  try: unpack it and give the folder"
+        )
     assert error_of("net.txt") == f"net.txt: this is no file of pictures and labels\n  expected: {FORMS}"
 
 
@@ -270,6 +281,19 @@ def test_no_permission(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "  expected: a folder that you may read and enter\n"
         "  try: give yourself the permission (chmod u+rx on Linux and macOS)"
     )
+    # Where two classes are left, the rest is used.
+    touch(here / "p", "c/1", "c/b/1", "train/x/1")
+    listing = list_data("p")
+    assert listing.classes == ("a", "c", "train")
+    cure = "give yourself the permission (chmod u+rx on Linux and macOS)"
+    assert listing.findings == (
+        Finding("unreadable-folder", "b/", "no permission to read this folder", cure),
+        Finding("unreadable-folder", "c/b/", "no permission to read this folder", cure),
+    )
+    touch(here / "q", "train/a/1", "train/b/1", "train/c/1", "val/a/1", "val/b/1")
+    listing = list_data("q")
+    assert listing.classes == ("a", "c")
+    assert [each.name for each in listing.findings] == ["train/b/", "val/b/"]
 
 
 def test_manifest_csv(here: Path, paint: Paint) -> None:

@@ -186,7 +186,7 @@ def test_a_full_disk(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch)
     assert str(error.value) == (
         f"{cache}: the disk is full: the prepared pictures take 82,140 bytes\n"
         "  expected: room for them in the cache folder; nothing half-written was left there\n"
-        "  try: STRIATE_CACHE=/a/folder/with/room, or a smaller size, or delete old folders in store/"
+        "  try: STRIATE_CACHE=/a/folder/with/room, or a smaller size, or delete old folders in store/ and archives/"
     )
     assert stores(cache) == []
 

@@ -24,7 +24,7 @@ PICTURE = Map(3, 13, 12)
 # Labels that torch does not allow as they are, uneven padding and grids, and every word.
 EVERY_WORD = """
 let block(n) = add { identity | conv n 3x3 dilate 2 groups 8 -> scale 0.5 -> droppath 0.2 };
-stem: [conv 8 3x3 -> bn -> relu -> filter sharpen -> relu6]
+stem: [whiten 8 -> conv 8 3x3 -> bn -> relu -> filter sharpen -> relu6]
 -> type: local 6 3x3 groups 2 -> leaky 0.1 -> conv 8 3x3 stride 2 same -> prelu -> lrn 3
 -> maxpool 2 stride 1 pad 1 ceil -> elu -> avgpool 3 stride 2 ceil -> gelu
 -> forward: block(8) -> silu -> aux { pool avg -> fc classes }

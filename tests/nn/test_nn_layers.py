@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from striate.nn.local import LocallyConnected2d
 from striate.nn.scale import ChannelNorm, ChannelScale, DropPath
+from striate.nn.whitening import EPSILON, WhiteningConv2d
 from striate.nn.window import ChannelMean, DepthPool, FixedFilter, GridMaxPool2d, PaddedConv2d, Widen
 from striate.spec.convolution import KERNELS
 
@@ -209,6 +210,11 @@ def _conv(name: str, shape: tuple[int, ...], outputs: int, groups: int, around: 
     return Case(name, make, shape, loops)
 
 
+def _whitening(layer: nn.Module, x: Tensor) -> Tensor:
+    assert isinstance(layer, WhiteningConv2d)
+    return slow.padded_conv(x, layer.weight, layer.bias, (1, 2), (1, 1), (0, 0, 0, 0))
+
+
 def _norm(layer: nn.Module, x: Tensor) -> Tensor:
     assert isinstance(layer, ChannelNorm)
     return slow.channel_norm(x, layer.weight, layer.bias, layer.eps)
@@ -227,6 +233,7 @@ CASES = [
     _local("local one place", (2, 1, 3, 2), 2, (1, 1)),
     _conv("conv", (2, 2, 4, 5), 3, 1, (0, 1, 1, 0)),
     _conv("conv groups", (1, 4, 4, 5), 4, 2, (1, 2, 0, 1)),
+    Case("whiten", lambda: WhiteningConv2d(2, 12, (2, 3), (1, 2)), (2, 2, 4, 5), _whitening),
     Case("filter", lambda: FixedFilter(KERNELS["emboss"]), (2, 3, 4, 3), lambda _, x: slow.filtered(x, KERNELS["emboss"])),
     Case("filter on one pixel", lambda: FixedFilter(KERNELS["blur"]), (1, 2, 1, 1), lambda _, x: slow.filtered(x, KERNELS["blur"])),
     Case("grey", ChannelMean, (2, 3, 4, 3), lambda _, x: slow.channel_mean(x)),
@@ -326,3 +333,48 @@ def test_comparing_fails_on_small_differences() -> None:
     for wrong in (expected + 1e-9, expected.transpose(0, 1), expected[:, :, 1:], expected.roll(1)):
         with pytest.raises(AssertionError):
             require_close(layer(x), wrong)
+
+
+# Whitening
+
+
+def _correlated(count: int, shape: tuple[int, ...]) -> Tensor:
+    """Pictures whose neighbours are alike, in float64."""
+    x = torch.randn(count, *shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    return x.cumsum(2).cumsum(3) / 5
+
+
+def test_whitened_patches_are_uncorrelated_and_of_unit_power() -> None:
+    layer, x = WhiteningConv2d(3, 24, (2, 2), (1, 1)).double(), _correlated(60, (3, 8, 8))
+    layer.fit(x)
+    y = layer(x).transpose(0, 1).flatten(1)
+    power = y @ y.T / y.shape[1]
+    same = power[::2, ::2]
+    require_close(power[::2, 1::2], -same)
+    # What is left of a direction of power l is l / (l + e).
+    patches = x.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 12)
+    values = torch.linalg.eigvalsh(patches.T @ patches / len(patches)).flip(0)
+    wanted = values / (values + EPSILON * values.mean())
+    assert (wanted < 0.999).any()
+    torch.testing.assert_close(same.diag(), wanted, atol=2e-5, rtol=0)
+    torch.testing.assert_close(same - same.diag().diag(), torch.zeros(12, 12).double(), atol=2e-5, rtol=0)
+
+
+def test_whitening_keeps_the_strongest_directions() -> None:
+    x = _correlated(60, (1, 8, 8))
+    whole, few = (WhiteningConv2d(1, channels, (3, 3), (1, 1)) for channels in (18, 6))
+    for layer in (whole, few):
+        layer.fit(x)
+    assert torch.equal(few.weight, whole.weight[:6])
+
+
+def test_whitening_trains_biases_alone() -> None:
+    layer = WhiteningConv2d(3, 24, (2, 2), (1, 1))
+    assert [name for name, _ in layer.named_parameters()] == ["bias"]
+    assert set(layer.state_dict()) == {"weight", "bias"}
+
+
+def test_whitening_of_black_pictures_is_finite() -> None:
+    layer = WhiteningConv2d(3, 24, (2, 2), (1, 1))
+    layer.fit(torch.zeros(4, 3, 8, 8))
+    assert layer.weight.isfinite().all()

@@ -330,7 +330,7 @@ network:1:9: `zzzzzz` is not a layer
     1 | relu -> zzzzzz
       |         ^^^^^^
   expected: a layer word or a block defined by `let` above
-  try: one of conv, local, filter, grey, maxpool, avgpool, pool, depthpool, bn, ln, lrn, scale, relu, relu6, leaky, prelu, elu, sigmoid, tanh, gelu, silu, maxout, dropout, dropout2d, droppath, fc, flatten, softmax, identity, widen"""),
+  try: one of conv, local, whiten, filter, grey, maxpool, avgpool, pool, depthpool, bn, ln, lrn, scale, relu, relu6, leaky, prelu, elu, sigmoid, tanh, gelu, silu, maxout, dropout, dropout2d, droppath, fc, flatten, softmax, identity, widen"""),
     # Arguments that a layer does not have.
     ("conv 32 kernel_size 3x3", drop, """\
 network:1:9: the word `kernel_size` is not written

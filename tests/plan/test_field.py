@@ -41,7 +41,9 @@ def averaging(layout: Layout) -> Net:
         for name, child in module.named_children():
             module._modules[name] = _averaging(child)
     with torch.no_grad():
-        for name, parameter in net.named_parameters():
+        # The windows of `whiten` are not trained, and no parameters.
+        windows = [each for each in net.named_buffers() if each[0].endswith(".weight")]
+        for name, parameter in [*net.named_parameters(), *windows]:
             parameter.fill_(0 if name.endswith("bias") else 1 / parameter[0].numel())
     return net
 

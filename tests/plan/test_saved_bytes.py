@@ -58,6 +58,7 @@ WORD_BY_WORD = [
     ("local 2 1x1", 4 * 30 * 6, 0),
     ("local 2 6x5 valid", 720, 0),
     ("local 2 3x3 stride 2 same", 4 * 9 * 6 * 9, 0),
+    ("whiten 8", 720, 0),
     ("filter sobel-x", 720, 0),
     ("grey", 0, 0),
     ("maxpool 2", 720 + 8 * 6 * 3 * 2, 0),

@@ -45,6 +45,10 @@ BY_HAND: list[tuple[str, Shape, Shape, int, int]] = [
     ("local 4 3x3 valid nobias", Map(2, 6, 5), Map(4, 4, 3), 864, 864),
     # 2*2*3 = 12 places of 2*2 * 4/2 = 8 weights and a bias.
     ("local 2 2x2 stride 2 valid groups 2", Map(4, 4, 6), Map(2, 2, 3), 108, 96),
+    # 24 biases; 24 * 5*7 places of 2*2*3 products.
+    ("whiten 24", Map(3, 6, 8), Map(24, 5, 7), 24, 10_080),
+    # floor((6 - 3)/2) + 1 = 2, floor((8 - 3)/2) + 1 = 3.
+    ("whiten 10 3x3 stride 2", Map(1, 6, 8), Map(10, 2, 3), 10, 540),
     # 9 products a number: 9 * 3*5*6; nothing is trained.
     ("filter sobel-x", Map(3, 5, 6), Map(3, 5, 6), 0, 810),
     ("grey", Map(3, 5, 6), Map(1, 5, 6), 0, 0),
@@ -123,6 +127,7 @@ AXES: list[tuple[str, Shape, Sides, Sides]] = [
     ("conv 8 3 same stride 2", Map(3, 8, 9), (3, 2, 1, 0, 1), (3, 2, 1, 1, 1)),
     # No padding where the stride leaves rows over: (3 - 1)*4 + 1 - 9 = 0, and less than 0 is 0.
     ("conv 8 1 same stride 4", Map(3, 8, 9), (1, 4, 1, 0, 0), (1, 4, 1, 0, 0)),
+    ("whiten 12 2x3 stride 1x2", Map(3, 8, 9), (2, 1, 1, 0, 0), (3, 2, 1, 0, 0)),
     ("filter blur", Map(3, 8, 9), (3, 1, 1, 1, 1), (3, 1, 1, 1, 1)),
     ("maxpool 2x3", Map(3, 8, 9), (2, 2, 1, 0, 0), (3, 3, 1, 0, 0)),
     ("avgpool 3 stride 2 pad 1x0", Map(3, 8, 9), (3, 2, 1, 1, 1), (3, 2, 1, 0, 0)),

@@ -154,7 +154,17 @@ def test_shapes_follow_on_one_another(case: tuple[Network, Map, int]) -> None:
 @given(fitting_networks(classified=False))
 def test_the_windows_of_a_layer_give_its_shape(case: tuple[Network, Map, int]) -> None:
     for part in lay(*case).layers():
-        if part.layer.word in ("conv", "local", "filter", "maxpool", "avgpool", "fc", "grey", "lrn"):
+        if part.layer.word in (
+            "conv",
+            "local",
+            "whiten",
+            "filter",
+            "maxpool",
+            "avgpool",
+            "fc",
+            "grey",
+            "lrn",
+        ):
             rows, columns = part.layer.axes(part.input)
             if isinstance(part.input, Map):
                 windows = rows.out(part.input.height), columns.out(part.input.width)

@@ -115,12 +115,15 @@ def test_a_folder_that_cannot_be_synced_changes_nothing(arrays: Path, unbroken: 
 
 @pytest.fixture(scope="module")
 def two(arrays: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of two checkpoints of a run that was killed."""
+    """The folder of two checkpoints of a run that was killed, without the one for a way back."""
     out = tmp_path_factory.mktemp("two") / "run"
     job = make(arrays, out)
     with instants(fail_from(60, errno.EIO, once=False)), pytest.raises(ResourceError):
         run_job(job, Silence(), resume=False, checkpoint_s=OFTEN_S)
-    assert len(list((out / "state").glob("*.safetensors"))) == 2
+    first, *latest = sorted((out / "state").glob("*.safetensors"))
+    assert first.name.startswith("00000000-")
+    assert len(latest) == 2
+    first.unlink()
     return out / "state"
 
 

@@ -78,7 +78,6 @@ def test_a_rate_that_is_good_after_a_while(arrays: Path, tmp_path: Path) -> None
     runs = [tmp_path / "unbroken", tmp_path / "run"]
     keys = {**WILDLY, "rate": 1.0, "epochs": 3, "initial": "auto"}
     watch = Ear()
-    # No checkpoint but the first: one in the middle may hold what is finite and lost already.
     job.run_job(make(arrays, runs[0], watch, **keys), watch, resume=False, checkpoint_s=1e9)
     events = read_events(runs[0] / "events.jsonl")
     back = [event for event in events if event["event"] == "rollback"]
@@ -92,6 +91,44 @@ def test_a_rate_that_is_good_after_a_while(arrays: Path, tmp_path: Path) -> None
         job.run_job(make(arrays, runs[1], ear, **keys), ear, resume=False, checkpoint_s=1e9)
     resume(runs[1])
     assert contents(runs[1]) == contents(runs[0])
+
+
+def test_where_a_run_goes_back_to_is_not_of_the_clock(arrays: Path, tmp_path: Path) -> None:
+    """With a checkpoint after every step and with none but those for a way back: the same to the bit."""
+    keys = {**WILDLY, "net": "[conv 4 3x3 -> leaky 0.5] x3 -> fc classes", "initial": "auto", "rate": 0.7,
+            "schedule": "exponential"}  # fmt: skip
+    for name, seconds in (("seldom", 1e9), ("often", 0.0)):
+        watch = Ear()
+        job.run_job(
+            make(arrays, tmp_path / name, watch, **keys), watch, resume=False, checkpoint_s=seconds,
+        )  # fmt: skip
+    back = [each for each in read_events(tmp_path / "often" / "events.jsonl") if each["event"] == "rollback"]
+    assert back
+    assert contents(tmp_path / "often") == contents(tmp_path / "seldom")
+
+
+def test_a_run_goes_back_by_half_of_its_steps(
+    arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After 64, 128, ... steps states are kept for it; the first way back leaves the later ones behind."""
+    out, watch = tmp_path / "run", Ear()
+    made = make(arrays, out, watch, net="conv 2 3x3 -> fc classes", epochs=120)
+    real, steps = torch.optim.AdamW.step, 0
+
+    def step(self: torch.optim.AdamW, *said: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        result = real(self, *said)
+        # The 270th step fails; then, from 128 on, the 50th, which is the 178th.
+        if steps in (270, 320):
+            next(made.net.parameters()).data.fill_(float("nan"))
+        return result
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    job.run_job(made, watch, resume=False, checkpoint_s=0.0)
+    back = [event for event in read_events(out / "events.jsonl") if event["event"] == "rollback"]
+    # 64 is gone by then, and the oldest that is left is 128.
+    assert [(each["failed_step"], each["step"]) for each in back] == [(270, 128), (178, 128)]
 
 
 @pytest.mark.parametrize("place", ["weight", "bias", "running_var", "running_mean"])
@@ -116,10 +153,10 @@ def test_each_kind_of_tensor_is_caught_in_its_step(
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     job.run_job(made, watch, resume=False, checkpoint_s=0.0)
     (back,) = [event for event in read_events(out / "events.jsonl") if event["event"] == "rollback"]
-    assert (back["failed_step"], back["step"]) == (7, 6)
+    assert (back["failed_step"], back["step"]) == (7, 0)
     assert any(
         said.startswith(f"`{name}` became infinite or NaN at step 7, at a learning rate of ")
-        and said.endswith(": back to step 6, the highest rate is 0.0009 now")
+        and said.endswith(": back to step 0, the highest rate is 0.0009 now")
         for said in watch.said
     ), watch.said
 

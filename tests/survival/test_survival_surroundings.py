@@ -313,6 +313,7 @@ def test_replay_with_other_data_names_them(tmp_path: Path) -> None:
         replay(
             RunFolder(run), out=tmp_path / "again", device="cpu", started=time.monotonic(), watch=Silence()
         )
+    assert not (tmp_path / "again").exists()
 
 
 def test_replay_of_an_edited_recipe_names_it(unbroken: Path, tmp_path: Path) -> None:

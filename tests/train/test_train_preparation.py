@@ -112,3 +112,14 @@ def test_a_run_with_a_mean_picture_is_resumed(tmp_path: Path, arrays: Path) -> N
         train(arrays, tmp_path / "cut", Ear(stop_at=3), epochs=2, centre="picture")
     resume(tmp_path / "cut")
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_weights_of_a_run_bring_its_mean_picture(tmp_path: Path, arrays: Path) -> None:
+    net = "conv 4 3x3 -> relu -> pool avg -> fc classes"
+    train(arrays, tmp_path / "first", epochs=1, net=net, centre="picture")
+    first = load_trained(tmp_path / "first", device="cpu").preparation
+    weights = str(tmp_path / "first" / "weights.safetensors")
+    assert first.mean_picture
+    assert make(arrays, tmp_path / "second", epochs=1, net=net, weights=weights).preparation == first
+    other = make(arrays, tmp_path / "third", epochs=1, net=net, weights=weights, size=24).preparation
+    assert (other.mean, other.mean_picture) == (first.mean, b"")

@@ -13,7 +13,7 @@ from striate.spec.shape import Map
 from striate.train.job import prepare
 from striate.train.range import HIGHEST, LOWEST, range_test, read_range
 from striate.train.recipe import read_recipe
-from striate.train.tune import arrange, tune
+from striate.train.tune import ALIKE, ARRANGEMENTS, arrange, tune
 from striate.train.watch import Silence
 
 FIXED = {"precision": "fp32", "layout": "contiguous"}
@@ -60,7 +60,11 @@ def test_tuning_leaves_everything_as_it_was(arrays: Path) -> None:
     trials = tune(
         made.net, Map(1, 12, 12), 8, torch.device("cpu"), precision="auto", layout="auto", backward=True
     )
-    assert [trial.step_s for trial in trials] == sorted(trial.step_s for trial in trials)
+    # The first of their order that is as fast as the fastest, then the others by time.
+    fastest = min(trial.step_s for trial in trials)
+    alike = [trial.arrangement for trial in trials if trial.step_s <= ALIKE * fastest]
+    assert trials[0].arrangement == min(alike, key=ARRANGEMENTS.index)
+    assert [trial.step_s for trial in trials[1:]] == sorted(trial.step_s for trial in trials[1:])
     assert torch.equal(torch.get_rng_state(), chance)
     assert all(torch.equal(tensor, before[name]) for name, tensor in made.net.state_dict().items())
     assert all(parameter.grad is None for parameter in made.net.parameters())

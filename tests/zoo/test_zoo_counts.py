@@ -59,6 +59,8 @@ WEIGHTS = {
     # By hand: 156 + 12 + 2,416 + 32 + 48,120 + 10,164 + 850.
     "lenet5_1998": 61_750,
     # Ours: no source but the text; a change should be meant.
+    "swift28": 24_314,
+    "swift32": 1_972_504,
     "small28": 288_170,
     "small32": 760_874,
     "small64": 770_154,

@@ -9,6 +9,8 @@ one input reaches.
   xavier      uniform, +- sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)
   he          normal, std sqrt(2 / fan_in) (He et al. 2015)
   orthogonal  orthogonal rows, or columns where these are fewer, gain sqrt(2) (Saxe et al. 2014)
+  dirac       the first output channels of a convolution hand their input on, one channel each, and all other
+              weights are uniform, +- 1 / sqrt(fan_in) (Zagoruyko and Komodakis 2017; Jordan 2024, section 3.1)
   auto        for each layer what suits the activation behind it: he before relu and its kin, xavier before
               tanh, sigmoid and the loss
 
@@ -27,11 +29,12 @@ from torch import Tensor, nn
 from striate.build.module import Net
 from striate.errors import RecipeError, nearest
 from striate.nn.local import LocallyConnected2d
+from striate.nn.whitening import WhiteningConv2d
 from striate.spec.initial import last_norms, suited_initials
 
 Matrix = nn.Conv2d | nn.Linear | LocallyConnected2d
 
-INITIALS = ("auto", "he", "xavier", "lecun", "orthogonal", "small", "large")
+INITIALS = ("auto", "he", "xavier", "lecun", "orthogonal", "dirac", "small", "large")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +118,51 @@ def initialise(net: Net, *, initial: str = "auto", generator: torch.Generator | 
             norm.weight.zero_()
 
 
+def fit_whitening(net: Net, x: Tensor) -> bool:
+    """Measure what each `whiten` reads when pictures go through, and set its windows by it.
+
+    x: N x C x H x W, as the network reads them.  Returns whether there was one.
+    """
+    layers = [module for module in net.modules() if isinstance(module, WhiteningConv2d)]
+    waiting = set(layers)
+
+    def fit(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(layer, WhiteningConv2d)
+        layer.fit(inputs[0])
+        waiting.discard(layer)
+        if not waiting:
+            raise _AllMeasured
+
+    hooks = [layer.register_forward_pre_hook(fit) for layer in layers]
+    training = net.training
+    try:
+        if layers:
+            net.eval()(x)
+    except _AllMeasured:
+        pass
+    finally:
+        net.train(training)
+        for hook in hooks:
+            hook.remove()
+    return bool(layers)
+
+
+class _AllMeasured(Exception):
+    """What stands behind the last layer need not run."""
+
+
 def _draw(module: Matrix, word: str, generator: torch.Generator | None) -> None:
     weight = module.weight
     fan_in, fan_out = _fans(module)
     if word == "xavier":
         bound = math.sqrt(6 / (fan_in + fan_out))
         weight.uniform_(-bound, bound, generator=generator)
+    elif word == "dirac":
+        weight.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
+        if isinstance(module, nn.Conv2d):
+            rows = module.out_channels // module.groups
+            for first in range(0, module.out_channels, rows):
+                nn.init.dirac_(weight[first : first + min(rows, weight.shape[1])])
     elif word == "orthogonal":
         # A group, and in `local` a place as well, has a matrix of its own.
         groups = module.groups if isinstance(module, nn.Conv2d) else 1

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from striate.nn.local import LocallyConnected2d
 from striate.nn.scale import ChannelNorm, ChannelScale, DropPath
+from striate.nn.whitening import WhiteningConv2d
 from striate.nn.window import ChannelMean, DepthPool, FixedFilter, GridMaxPool2d, PaddedConv2d, Widen
 from striate.spec import activation, convolution, dropout, linear, normalisation, pooling
 from striate.spec.axis import Axis
@@ -30,6 +31,8 @@ def build_layer(placed: Placed, *, in_place: bool) -> nn.Module:
             return _conv(conv, shape)
         case convolution.Local() as local:
             return _local(local, shape, placed.output)
+        case convolution.Whiten(channels=channels, kernel=kernel, stride=stride):
+            return WhiteningConv2d(shape.channels, channels, pair(kernel), pair(stride))
         case convolution.Filter(kind=kind):
             return FixedFilter(convolution.KERNELS[kind])
         case convolution.Grey():

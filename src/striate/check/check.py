@@ -20,7 +20,7 @@ def check(
 ) -> Checked:
     """What is wrong with the pictures and labels that `source` stands for (`list_data` says what it may be).
 
-    Nothing is written.  Each file is read and decoded once, by as many threads as there are cores; what
+    Nothing is written, but that an archive is unpacked into the cache.  Each file is read and decoded once, by as many threads as there are cores; what
     lies in arrays is in memory already.
     max_pixels: a picture whose header declares more is refused before it is decoded.
     progress: called with (pictures looked at, all).

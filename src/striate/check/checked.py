@@ -25,6 +25,7 @@ class Checked:
     findings: the worst first, numbered from 1 in this order.
     limits: sentences on what was not looked for.
     small: a small upright picture of what is called so, (H, W, C) uint8, or None.
+    unpacked: whether the source is an archive, so that its files lie in the cache.
     """
 
     source: str
@@ -36,6 +37,7 @@ class Checked:
     findings: tuple[Finding, ...]
     limits: tuple[str, ...]
     small: Callable[[str], npt.NDArray[Any] | None]
+    unpacked: bool = False
 
     @property
     def clean(self) -> bool:

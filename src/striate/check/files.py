@@ -34,7 +34,8 @@ def check_files(
     """Looks at every file of a listing, in parallel; see `check`.  source: the folder or manifest itself."""
     findings = list(listing.findings)
     if listing.kind in ("folder", "split-folder"):
-        findings += surroundings(source)
+        # What an archive hides was told when it was unpacked, and links are not made.
+        findings += () if listing.unpacked else surroundings(source)
         findings += _of_folder_names(listing.entries)
     looks: list[Look] = []
     with quiet_pillow(), closing(in_order(lambda each: look(each, max_pixels), listing.entries)) as answers:
@@ -73,6 +74,7 @@ def check_files(
         findings=in_order_of_severity(findings),
         limits=twin_limits([each.face for each in used]),
         small=show,
+        unpacked=listing.unpacked,
     )
 
 

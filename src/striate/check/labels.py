@@ -46,28 +46,13 @@ def confident_classes(
     return np.where(sure.any(axis=1), best, -1).astype(np.int64)
 
 
-def confident_joint(
-    probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """How many pictures labelled i are confidently j: (K, K), not calibrated.
-
-    C[i][j] = |{x labelled i: j is the most probable class with p(j | x) >= t_j}|
-    """
-    classes = probabilities.shape[1]
-    confident = confident_classes(probabilities, labels)
-    known = confident >= 0
-    joint = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(joint, (labels[known], confident[known]), 1)
-    return joint
-
-
 def likely_wrong(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """The positions of the pictures whose labels are likely wrong, the likeliest first.
 
-    Those off the diagonal of the confident joint whose most probable class is not their label either,
-    by p(label | x), the smallest first.
+    Those that are confidently another class (off the diagonal of the paper's confident joint) and whose most
+    probable class is not their label either, by p(label | x), the smallest first.
     """
     confident = confident_classes(probabilities, labels)
     wrong = (confident >= 0) & (confident != labels) & (probabilities.argmax(axis=1) != labels)

@@ -42,7 +42,7 @@ def fixed_manifest(checked: Checked, path: Path) -> Manifest:
     gets ./ in front.
 
     path: ends in .csv, .jsonl or .ndjson.
-    Raises: DataError for another suffix, and where the pictures lie in arrays.
+    Raises: DataError for another suffix, and where the pictures lie in arrays or in an archive.
     """
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".jsonl", ".ndjson"):
@@ -57,6 +57,14 @@ def fixed_manifest(checked: Checked, path: Path) -> Manifest:
             "a manifest names files, and these pictures lie in arrays",
             place="--manifest",
             cure="leave it out",
+        )
+    if checked.unpacked:
+        # Paths into the cache would be dead as soon as somebody clears it.
+        raise DataError(
+            "a manifest names files, and these are packed in an archive",
+            place="--manifest",
+            expected="a folder",
+            cure=f"unpack {checked.source}, and striate check the folder",
         )
     unwanted = set(map(id, _unwanted(checked)))
     groups = {

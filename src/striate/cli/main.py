@@ -33,6 +33,7 @@ COMMANDS = {
     "replay": "Train again from a run folder alone, and compare the weights.",
     "features": "What a trained network makes of pictures at one of its parts.",
     "lr": "Find a learning rate: train while it rises, and draw the loss.",
+    "machine": "What this machine computes how fast, and which arithmetic is taken for it.",
     "words": "The words of the notation, each explained.",
     "zoo": "List the networks that come with striate.",
 }

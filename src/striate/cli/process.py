@@ -10,13 +10,18 @@ from pathlib import Path
 
 from striate.train.heap import keep_freed
 
+# By each of them a user says how threads are to be spread.
+_THREADS = {"OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"}
+
 
 def set_up_process() -> None:
     """Make a process ready for heavy work with torch.
 
     Threads that wait for each other sleep instead of spinning: beside another job on the same cores a
-    spinning thread takes the time that the one it waits for needs.  OpenMP reads this once, when torch
-    loads; what the user set stands.
+    spinning thread takes the time that the one it waits for needs.  And each has a core of its own: two on
+    one core wait for each other, as oneDNN's threads spin until all have come, ten times as long in all.
+    Not so where the user chose a number of threads: two jobs would have the same cores.  OpenMP reads this
+    once, when torch loads; what the user set stands.
 
     Freed memory stays with the process (see `keep_freed`).
 
@@ -25,7 +30,14 @@ def set_up_process() -> None:
     """
     atexit.register(gc.freeze)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not _THREADS & os.environ.keys():
+        # Threads that are begun later are bound as well; it notes to which cores ours go back.
+        import striate.data.threads  # noqa: F401
+
+        os.environ["OMP_PROC_BIND"], os.environ["OMP_PLACES"] = "close", "cores"
     keep_freed()
+    # Before scikit-learn, whose OpenMP would bind this thread to a core before torch's has counted them.
+    import torch  # noqa: F401
 
 
 def began() -> float:

@@ -20,6 +20,7 @@ def train(
     net: str | None = None,
     epochs: int | None = None,
     budget: str | None = None,
+    target: float | None = None,
     seed: int | None = None,
     size: int | None = None,
     recipe: str | None = None,
@@ -42,6 +43,7 @@ def train(
 
       a folder of class folders, or with train/ and val/ or test/ of such folders
       MNIST's idx files, or CIFAR's binary batches
+      a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz of one of these, unpacked once into the cache
       an .npz with x_train, y_train and perhaps x_val, y_val, x_test, y_test
       a .csv or .jsonl with path, label and perhaps split and group
       digits, which needs no files
@@ -63,6 +65,8 @@ def train(
         Passes over the training pictures.
     budget
         Wall time of the whole command, as 90s, 10m or 1h30m; the schedule is laid over it.
+    target
+        Validation accuracy, as 0.94, at which the training ends; it says how long that took.
     seed
         Of everything that is drawn.
     size
@@ -104,7 +108,7 @@ def train(
     from striate.train.recipe import read_recipe
 
     given: dict[str, Any] = {
-        "epochs": epochs, "seed": seed, "size": size,
+        "epochs": epochs, "target": target, "seed": seed, "size": size,
         "weights": weights,
         "weights_sha256": sha256, "freeze": freeze, "thaw": thaw, "augment": augment,
     }  # fmt: skip

@@ -13,6 +13,7 @@ from striate.data.augment import Augment, augmented
 from striate.data.chance import Chance, shuffled
 from striate.data.changes.mixup import Mix
 from striate.data.pictures import Pictures, centre
+from striate.data.threads import roam
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class TrainingBatches:
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from `first_step` on; the next one is made while one is used."""
         order = shuffled(len(self.labels), self.seed, epoch)
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as maker:
+        with ThreadPoolExecutor(1, thread_name_prefix="batches", initializer=roam) as maker:
             coming: Future[Batch] | None = None
             for step in range(first_step, self.steps):
                 made = coming or maker.submit(self._make, order, step, epoch)

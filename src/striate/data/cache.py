@@ -35,21 +35,25 @@ def cache_root(given: Path | None) -> Path:
     return (Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache") / "striate"
 
 
-def no_room(root: Path, needed_bytes: int, free_bytes: int | None = None) -> ResourceError:
-    """The error that the disk is too full for `needed_bytes` of prepared pictures."""
+def no_room(
+    root: Path, needed_bytes: int, free_bytes: int | None = None, what: str = "the prepared pictures take"
+) -> ResourceError:
+    """The error that the disk is too full for `needed_bytes` of prepared pictures, or of `what`."""
     there = "" if free_bytes is None else f" and {free_bytes:,} are free"
     return ResourceError(
-        f"the disk is full: the prepared pictures take {needed_bytes:,} bytes{there}",
+        f"the disk is full: {what} {needed_bytes:,} bytes{there}",
         place=shown(str(root)),
         expected="room for them in the cache folder; nothing half-written was left there",
-        cure=f"{VARIABLE}=/a/folder/with/room, or a smaller size, or delete old folders in store/",
+        cure=f"{VARIABLE}=/a/folder/with/room, or a smaller size, or delete old folders in store/ and archives/",
     )
 
 
-def writing_failed(problem: OSError, root: Path, needed_bytes: int) -> ResourceError:
+def writing_failed(
+    problem: OSError, root: Path, needed_bytes: int, what: str = "the prepared pictures take"
+) -> ResourceError:
     """The error that the cache could not be written, whatever the reason."""
     if problem.errno in _FULL:
-        return no_room(root, needed_bytes)
+        return no_room(root, needed_bytes, what=what)
     return ResourceError(
         f"the cache folder cannot be written: {problem.strerror or problem}",
         place=shown(str(root)),

@@ -50,6 +50,10 @@ class Chance:
         """A number in [low, high) for each picture, shape N."""
         return low + (high - low) * _unit(self._bits(stream))
 
+    def once(self, stream: Stream) -> NDArray[np.float64]:
+        """A number in [0, 1) for each picture that is the same in every epoch, shape N."""
+        return uniform(self.seed, 0, self.pictures, stream)
+
     def below(self, limit: int, stream: Stream) -> NDArray[np.int64]:
         """A whole number from 0 up to but without `limit` for each picture, shape N."""
         return (self.uniform(stream) * limit).astype(np.int64)

@@ -23,6 +23,8 @@ class Code:
 
 _MEND, _SAVE = "mend or remove the file", "save it as PNG or JPEG"
 _LIMIT = "shrink it, or raise the limit if you trust it"
+_PACK, _PACK_FILE = "rename it before it is packed", "pack the file itself"
+_LIMIT_PACK = "unpack it, and give the folder, if you trust it"
 _ONE = "keep one of them"
 _EVAL = "remove it from the training pictures, or what is measured flatters"
 _WHICH = "decide which label is right, and remove the other"
@@ -39,11 +41,21 @@ _TABLE = (
     Code("missing-file", "error", "it is not there, or a link that leads nowhere", "mend its path"),
     Code("special-file", "error", "a pipe, device, socket or folder in a file's place", "remove it"),
     Code("no-permission", "error", "it may not be read", "give yourself the permission"),
+    Code("unreadable-folder", "error", "a folder that may not be read", "give yourself the permission"),
     Code("not-finite", "error", "an array with NaN or infinity in it", "replace those values"),
     Code("channels-first", "error", "an array shaped like (C, H, W)", "numpy.moveaxis(picture, 0, -1)"),
     Code("channels-differ", "error", "it cannot be given the channels of the rest", "give equally many"),
     Code("values-differ", "error", "real numbers among 8-bit pictures, or the reverse", "save all alike"),
     Code("outside-class", "error", "a picture that lies in no class folder", "move it into its class"),
+    # Members of an archive that are left out.
+    Code("archive-name", "error", "a name in an archive that no file here may have", _PACK),
+    Code("archive-link", "error", "a link in an archive, which is never made", _PACK_FILE),
+    Code("archive-special", "error", "a device, pipe, or sparse file in an archive", _PACK_FILE),
+    Code("archive-twice", "error", "a name that an archive holds twice, but for case or accents", _PACK),
+    Code("archive-encrypted", "error", "a member behind a password", "unpack it, and give the folder"),
+    Code("archive-damaged", "error", "a member whose content is not what was packed", "fetch it again"),
+    Code("archive-nested", "error", "an archive in an archive", "unpack it, and give the folder"),
+    Code("archive-ratio", "error", "a member that unpacks to far more than a picture does", _LIMIT_PACK),
     # Files that are used, and should be looked at.
     Code("zeroed-inside", "warning", "a stretch of its coded picture was overwritten with zeros", _MEND),
     Code("wrong-checksum", "warning", "its bytes changed after they were written", _MEND),

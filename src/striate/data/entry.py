@@ -60,6 +60,7 @@ class Listing:
 
     source: as the user named it; name: its last part; kind: "folder", "split-folder", "manifest",
     "idx", "cifar", "npz" or "built-in".
+    unpacked: whether it is an archive, so that the files lie in the cache.
     Either `entries` (files) or `arrays` (already in memory) is filled.
     """
 
@@ -70,3 +71,4 @@ class Listing:
     entries: tuple[Entry, ...] = ()
     arrays: tuple[ArraySplit, ...] = ()
     findings: tuple[Finding, ...] = ()
+    unpacked: bool = False

@@ -28,7 +28,7 @@ def opened(source: Source) -> Iterator[tuple[IO[bytes], str, int]]:
         file: IO[bytes] = io.BytesIO(source)
         content_bytes = len(source)
     else:
-        file, content_bytes = _regular(source)
+        file, content_bytes = open_regular(source)
     with file:
         if content_bytes == 0:
             raise Unreadable("empty-file", "the file is empty")
@@ -51,7 +51,8 @@ def opened(source: Source) -> Iterator[tuple[IO[bytes], str, int]]:
         yield file, kind, content_bytes
 
 
-def _regular(path: Path) -> tuple[io.BufferedReader, int]:
+def open_regular(path: Path) -> tuple[io.BufferedReader, int]:
+    """The open file and its length; who asked closes it.  Raises: Unreadable where it is no ordinary file."""
     try:
         looked = os.stat(path)
         if not stat.S_ISREG(looked.st_mode):
@@ -92,7 +93,7 @@ def read_whole(path: Path, most_bytes: int) -> bytes | None:
 
     Raises: Unreadable where it is no file that may be read.
     """
-    file, content_bytes = _regular(path)
+    file, content_bytes = open_regular(path)
     with file:
         if content_bytes > most_bytes:
             return None
@@ -107,7 +108,7 @@ def content_hash(path: Path) -> str:
 
     Raises: Unreadable.
     """
-    file, _ = _regular(path)
+    file, _ = open_regular(path)
     with file:
         try:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,7 +9,7 @@ from pathlib import Path
 from striate.data.entry import SPLIT_NAMES, Entry, Listing
 from striate.data.finding import Finding, shown
 from striate.data.magic import PICTURE_SUFFIXES
-from striate.data.walk import files_below, visible
+from striate.data.walk import files_below, unreadable_folder, visible
 from striate.errors import DataError, counted
 
 EXPECTED = "a folder with one folder of pictures a class, or train/, val/ and test/ folders of such folders"
@@ -24,6 +24,8 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
     A folder named `train` is a split, not a class of vehicles, where it holds folders and where a
     `val` (`valid`, `validation`) or `test` stands beside it or nothing else does.
 
+    A class folder that may not be read is a finding.
+
     Raises: DataError where there are no class folders, fewer than two classes, or no files.
     """
     folders, others = visible(folder)
@@ -31,6 +33,7 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
     findings = [_outside(each, "this folder") for each in others if _pictorial(each)]
     found: list[tuple[str | None, str, str, Path]] = []  # split, class, shown name, path
     empty: list[tuple[str | None, str]] = []
+    closed: list[DataError] = []  # why class folders could not be read
     if splits:
         for each in folders:
             if each not in splits.values():
@@ -48,10 +51,10 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
                 findings.append(_unlabelled(each, len(loose)))
                 continue
             findings += [_outside(f"{each}/{file}", f"{shown(each)}/") for file in loose if _pictorial(file)]
-            _read_classes(folder / each, part, below, (folder, folder / each), found, empty, findings)
+            _read_classes(folder / each, part, below, (folder, folder / each), found, empty, findings, closed)
     else:
         _refuse_what_is_no_data(folder, folders, others, source)
-        _read_classes(folder, None, folders, (folder,), found, empty, findings)
+        _read_classes(folder, None, folders, (folder,), found, empty, findings, closed)
 
     classes = tuple(sorted({each[1] for each in found}))
     for split, class_name in empty:
@@ -60,6 +63,8 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
             findings.append(
                 Finding("empty-class", shown(where), "the folder holds no files", "fill or remove it")
             )
+    if closed and len(classes) < 2:
+        raise closed[0]
     if not found:
         raise DataError(
             f"its {counted(len(folders), 'folder')} hold no files", place=source, expected=EXPECTED
@@ -126,12 +131,18 @@ def _read_classes(
     found: list[tuple[str | None, str, str, Path]],
     empty: list[tuple[str | None, str]],
     findings: list[Finding],
+    closed: list[DataError],
 ) -> None:
     prefix = f"{shown(folder.name)}/" if split else ""
     for each in names:
         # A Mac writes é as two characters where Linux writes one: train/ and val/ must still agree.
         class_name = unicodedata.normalize("NFC", each)
-        files, odd = files_below(folder / each, prefix + shown(each), within)
+        try:
+            files, odd = files_below(folder / each, prefix + shown(each), within)
+        except DataError as problem:
+            findings.append(unreadable_folder(prefix + shown(each), problem))
+            closed.append(problem)
+            continue
         findings += odd
         if not files:
             empty.append((split, class_name))
@@ -167,16 +178,25 @@ def _refuse_what_is_no_data(folder: Path, folders: list[str], others: list[str],
             place=source,
             expected=EXPECTED,
         )
-    if len(folders) == 1 and not any(map(_pictorial, others)):
-        inner = _only_folder_with_data(folder, folders[0])
-        if inner is not None:
-            path = os.path.join(source, *inner.relative_to(folder).parts)
-            raise DataError(
-                f"it holds nothing but the folder {shown(folders[0])}/",
-                place=source,
-                expected=EXPECTED,
-                cure=shown(path),
-            )
+    inner = inner_folder(folder, folders, others)
+    if inner is not None:
+        path = os.path.join(source, *inner.relative_to(folder).parts)
+        raise DataError(
+            f"it holds nothing but the folder {shown(folders[0])}/",
+            place=source,
+            expected=EXPECTED,
+            cure=shown(path),
+        )
+
+
+def inner_folder(folder: Path, folders: list[str], others: list[str]) -> Path | None:
+    """The folder with the data in a `folder` that only wraps it, or None where it wraps none.
+
+    folders, others: what is visible in it.
+    """
+    if len(folders) != 1 or any(map(_pictorial, others)):
+        return None
+    return _only_folder_with_data(folder, folders[0])
 
 
 def _only_folder_with_data(folder: Path, name: str) -> Path | None:

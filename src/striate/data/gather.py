@@ -90,7 +90,7 @@ def gather(
     Raises: DataError, ResourceError, MissingExtra.
     """
     root = cache_root(cache)
-    listing = list_data(source)
+    listing = list_data(source, cache=root)
     if listing.arrays:
         gathered = gather_arrays(listing, size=size, progress=progress)
     else:

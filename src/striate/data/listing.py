@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+from striate.data.archive import archive_kind, unpacked
 from striate.data.builtin import BUILT_IN, list_digits
+from striate.data.cache import cache_root
 from striate.data.cifar import is_cifar, list_cifar
 from striate.data.entry import ArraySplit as ArraySplit
 from striate.data.entry import Entry as Entry
 from striate.data.entry import Listing as Listing
 from striate.data.finding import shown
-from striate.data.folder import list_folder, one_class
+from striate.data.folder import inner_folder, list_folder, one_class
 from striate.data.idx import is_idx, list_idx
 from striate.data.manifest import SUFFIXES, list_manifest
 from striate.data.npz import list_npz
+from striate.data.packing import READ
 from striate.data.walk import visible
 from striate.errors import DataError, nearest
 
 EXPECTED = (
     "a folder of class folders, a folder of train/, val/ and test/, MNIST's idx files, CIFAR's binary "
-    "batches, an .npz, a manifest (.csv or .jsonl), or a built-in name: " + ", ".join(BUILT_IN)
+    "batches, a .zip or .tar(.gz, .bz2, .xz) of one of these, an .npz, a manifest (.csv or .jsonl), or a "
+    "built-in name: " + ", ".join(BUILT_IN)
 )
 
+_ARCHIVES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip")
+_OTHERS = (".7z", ".rar", ".zst", ".tzst", ".gz", ".bz2", ".xz", ".lz", ".lz4", ".z", ".cab")
 
-def list_data(source: str | Path) -> Listing:
+
+def list_data(source: str | Path, *, cache: Path | None = None) -> Listing:
     """The pictures, or the arrays, that `source` stands for.
 
-    A path wins over a built-in name.  Files are listed and not opened; arrays are read.
+    A path wins over a built-in name.  Files are listed and not opened; arrays are read.  An archive is known
+    by its content, not its name, and unpacked into the cache the first time; it is listed as the folder is
+    that was packed, and a single folder that wraps all of it does not count.
+    cache: None for the usual place.
     Raises: DataError, ResourceError, MissingExtra.
     """
     path = Path(source).expanduser()
@@ -57,18 +68,46 @@ def list_data(source: str | Path) -> Listing:
         listing = list_npz(path, place, name)
     elif regular and path.suffix.lower() in SUFFIXES:
         listing = list_manifest(path, place, name)
+    elif not regular:
+        raise DataError("this is no file and no folder", place=place, expected=EXPECTED)
+    elif (kind := archive_kind(path, place)) in READ:
+        listing = _list_archive(path, place, name, cache_root(cache))
     else:
-        raise DataError(
-            "this is no file of pictures and labels" if regular else "this is no file and no folder",
-            place=place,
-            expected=EXPECTED,
-            cure="unpack it and give the folder"
-            if path.suffix.lower() in {".zip", ".gz", ".tgz", ".tar", ".xz", ".bz2", ".7z", ".rar"}
-            else "",
-        )
+        raise _no_data(path, place, kind)
     if len(listing.classes) < 2:
         raise one_class(place, listing.classes)
     return listing
+
+
+def _no_data(path: Path, place: str, kind: str | None) -> DataError:
+    """The error that a file is nothing to learn from.  kind: how it is packed, or None."""
+    said = path.name.lower()
+    if kind is None and said.endswith(_ARCHIVES):
+        return DataError(
+            "its name says that it is an archive, and its content is none",
+            place=place,
+            expected=EXPECTED,
+            cure="fetch it again, and compare its hash",
+        )
+    return DataError(
+        "this is no file of pictures and labels",
+        place=place,
+        expected=EXPECTED,
+        cure="unpack it and give the folder" if kind or said.endswith(_OTHERS) else "",
+    )
+
+
+def _list_archive(path: Path, place: str, name: str, root: Path) -> Listing:
+    found = unpacked(path, place, root)
+    folders, others = visible(found.folder)
+    inner = None
+    if not (is_idx(others) or is_cifar(others) or [each.lower() for each in folders] == ["train"]):
+        inner = inner_folder(found.folder, folders, others)
+    suffix = next((each for each in _ARCHIVES if name.lower().endswith(each)), "")
+    stem = name[: len(name) - len(suffix)] or name
+    listing = _list_in_folder(inner or found.folder, place, stem)
+    findings = (replace(each, name=f"{name}/{each.name}") for each in found.findings)
+    return replace(listing, unpacked=True, findings=(*findings, *listing.findings))
 
 
 def _list_in_folder(path: Path, place: str, name: str) -> Listing:

@@ -9,12 +9,10 @@ labels, places nor times matter, and a changed picture makes another store.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -29,6 +27,7 @@ import PIL
 from striate.data.cache import no_room, writing_failed
 from striate.data.ledger import stamp_of
 from striate.data.picture import prepare_picture
+from striate.data.publish import TRIES, building, publish
 from striate.data.quiet import quiet_pillow
 from striate.data.survey import Seen
 from striate.data.threads import in_order
@@ -36,16 +35,6 @@ from striate.data.trouble import Unreadable
 from striate.errors import DataError
 
 _FORMAT = 1
-
-_TRIES = 100
-
-# A folder cannot be renamed to the name of one that is there and not empty.
-_IN_THE_WAY = frozenset(
-    {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EACCES if os.name == "nt" else 0}
-)
-
-_ABANDONED_S = 24 * 3600.0
-"""A half-built store untouched for so long was left by a process that was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +117,20 @@ def build_store(
     """
     needed_bytes = len(seen) * preparation.picture_bytes
     stores = root / "store"
-    temporary: Path | None = None
+
+    def sound(folder: Path) -> bool:
+        return open_store(folder, len(seen), preparation) is not None
+
     try:
-        stores.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(stores)
-        free_bytes = shutil.disk_usage(stores).free
-        if free_bytes < needed_bytes:
-            raise no_room(root, needed_bytes, free_bytes)
-        temporary = Path(tempfile.mkdtemp(prefix=".building-", dir=stores))
-        _write(temporary, seen, preparation, max_pixels, step)
-        _publish(temporary, stores / key, len(seen), preparation)
+        with building(stores) as temporary:
+            free_bytes = shutil.disk_usage(stores).free
+            if free_bytes < needed_bytes:
+                raise no_room(root, needed_bytes, free_bytes)
+            _write(temporary, seen, preparation, max_pixels, step)
+            publish(temporary, stores / key, sound)
     except OSError as problem:
         raise writing_failed(problem, root, needed_bytes) from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         store = open_store(stores / key, len(seen), preparation)
         if store is not None:
             return store
@@ -213,49 +200,3 @@ def refuse_changed(seen: Seen) -> None:
             expected="pictures that stay as they are for a moment",
             cure="run it again once they are complete",
         )
-
-
-def _publish(temporary: Path, place: Path, files: int, preparation: Preparation) -> None:
-    """Gives the finished store its name; where another process was first, its store stays."""
-    for _ in range(_TRIES):
-        try:
-            os.rename(temporary, place)
-        except OSError as problem:
-            if problem.errno not in _IN_THE_WAY:
-                raise
-            if open_store(place, files, preparation) is not None:
-                return
-            _remove_damaged(place, files, preparation)
-        else:
-            if hasattr(os, "O_DIRECTORY"):
-                descriptor = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
-            return
-
-
-def _remove_damaged(place: Path, files: int, preparation: Preparation) -> None:
-    """Removes a damaged store, moved away first, so that nobody meets half of it."""
-    aside = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
-    try:
-        os.rename(place, aside / "damaged")
-        # Between the look and the move another process may have put a good one there.
-        if open_store(aside / "damaged", files, preparation) is not None:
-            os.rename(aside / "damaged", place)
-    except OSError as problem:
-        if problem.errno not in _IN_THE_WAY and not isinstance(problem, FileNotFoundError):
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _remove_abandoned(stores: Path) -> None:
-    for each in stores.glob(".building-*"):
-        try:
-            newest = max(inner.stat().st_mtime for inner in (each, *each.iterdir()))
-            if newest < time.time() - _ABANDONED_S:
-                shutil.rmtree(each, ignore_errors=True)
-        except OSError:
-            continue  # it is being finished or removed by its owner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -15,12 +16,21 @@ _AHEAD = 16
 """How many items a thread may be ahead of the one who takes the answers."""
 
 
+# The processors that this process may use, noted before torch binds the main thread to one of them.
+_ALLOWED = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+
+
 def cores() -> int:
     """How many processors this process may use."""
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not on macOS or Windows
-        return os.cpu_count() or 1
+    return len(_ALLOWED or ()) or os.cpu_count() or 1
+
+
+def roam() -> None:
+    """Let this thread run on any processor, though the thread that began it is bound to one."""
+    if _ALLOWED:
+        # Fewer may be allowed by now; then it stays where it is.
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, _ALLOWED)
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
@@ -31,7 +41,7 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator
     one item a thread is finished.  Close the iterator where it is left early (`contextlib.closing`).
     """
     threads = cores()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="striate-data")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="striate-data", initializer=roam)
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:

@@ -60,11 +60,11 @@ def files_below(
     """Everything in `folder` and the folders in it that is no folder, as (shown name, path), in order.
 
     Each real folder is walked once, so that links that lead in circles end: a link to a folder that
-    was walked already is a finding.  Nothing is opened.
+    was walked already is a finding, and so is a folder that may not be read.  No file is opened.
 
     name: how `folder` is shown; the files' names begin with it.
     within: the folders around it, up to the source: a link back to one of them is not followed.
-    Raises: DataError where a folder may not be read.
+    Raises: DataError where `folder` itself may not be read.
     """
     files: list[tuple[str, Path]] = []
     findings: list[Finding] = []
@@ -87,13 +87,24 @@ def files_below(
             continue
         if identity is not None:
             walked.add(identity)
-        folders, others = visible(here)
+        try:
+            folders, others = visible(here)
+        except DataError as problem:
+            if here == folder:
+                raise
+            findings.append(unreadable_folder(label, problem))
+            continue
         files.extend((f"{label}/{shown(each)}", here / each) for each in others)
         for each in folders:
             below = here / each
             (links if below.is_symlink() else waiting).append((below, f"{label}/{shown(each)}"))
     files.sort()
     return files, findings
+
+
+def unreadable_folder(name: str, problem: DataError) -> Finding:
+    """What is said of a folder whose files could not be listed.  name: as it is shown."""
+    return Finding("unreadable-folder", f"{name}/", problem.problem, problem.cure)
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

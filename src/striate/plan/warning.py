@@ -8,9 +8,9 @@ from striate.errors import counted
 from striate.plan.field import Fields
 from striate.spec.axis import POINT, Axis
 from striate.spec.convolution import Conv
-from striate.spec.layout import Chain, Join, Layout, Part, Placed, Side
+from striate.spec.layout import Join, Layout, Part, Placed, Side
 from striate.spec.linear import Fc
-from striate.spec.normalisation import BatchNorm
+from striate.spec.normed import before_norm
 from striate.spec.pooling import Pool
 from striate.spec.shape import Map, Shape
 from striate.spec.words import write_layer
@@ -152,7 +152,11 @@ def _heavy_fc(layout: Layout) -> Iterator[str]:
 
 
 def _bias_before_bn(layout: Layout) -> Iterator[str]:
-    found = list(_before_bn(layout.root))
+    found = [
+        placed
+        for placed in before_norm(layout)
+        if isinstance(placed.layer, Conv | Fc) and not placed.layer.nobias
+    ]
     if found:
         first = found[0]
         biases = first.output.channels
@@ -162,22 +166,6 @@ def _bias_before_bn(layout: Layout) -> Iterator[str]:
             f"{first.path} can do nothing, as the bn behind it takes the mean out: `nobias` saves "
             f"{'it' if biases == 1 else 'them'}{more}"
         )
-
-
-def _before_bn(part: Part) -> Iterator[Placed]:
-    """The convolutions and fully connected layers with a bias straight before a bn."""
-    if isinstance(part, Join):
-        for chain in part.chains:
-            yield from _before_bn(chain)
-    elif isinstance(part, Side):
-        yield from _before_bn(part.chain)
-    elif isinstance(part, Chain):
-        for each, behind in zip(part.parts, (*part.parts[1:], None), strict=True):
-            normed = isinstance(behind, Placed) and isinstance(behind.layer, BatchNorm)
-            if not isinstance(each, Placed):
-                yield from _before_bn(each)
-            elif normed and isinstance(each.layer, Conv | Fc) and not each.layer.nobias:
-                yield each
 
 
 def _field_too_large(layout: Layout, fields: Mapping[str, Fields | None]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from striate.spec.activation import Elu, Gelu, Leaky, Maxout, PRelu, Relu, Relu6, Sigmoid, Silu, Tanh
 from striate.spec.argument import arguments
-from striate.spec.convolution import Conv, Filter, Grey, Local
+from striate.spec.convolution import Conv, Filter, Grey, Local, Whiten
 from striate.spec.dropout import Dropout, Dropout2d, DropPath
 from striate.spec.layer import Layer
 from striate.spec.linear import Fc, Flatten, Identity, Softmax, Widen
@@ -15,7 +15,7 @@ from striate.spec.pooling import AvgPool, DepthPool, MaxPool, Pool
 from striate.spec.value import Size, Value, write_value
 
 _LAYERS: tuple[type[Layer], ...] = (
-    Conv, Local, Filter, Grey,
+    Conv, Local, Whiten, Filter, Grey,
     MaxPool, AvgPool, Pool, DepthPool,
     BatchNorm, LayerNorm, LocalResponseNorm, Scale,
     Relu, Relu6, Leaky, PRelu, Elu, Sigmoid, Tanh, Gelu, Silu, Maxout,

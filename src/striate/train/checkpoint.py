@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from striate.errors import RunError
+from striate.errors import ResourceError, RunError
 from striate.runs.atomic import write_atomic
 
 # 00000120-9f86d081884c7d65.safetensors: the step, and the beginning of the SHA-256 of the file.
@@ -32,23 +33,50 @@ class Checkpoint:
     damaged: tuple[str, ...]
 
 
-def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-    """Write a checkpoint and remove all but the latest two; the previous one stays until this one is safe."""
+def save_checkpoint(
+    folder: Path, step: int, tensors: dict[str, Tensor], numbers: dict[str, Any], keep: Collection[int] = ()
+) -> None:
+    """Write a checkpoint and remove all but the latest two, and those of the steps in `keep`.
+
+    The previous one stays until this one is safe.
+    """
     content = save(tensors, metadata={"numbers": json.dumps(numbers)})
     checksum = hashlib.sha256(content).hexdigest()[:16]
     path = folder / f"{step:08d}-{checksum}.safetensors"
     write_atomic(path, content)
     _make_newest(path)
     for old in _newest_first(folder)[KEPT:]:
-        # What cannot be removed is only in the way of nothing.
-        with contextlib.suppress(OSError):
-            old.unlink()
+        if _step(old) not in keep:
+            # What cannot be removed is in the way of nothing.
+            with contextlib.suppress(OSError):
+                old.unlink()
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
-    """The newest sound checkpoint.  Raises RunError where there is none, naming those that are damaged."""
-    damaged: list[str] = []
+def keep_checkpoints(folder: Path, first: int, last: int) -> None:
+    """Remove the checkpoints of steps before `first` and behind `last`.  Raises ResourceError."""
     for path in _newest_first(folder):
+        if not first <= _step(path) <= last:
+            try:
+                path.unlink()
+            except OSError as error:
+                raise ResourceError(
+                    f"a checkpoint cannot be removed: {error.strerror or error}",
+                    place=str(path),
+                    expected="a folder that may be written to",
+                    cure="remove it, then striate resume",
+                ) from error
+
+
+def load_checkpoint(folder: Path, step: int | None = None) -> Checkpoint:
+    """The newest sound checkpoint; or that of `step`, and the oldest where it is not there.
+
+    Raises RunError where there is none, naming those that are damaged.
+    """
+    damaged: list[str] = []
+    paths = _newest_first(folder)
+    if step is not None:
+        paths = [path for path in paths if _step(path) == step] + paths[::-1]
+    for path in paths:
         match = _NAME.fullmatch(path.name)
         assert match is not None
         try:
@@ -70,6 +98,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     )
 
 
+def _step(path: Path) -> int:
+    return int(path.name.split("-")[0])
+
+
 def _make_newest(path: Path) -> None:
     """Of two at one step the later is the newer, even if the clock was set back in between."""
     with contextlib.suppress(OSError):
@@ -82,6 +114,4 @@ def _make_newest(path: Path) -> None:
 
 def _newest_first(folder: Path) -> list[Path]:
     found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)] if folder.is_dir() else []
-    return sorted(
-        found, key=lambda path: (int(path.name.split("-")[0]), path.stat().st_mtime_ns), reverse=True
-    )
+    return sorted(found, key=lambda path: (_step(path), path.stat().st_mtime_ns), reverse=True)

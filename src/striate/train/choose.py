@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from striate.errors import counted
 
 # Largest side in pixels for each of the zoo's small networks.
-_NETS = ((28, "small28"), (48, "small32"), (96, "small64"), (2048, "small128"))
+_NETS = {
+    "small": ((28, "small28"), (48, "small32"), (96, "small64"), (2048, "small128")),
+    "swift": ((28, "swift28"), (48, "swift32"), (96, "small64"), (2048, "small128")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +21,12 @@ class Choice:
     why: str
 
 
-def suited_net(size: tuple[int, int], pictures: int) -> Choice:
-    """The name of a network of the zoo for pictures of `size`, height and width in pixels."""
-    name = next(name for side, name in _NETS if max(size) <= side)
+def suited_net(size: tuple[int, int], pictures: int, family: str = "small") -> Choice:
+    """The name of a network of the zoo for pictures of `size`, height and width in pixels.
+
+    family: small, or swift for those that are learnt in few passes.
+    """
+    name = next(name for side, name in _NETS[family] if max(size) <= side)
     return Choice(name, f"it suits {size[0]}x{size[1]} pixels and {counted(pictures, 'training picture')}")
 
 

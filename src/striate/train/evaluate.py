@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
 from striate.build.module import Net
 from striate.data.batches import evaluation_batches
@@ -22,9 +24,14 @@ def probabilities(
     *,
     batch: int,
     precision: str,
+    second_look: float = 0.0,
     advance: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Softmax of the logits of every picture, N x K, in order; the network's mode is left as it was."""
+    """Softmax of the logits of every picture, N x K, in order; the network's mode is left as it was.
+
+    second_look: pictures whose most probable class is less probable than this are looked at again, and the
+    logits of all looks averaged, as `looked_at_again` does.
+    """
     was_training = net.training
     net.eval()
     found = []
@@ -32,13 +39,35 @@ def probabilities(
     try:
         with torch.inference_mode(), autocast(feeder.device, precision):
             for some in evaluation_batches(pictures, labels, size, batch):
-                logits = net(feeder.pictures(some.pictures))
-                found.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
+                x = feeder.pictures(some.pictures)
+                logits = net(x).float()
+                answers = torch.softmax(logits, dim=1)
+                unsure = (answers.amax(dim=1) < second_look).nonzero().flatten()
+                if len(unsure):
+                    answers[unsure] = torch.softmax(looked_at_again(net, x[unsure], logits[unsure]), dim=1)
+                found.append(answers.cpu().numpy())
                 if advance is not None:
                     advance(int(some.index[-1]) + 1)
     finally:
         net.train(was_training)
     return np.concatenate(found)
+
+
+def looked_at_again(net: Net, x: Tensor, logits: Tensor) -> Tensor:
+    """Mean logits of six looks at each picture: as it is, and shifted by a pixel up left and down right,
+    each mirrored as well.
+
+    (2 (f(x) + f(mx)) + f(a) + f(ma) + f(b) + f(mb)) / 8, where m mirrors, a and b are the shifted pictures
+
+    x: N x C x H x W.  logits: f(x), N x K.  Source: Jordan 2024, section 3.5.
+    """
+    height, width = x.shape[2:]
+    wide = F.pad(x, (1, 1, 1, 1), mode="reflect" if min(height, width) > 1 else "replicate")
+    shifted = torch.cat([wide[:, :, :height, :width], wide[:, :, 2:, 2:]])
+    still = logits + net(x.flip(3)).float()
+    moved = net(torch.cat([shifted, shifted.flip(3)])).float().unflatten(0, (4, len(x))).sum(0)
+    mean: Tensor = (2 * still + moved) / 8
+    return mean
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

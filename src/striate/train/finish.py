@@ -38,7 +38,8 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
     watch.begin(name, len(split.labels))
     found = probabilities(
         stage.part(job.net), stage.feeder, stage.scored.pictures, stage.size,
-        batch=evaluation_batch(stage.recipe), precision=job.recipe.precision, advance=advance,
+        batch=evaluation_batch(stage.recipe), precision=job.recipe.precision, second_look=job.recipe.second_look,
+        advance=advance,
     )  # fmt: skip
     watch.end()
     result = score(found, split.labels, data.classes)
@@ -52,6 +53,9 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
         "epochs": state.epoch,
         "steps": state.step,
     }
+    target = job.recipe.target
+    if target is not None and state.best_accuracy < target:
+        watch.say(f"{target:.2%} was not reached: the best validation accuracy is {state.best_accuracy:.2%}")
     job.record["status"] = "done"
     job.record["seconds"] = round(state.pace.elapsed_s(), 3)
     job.run.write_record(job.record)

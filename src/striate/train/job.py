@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from striate.build.initial import initialise
+from striate.build.initial import fit_whitening, initialise
 from striate.build.module import build
 from striate.build.weights import load_weights, weights_bytes
 from striate.data.gather import Data, gather
@@ -31,9 +31,10 @@ from striate.train.choose import suited_net
 from striate.train.finish import finish
 from striate.train.fit import fitted, meter, require_fits
 from striate.train.frozen import frozen_parts
+from striate.train.grow import require_grows
 from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate
 from striate.train.machine import choose_device, describe_machine, versions
-from striate.train.preparation import Feeder, Preparation, suited_preparation
+from striate.train.preparation import Feeder, Preparation, first_pictures, suited_preparation
 from striate.train.prepared import Job, Prepared
 from striate.train.pretrained import find_weights, load_pretrained, pretrained_preparation
 from striate.train.recipe import Recipe, read_recipe, write_recipe
@@ -75,7 +76,7 @@ def prepare(
     tell_data(data, watch)
     why = "it was given"
     if network is None:
-        choice = suited_net(data.size, len(data.train.labels))
+        choice = suited_net(data.size, len(data.train.labels), recipe.nets)
         network, why = read_text(zoo_text(choice.value), f"{choice.value}.net"), choice.why
         watch.say(f"network   {choice.value}: {why}")
     layout = lay(network, Map(_channels(recipe, data), *data.size), len(data.classes))
@@ -88,6 +89,7 @@ def prepare(
     with torch.random.fork_rng(devices=[]):
         net = build(layout)
     recipe = settle(recipe, data, net)
+    require_grows(layout, recipe.grow)
     tell_recipe(recipe, layout, watch)
     initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
     preparation = None
@@ -97,11 +99,12 @@ def prepare(
         preparation = pretrained_preparation(path, data, recipe)
     if preparation is None:
         preparation = suited_preparation(data, recipe)
+    measured = recipe.weights is None and fit_whitening(net, first_pictures(data.train.pictures, preparation))
     # Behind the first weights: they are drawn in the order of memory.
     recipe = arranged(recipe, net, layout, where, watch)
     recipe = fitted(recipe, layout, where, watch)
     name = Path(network.source.name).stem if network.source and network.source.name.endswith(".net") else ""
-    return Prepared(data, layout, recipe, preparation, net.to(where), where, name, why)
+    return Prepared(data, layout, recipe, preparation, net.to(where), where, name, why, measured)
 
 
 def new_job(
@@ -143,7 +146,7 @@ def new_job(
         for path, content in texts.items():
             write_atomic(path, content)
         record["texts"] = {path.name: hashlib.sha256(content).hexdigest() for path, content in texts.items()}
-        if made.recipe.weights is not None:
+        if made.recipe.weights is not None or made.measured:
             write_atomic(run.start_weights, weights_bytes(made.net))
         write_atomic(run.data, json_bytes({**made.data.record, "preparation": made.preparation.to_record()}))
         run.write_record(record)

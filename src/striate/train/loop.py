@@ -24,6 +24,7 @@ from striate.train.checkpoint import save_checkpoint
 from striate.train.evaluate import probabilities
 from striate.train.fit import Meter
 from striate.train.frozen import Thaw
+from striate.train.grow import grown, shrunk
 from striate.train.preparation import Feeder
 from striate.train.recipe import Recipe
 from striate.train.schedule import rate_factor
@@ -89,6 +90,8 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
             loop.thaw.at(state.epoch - state.first_epoch)
         else:
             state.net.train()
+        if state.epoch_step == 0:
+            state.size = grown(loop.batches.size, recipe.grow, pace.progress)
         watch.begin(_epoch_name(state, recipe), loop.batches.steps)
         for batch in () if pace.done else loop.batches.epoch(state.epoch, state.epoch_step):
             factor = rate_factor(recipe.schedule, pace.progress, recipe.warmup)
@@ -115,7 +118,8 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
                 break
             if watch.stopping():
                 stop(loop, state)
-            if time.monotonic() - saved_at > max(loop.checkpoint_s, cost_s / CHECKPOINT_SHARE):
+            late = time.monotonic() - saved_at > max(loop.checkpoint_s, cost_s / CHECKPOINT_SHARE)
+            if late or state.landmark(state.step) == state.step:
                 before = time.monotonic()
                 save(loop, state)
                 saved_at = time.monotonic()
@@ -142,6 +146,7 @@ def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
     """Forward, backward, and a step of the optimiser; the mean loss and the right answers before it."""
     net, recipe = state.net, loop.recipe
     x, target = fed(loop.feeder, batch)
+    x = shrunk(x, state.size)
     answers: list[int] = []
 
     def gradient() -> float:
@@ -220,6 +225,9 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
     if patience is not None and state.epoch - state.best_epoch >= patience and not state.pace.done:
         watch.say(f"ends early: no better validation for {counted(patience, 'epoch')}")
         state.pace.remaining = 0
+    if loop.recipe.target is not None and accuracy >= loop.recipe.target and not state.pace.done:
+        watch.say(f"reaches {loop.recipe.target:.2%} after {state.pace.elapsed_s():.1f} s")
+        state.pace.remaining = 0
     state.epoch += 1
     state.epoch_step, state.loss_sum, state.right, state.seen = 0, 0.0, 0, 0
 
@@ -242,6 +250,7 @@ def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float]:
         loop.batches.size,
         batch=loop.evaluation_batch,
         precision=loop.recipe.precision,
+        second_look=loop.recipe.second_look,
         advance=advance,
     )
     watch.end()
@@ -279,7 +288,8 @@ def save(loop: Loop, state: State) -> None:
             cure=lower_rate(loop.recipe),
         )
     try:
-        save_checkpoint(loop.run.state, state.step, tensors, state.numbers())
+        marks = {state.landmark(state.step), state.landmark(state.step // 2)}
+        save_checkpoint(loop.run.state, state.step, tensors, state.numbers(), marks)
     except ResourceError:
         raise
     except RuntimeError as error:

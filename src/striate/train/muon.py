@@ -13,6 +13,9 @@ from torch import Tensor
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ITERATIONS = 5
 
+# A weight whose length tells nothing takes at the usual rate, 0.003, a step of 0.24 of its length.
+_HELD = 80
+
 # The second beta of Adam.
 _SECOND = 0.999
 
@@ -27,10 +30,14 @@ class Muon(torch.optim.Optimizer):
     the size of one of AdamW, so that rates mean the same (Liu et al. 2025).  The orthogonal matrix is found
     by five Newton-Schulz iterations; weights of one shape go through them together.
 
+    A weight before a norm is held at the length sqrt(rows), where only its direction can tell anything:
+
+    w <- w * sqrt(rows) / |w| - rate * 80 * orthogonal(d)
+
     Weights of one dimension (biases, norms) have no matrix; they take a step of Adam at the same rate.
 
-    params: groups of weights, with `lr`, `momentum` and `weight_decay`.
-    Source: Jordan 2024, "Muon: an optimizer for hidden layers"; torch.optim.Muon, which takes matrices only.
+    params: groups of weights, with `lr`, `momentum`, `weight_decay`, and `held` for those before a norm.
+    Source: Jordan 2024, "Muon: an optimizer for hidden layers"; Jordan 2024, airbench94 (the lengths); torch.optim.Muon, which takes matrices only.
     """
 
     def __init__(
@@ -41,7 +48,9 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        super().__init__(
+            params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "held": False}
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -53,7 +62,7 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for weights in _by_shape(group["params"]):
                 if weights[0].ndim > 1:
-                    self._step_alike(weights, group["lr"], group["momentum"], group["weight_decay"])
+                    self._step_alike(weights, group)
                 else:
                     for weight in weights:
                         self._step_adam(weight, group["lr"], group["momentum"])
@@ -74,7 +83,8 @@ class Muon(torch.optim.Optimizer):
         second = 1 - _SECOND ** float(state["step"])
         weight.addcdiv_(state["momentum"], (state["square"] / second).sqrt_().add_(1e-8), value=-rate / first)
 
-    def _step_alike(self, weights: list[Tensor], rate: float, momentum: float, decay: float) -> None:
+    def _step_alike(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        rate, momentum = group["lr"], group["momentum"]
         directions = []
         for weight in weights:
             gradient = weight.grad
@@ -85,11 +95,13 @@ class Muon(torch.optim.Optimizer):
             state["momentum"].lerp_(gradient, 1 - momentum)
             directions.append(gradient.lerp(state["momentum"], momentum).reshape(len(weight), -1))
         steps = orthogonal(torch.stack(directions))
-        length = 0.2 * math.sqrt(max(steps.shape[1:]))
+        length = _HELD if group["held"] else 0.2 * math.sqrt(max(steps.shape[1:]))
         for weight, step in zip(weights, steps, strict=True):
-            weight.mul_(1 - rate * decay).add_(
-                step.reshape(weight.shape).to(weight.dtype), alpha=-rate * length
-            )
+            if group["held"]:
+                weight.mul_(math.sqrt(len(weight)) / weight.norm().clamp(min=1e-12))
+            else:
+                weight.mul_(1 - rate * group["weight_decay"])
+            weight.add_(step.reshape(weight.shape).to(weight.dtype), alpha=-rate * length)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

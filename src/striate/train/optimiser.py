@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from striate.train.muon import Muon
 from striate.train.recipe import Recipe
@@ -40,24 +40,29 @@ def suited_decay(optimiser: str) -> float:
     return _DECAYS.get(optimiser, 5e-4)
 
 
-def make_optimiser(shares: Sequence[tuple[nn.Module, float]], recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimiser(
+    shares: Sequence[tuple[nn.Module, float]], recipe: Recipe, held: Iterable[Tensor] = ()
+) -> torch.optim.Optimizer:
     """The optimiser of a recipe whose rate and weight decay are chosen.
 
     shares: the modules that are trained, each with its share of the rate.
+    held: weights whose length tells nothing, for muon.
     Weight decay falls on weights of convolutions and fc only, not on biases, norms and scales.
     """
     assert recipe.rate is not None
     assert recipe.weight_decay is not None
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    kept = {id(weight) for weight in held} if recipe.optimiser == "muon" else set()
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}  # of a share and a decay, held or not
     for module, share in shares:
         for name, parameter in module.named_parameters():
             # A locally connected layer has a bias for each place, of three axes.
             decayed = parameter.ndim > 1 and not name.endswith("bias")
             decay = recipe.weight_decay if decayed else 0.0
-            groups.setdefault((share, decay), []).append(parameter)
+            own = share * (1.0 if decayed else recipe.norm_rate)
+            groups.setdefault((own, decay, id(parameter) in kept), []).append(parameter)
     made = [
-        {"params": parameters, "weight_decay": decay, "share": share}
-        for (share, decay), parameters in groups.items()
+        {"params": parameters, "weight_decay": decay, "share": share} | ({"held": True} if is_held else {})
+        for (share, decay, is_held), parameters in groups.items()
     ]
     return _make(made, recipe, recipe.rate)
 

@@ -18,6 +18,9 @@ from striate.train.recipe import Recipe
 # Pictures that the mean and deviation are taken over, evenly spread: enough for three digits.
 MOST_MEASURED = 10_000
 
+# Pictures that first weights are measured on.
+MOST_LOOKED_AT = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
@@ -94,6 +97,12 @@ def suited_preparation(data: Data, recipe: Recipe) -> Preparation:
         deviation = (1.0,) * channels
     dtype = pictures.dtype.name
     return Preparation(data.size, data.stored_size, channels, mean, deviation, dtype, picture)
+
+
+def first_pictures(pictures: Pictures, preparation: Preparation) -> Tensor:
+    """A few of the pictures, evenly spread, as the network reads them: N x C x H x W on the CPU."""
+    some: Pictures = pictures[:: max(1, len(pictures) // MOST_LOOKED_AT)]
+    return Feeder(preparation, torch.device("cpu")).pictures(centre(some, preparation.size))
 
 
 def measure(pictures: Pictures) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -20,6 +20,7 @@ class Prepared:
     """All that a training needs, before anything is written.
 
     name: of the network, in the zoo or of its file; empty for a text.  why: the reason for it.
+    measured: whether its first weights were measured on the pictures, and not drawn alone.
     """
 
     data: Data
@@ -30,6 +31,7 @@ class Prepared:
     device: torch.device
     name: str
     why: str
+    measured: bool
 
 
 @dataclass

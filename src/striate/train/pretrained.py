@@ -46,23 +46,25 @@ def pretrained_preparation(path: Path, data: Data, recipe: Recipe) -> Preparatio
     """The preparation that weights were trained with, for the pictures of `data`; None where it is unknown.
 
     Known are those of a run, whose record lies beside the weights, and those published for a network of
-    the zoo.
+    the zoo.  A mean picture is taken over for pictures of its size; for others the mean of each channel.
     """
     known = _run_beside(path)
     if known is not None:
         before = Preparation.from_record(known["preparation"])
         mean, deviation = before.mean, before.deviation
+        picture = before.mean_picture if before.size == data.size else b""
     elif recipe.published is not None:
         published = published_input(recipe.published, zoo_net(recipe.published).input)
         if published is None:
             return None
-        mean, deviation = published.mean, published.deviation
+        mean, deviation, picture = published.mean, published.deviation, b""
     else:
         return None
     channels = recipe.channels or data.channels
     if len(mean) != channels:
         return None
-    return Preparation(data.size, data.stored_size, channels, mean, deviation, data.train.pictures.dtype.name)
+    dtype = data.train.pictures.dtype.name
+    return Preparation(data.size, data.stored_size, channels, mean, deviation, dtype, picture)
 
 
 def _run_beside(path: Path) -> dict[str, Any] | None:

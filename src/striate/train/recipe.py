@@ -46,6 +46,9 @@ class Recipe(BaseModel):
     rate: Annotated[float, Field(gt=0, le=100)] | None = Field(
         None, description="the highest learning rate; chosen for the optimiser and network if left out"
     )
+    norm_rate: Annotated[float, Field(gt=0, le=1000)] = Field(
+        1.0, description="what the rate of biases and norms is multiplied with"
+    )
     momentum: Share = Field(
         0.9, description="of momentum, nesterov, rmsprop and muon; the first beta of adam"
     )
@@ -65,11 +68,21 @@ class Recipe(BaseModel):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="share of the old mean in each step's running mean of the weights, as 0.999"
     )
+    target: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="validation accuracy at which the training ends"
+    )
     patience: Annotated[int, Field(ge=1)] | None = Field(
         None, description="epochs without a better validation after which the training ends"
     )
     augment: str = Field(
         "auto", description="changes drawn anew for every picture, as `flip, crop 4`; or none"
+    )
+    grow: Annotated[float, Field(ge=0.25, lt=1)] | None = Field(
+        None, description="share of the side of the pictures that the training begins with, as 0.75"
+    )
+    second_look: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="a picture whose answer is less probable is tested again, mirrored and shifted by a pixel",
     )
     centre: Literal["channel", "picture", "none"] = Field(
         "channel", description="what is subtracted: the mean of each channel, the mean picture, or nothing"
@@ -79,6 +92,9 @@ class Recipe(BaseModel):
     )
     size: Annotated[int, Field(ge=4, le=2048)] | None = Field(
         None, description="side of the pictures in pixels; chosen from the pictures if left out"
+    )
+    nets: Literal["small", "swift"] = Field(
+        "small", description="the networks of the zoo to choose from where none is given"
     )
     weights: str | None = Field(
         None,
@@ -120,7 +136,7 @@ class Recipe(BaseModel):
     )
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(0, description="of everything that is drawn")
 
-    @field_validator("clip", mode="before")
+    @field_validator("clip", "grow", "ema", "target", "patience", mode="before")
     @classmethod
     def _none(cls, value: object) -> object:
         """`none`: TOML has no word for nothing, and leaving the key out means the default."""

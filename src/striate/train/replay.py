@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from striate.errors import RunError
+from striate.errors import RunError, StriateError
 from striate.runs.folder import Record, RunFolder, create_run
 from striate.train.job import read_back, run_job
 from striate.train.machine import choose_device, describe_machine, versions
@@ -53,7 +53,12 @@ def replay(run: RunFolder, *, out: Path | None, device: str | None, started: flo
     anew = {key: value for key, value in record.items() if key not in ("result", "seconds")}
     anew |= {"versions": versions(), "machine": describe_machine(where), "status": "running"}
     second.write_record(anew)
-    job = read_back(second, anew, device=device, started=started, watch=watch)
+    try:
+        job = read_back(second, anew, device=device, started=started, watch=watch)
+    except StriateError:
+        # Nothing was trained; an empty run is in the way.
+        shutil.rmtree(second.path, ignore_errors=True)
+        raise
     run_job(job, watch, resume=False)
     return Replay(second, _sum(run.last_weights) == _sum(second.last_weights), differences)
 

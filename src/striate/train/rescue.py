@@ -6,7 +6,7 @@ import time
 
 from striate.errors import counted
 from striate.runs.events import Event, EventFile, read_events
-from striate.train.checkpoint import load_checkpoint
+from striate.train.checkpoint import keep_checkpoints, load_checkpoint
 from striate.train.loop import Diverged, Loop, lower_rate, run_loop, save
 from striate.train.state import State
 from striate.train.watch import Watch
@@ -20,10 +20,12 @@ LOWEST_SHARE = LOWERED**MOST_ROLLBACKS
 def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
     """Run a loop; where it diverges, roll back and lower the rate, three times at most.
 
-    It goes back to the newest checkpoint; the first is written here.  The time that was lost counts.
+    It goes back by half of its steps at least: the last ones before a NaN are finite, and lost already.  The
+    time that was lost counts.
     Raises Diverged, with all that was tried, where lower rates do not help, and what `run_loop` raises.
     """
     save(loop, state)
+    keep_checkpoints(loop.run.state, state.first_step, state.step)
     while True:
         try:
             run_loop(loop, state, watch)
@@ -49,7 +51,7 @@ def _roll_back(loop: Loop, state: State) -> None:
     rollbacks, share, elapsed_s = state.rollbacks + 1, state.rate_share * LOWERED, state.pace.elapsed_s()
     best = state.best_accuracy, state.best_loss, state.best_epoch
     failed = state.step + 1
-    checkpoint = load_checkpoint(loop.run.state)
+    checkpoint = load_checkpoint(loop.run.state, state.landmark(state.step // 2))
     state.restore(checkpoint.tensors, checkpoint.numbers)
     state.rollbacks, state.rate_share = rollbacks, share
     # weights.safetensors holds the best so far, even if it came behind the checkpoint.
@@ -64,6 +66,9 @@ def _roll_back(loop: Loop, state: State) -> None:
     events.append(
         {"event": "rollback", "step": state.step, "failed_step": failed, "rate_share": state.rate_share}
     )
+    # Killed before this, a resumed run diverges and comes back once more.
+    save(loop, state)
+    keep_checkpoints(loop.run.state, state.first_step, state.step)
 
 
 def _rollbacks(events: EventFile) -> list[Event]:

@@ -17,7 +17,7 @@ from striate.spec.layout import Layout
 from striate.train.choose import suited_batch, suited_epochs
 from striate.train.optimiser import suited_decay, suited_rate
 from striate.train.recipe import Recipe
-from striate.train.tune import arrange, tune
+from striate.train.tune import arrange, tuned
 from striate.train.watch import Watch
 
 # Files that are left out are named one by one up to this many.
@@ -43,6 +43,12 @@ def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
         chosen["augment"] = str(suited_augment(data.size, data.channels, margin=margin))
     else:
         read_augment(recipe.augment).require_fits(data.size)
+    words = {word.word for word in read_augment(chosen.get("augment", recipe.augment)).words}
+    if "flip" not in words:
+        # Where mirrored pictures are others, as digits are, nothing is told by one.
+        chosen["second_look"] = 0.0
+    if recipe.freeze is not None:
+        chosen["grow"] = None
     return recipe.model_copy(update=chosen)
 
 
@@ -53,7 +59,7 @@ def arranged(recipe: Recipe, net: Net, layout: Layout, device: torch.device, wat
     """
     if "auto" in (recipe.precision, recipe.layout):
         assert recipe.batch is not None
-        trials = tune(
+        trials = tuned(
             net, layout.input, recipe.batch, device, precision=recipe.precision, layout=recipe.layout,
             backward=recipe.freeze is None,
         )  # fmt: skip

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from striate.build.module import Net
@@ -14,6 +15,7 @@ from striate.data.batches import TrainingBatches
 from striate.data.gather import Data, Split
 from striate.plan.memory import Thrift
 from striate.runs.folder import RunFolder
+from striate.spec.normed import before_norm
 from striate.train.fit import thrift_of
 from striate.train.frozen import Frozen, Thaw, frozen_parts
 from striate.train.loop import Loop
@@ -157,11 +159,18 @@ def begin_stage(
     if recipe.ema is not None:
         mean = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
         average = AveragedModel(stage.net, multi_avg_fn=mean, use_buffers=True)
+    normed = [stage.net.part(placed.path) for placed in before_norm(stage.net.layout)]
+    for part in normed:
+        if isinstance(part.bias, nn.Parameter):
+            # The norm takes it out again: its gradient is 0, and costs a pass over the map.
+            part.bias.requires_grad_(False)
     shares = stage.thaw.shares() if stage.thaw else [(stage.net, 1.0)]
-    state = State(stage.net, make_optimiser(shares, recipe), pace, average, stage=number)
+    held = [part.weight for part in normed if isinstance(part.weight, nn.Parameter)]
+    state = State(stage.net, make_optimiser(shares, recipe, held), pace, average, stage=number)
     if before is not None:
         state.rollbacks, state.rate_share = before.rollbacks, before.rate_share
-        state.step, state.epoch, state.first_epoch = before.step, before.epoch, before.epoch
+        state.step = state.first_step = before.step
+        state.epoch = state.first_epoch = before.epoch
         state.best_accuracy, state.best_loss = before.best_accuracy, before.best_loss
         state.best_epoch = before.best_epoch
     loop = Loop(

@@ -12,19 +12,22 @@ from torch.optim.swa_utils import AveragedModel
 from striate.build.module import Net
 from striate.train.pace import Pace
 
+# Steps before it are taken again in no time.
+FIRST_LANDMARK = 64
+
 
 @dataclass
 class State:
     """The state of a training between two steps.
 
     average: the running mean of the weights, if the recipe wants one.  step: steps taken in all.
-    stage: which one of the run.  first_epoch: the epoch in which it began.
+    stage: which one of the run.  first_epoch, first_step: where it began.
     epoch, epoch_step: the epoch that runs, and the steps taken in it.
     loss_sum, right, seen: sums over the pictures of this epoch so far.
     best_accuracy, best_loss, best_epoch: of the validation whose weights were kept.
     events_bytes: length of the event file at this point.  told_s: when an epoch was told last.
     rollbacks: how often the run went back because the loss was no number.  rate_share: what the rate is
-    multiplied with since.
+    multiplied with since.  size: of the pictures in this epoch, height and width.
     """
 
     net: Net
@@ -33,6 +36,7 @@ class State:
     average: AveragedModel | None = None
     stage: int = 0
     first_epoch: int = 0
+    first_step: int = 0
     step: int = 0
     epoch: int = 0
     epoch_step: int = 0
@@ -46,6 +50,7 @@ class State:
     told_s: float = -1.0
     rollbacks: int = 0
     rate_share: float = 1.0
+    size: tuple[int, int] = (0, 0)
 
     def averaged(self) -> Net:
         """The network that is validated and kept: the running mean where there is one."""
@@ -53,6 +58,14 @@ class State:
             return self.net
         assert isinstance(self.average.module, Net)
         return self.average.module
+
+    def landmark(self, step: int) -> int:
+        """The step at or before `step` whose state is kept for a way back: 64, 128, 256, ..., or the first.
+
+        Counted in steps, not in seconds, so that a run that goes back can be run again to the same bits.
+        """
+        mark = 1 << (step.bit_length() - 1) if step else 0
+        return mark if mark >= max(FIRST_LANDMARK, self.first_step) else self.first_step
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by name: weights, running statistics, optimiser, random state."""
@@ -89,6 +102,7 @@ class State:
             "optimiser": {index: values for index, values in plain.items() if values},
             "stage": self.stage,
             "first_epoch": self.first_epoch,
+            "first_step": self.first_step,
             "step": self.step,
             "epoch": self.epoch,
             "epoch_step": self.epoch_step,
@@ -101,6 +115,7 @@ class State:
             "events_bytes": self.events_bytes,
             "rollbacks": self.rollbacks,
             "rate_share": self.rate_share,
+            "size": list(self.size),
             "remaining": self.pace.remaining,
             "progress": self.pace.progress,
             "elapsed_s": self.pace.elapsed_s(),
@@ -148,6 +163,7 @@ class State:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         for name in (
             "first_epoch",
+            "first_step",
             "step",
             "epoch",
             "epoch_step",
@@ -159,6 +175,8 @@ class State:
         ):
             setattr(self, name, int(numbers[name]))
         self.rate_share = float(numbers["rate_share"])
+        height, width = numbers["size"]
+        self.size = int(height), int(width)
         self.loss_sum = float(numbers["loss_sum"])
         self.best_accuracy = float(numbers["best_accuracy"])
         self.best_loss = float("inf") if numbers["best_loss"] is None else float(numbers["best_loss"])

@@ -24,6 +24,7 @@ from striate.spec.shape import Map
 from striate.train.evaluate import probabilities
 from striate.train.machine import choose_device
 from striate.train.preparation import Feeder, Preparation
+from striate.train.recipe import read_recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Trained:
-    """A run, loaded: the network with its best weights and all it needs to read a picture."""
+    """A run, loaded: the network with its best weights and all it needs to read a picture.
+
+    second_look: a picture whose answer is less probable is looked at again, mirrored and shifted by a pixel.
+    """
 
     run: RunFolder
     classes: tuple[str, ...]
@@ -58,6 +62,7 @@ class Trained:
     preparation: Preparation
     record: dict[str, Any]
     device: torch.device
+    second_look: float = 0.0
 
     def predict(self, pictures: str | Path | Sequence[Any] | NDArray[Any] | Image.Image) -> list[Prediction]:
         """Predict one picture or several.
@@ -108,7 +113,10 @@ class Trained:
     def predict_stored(self, pictures: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities, N x K, of pictures as they are stored, N x H x W x C."""
         feeder = Feeder(self.preparation, self.device)
-        return probabilities(self.net, feeder, pictures, self.preparation.size, batch=256, precision="fp32")
+        return probabilities(
+            self.net, feeder, pictures, self.preparation.size,
+            batch=256, precision="fp32", second_look=self.second_look,
+        )  # fmt: skip
 
     def _prediction(self, name: str, row: NDArray[np.float32]) -> Prediction:
         order = np.argsort(-row, kind="stable")
@@ -130,4 +138,5 @@ def load_trained(run: str | Path, *, device: str | None = None) -> Trained:
         net = build(layout)
     load_weights(net, folder.weights)
     where = choose_device(device)
-    return Trained(folder, classes, net.to(where).eval(), preparation, record, where)
+    second_look = read_recipe(str(folder.recipe)).second_look
+    return Trained(folder, classes, net.to(where).eval(), preparation, record, where, second_look)

@@ -11,8 +11,10 @@ import torch
 from torch.nn import functional as F
 
 from striate.build.module import Net
+from striate.notation.writer import write_text
 from striate.spec.shape import Map
 from striate.train.evaluate import autocast
+from striate.train.selftest import keep, kept_file, read_kept, self_test
 
 # Seconds that trying may take in all; each arrangement is timed once at least.
 MOST_S = 2.0
@@ -22,6 +24,9 @@ MOST_MULTIPLY_ADDS = 1_500_000_000
 
 # Steps of each arrangement that are timed; the quickest counts, since others only add to a time.
 TIMED = 3
+
+# Times that differ by less are alike.
+ALIKE = 1.15
 
 # bfloat16 has 8 bits of mantissa: answers may differ from float32's by this share of the largest.
 TOLERANCE = 0.05
@@ -45,18 +50,53 @@ class Trial:
     step_s: float
 
 
+# In the order of how often they are the fastest.
 ARRANGEMENTS = (
-    Arrangement("fp32", "channels_last"),
     Arrangement("bf16", "channels_last"),
+    Arrangement("fp32", "channels_last"),
     Arrangement("fp32", "contiguous"),
     Arrangement("bf16", "contiguous"),
 )
 
 
+def tuned(
+    net: Net, shape: Map, batch: int, device: torch.device, *, precision: str, layout: str, backward: bool
+) -> list[Trial]:
+    """What `tune` finds, tried once for each network, shape and batch on a machine, and kept.
+
+    bf16 is not tried where the self-test of the machine finds it slow or wrong.
+    """
+    known = self_test(device)
+    file = kept_file(
+        "network",
+        {
+            "machine": known.machine, "versions": known.versions, "text": write_text(net.layout.network),
+            "shape": list(shape), "batch": batch, "tried": [precision, layout, backward],
+        },
+    )  # fmt: skip
+    kept = read_kept(file)
+    try:
+        if kept is not None:
+            return [Trial(Arrangement(*each["arrangement"]), each["step_s"]) for each in kept["trials"]]
+    except (LookupError, TypeError):
+        # Of another striate.
+        pass
+    if precision == "auto" and not known.bf16:
+        precision = "fp32"
+    trials = tune(net, shape, batch, device, precision=precision, layout=layout, backward=backward)
+    keep(
+        file, {"trials": [{"arrangement": list(each.arrangement), "step_s": each.step_s} for each in trials]}
+    )
+    return trials
+
+
 def tune(
     net: Net, shape: Map, batch: int, device: torch.device, *, precision: str, layout: str, backward: bool
 ) -> list[Trial]:
-    """Time a training step on pictures of `shape` in each arrangement, the fastest first.
+    """Time a training step on pictures of `shape` in each arrangement, the one to take first.
+
+    That is the first of ARRANGEMENTS which is as fast as the fastest within 15 %: closer times are noise, and
+    the same choice each time makes the same weights.
 
     precision: fp32 or bf16 to try only that, or auto.  layout: likewise.
     backward: time the backward pass as well; without it the network is as at inference.
@@ -82,7 +122,9 @@ def tune(
             Trial(each, _time(tried, x, labels if backward else None, each, MOST_S / len(wanted)))
             for each in wanted
         ]
-    return sorted(trials, key=lambda trial: trial.step_s)
+    fastest = min(trial.step_s for trial in trials)
+    chosen = next(trial for trial in trials if trial.step_s <= ALIKE * fastest)
+    return [chosen, *sorted((each for each in trials if each is not chosen), key=lambda each: each.step_s)]
 
 
 def arrange(net: Net, layout: str) -> Net:

@@ -42,6 +42,8 @@ _MOBILENET_V1 = "Howard et al. 2017, MobileNets, arXiv 1704.04861"
 _MOBILENET_V2 = "Sandler et al. 2018, MobileNetV2, arXiv 1801.04381"
 _EFFICIENTNET = "Tan and Le 2019, EfficientNet, arXiv 1905.11946; Lite by Liu 2020"
 _CONVNEXT = "Liu et al. 2022, A ConvNet for the 2020s, arXiv 2201.03545"
+_SWIFT = "made for striate, after LeCun et al. 1998"
+_AIRBENCH = "Jordan 2024, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv 2404.00498"
 _HERE = "made for striate, after He et al. 2015"
 
 ZOO: tuple[ZooNet, ...] = (
@@ -49,6 +51,8 @@ ZOO: tuple[ZooNet, ...] = (
     ZooNet("small32", _CIFAR, 10, 2026, _HERE, "first choice for pictures of 16x16 to 64x64"),
     ZooNet("small64", (3, 64, 64), 10, 2026, _HERE, "first choice for pictures of 32x32 to 128x128"),
     ZooNet("small128", (3, 128, 128), 10, 2026, _HERE, "first choice for pictures of 64x64 to 256x256"),
+    ZooNet("swift28", (1, 28, 28), 10, 2026, _SWIFT, "99 % of MNIST in one pass, for --recipe quick"),
+    ZooNet("swift32", _CIFAR, 10, 2024, _AIRBENCH, "94 % of CIFAR-10 in minutes, for --recipe quick"),
     ZooNet("lenet5", (1, 28, 28), 10, 1998, _LECUN, "as taught today: relu and maxpool"),
     ZooNet("lenet5_1998", (1, 32, 32), 10, 1998, _LECUN, "as published: tanh and trained averages"),
     ZooNet("alexnet", _IMAGENET, 1000, 2014, _ONE_COLUMN, "in one column, as torchvision has it"),

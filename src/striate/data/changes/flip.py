@@ -14,9 +14,12 @@ from striate.data.pictures import Pictures
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """Mirrored left to right with probability 1/2:  y[r, c] = x[r, W-1-c].
+    """Mirrored left to right in every second epoch:  y[r, c] = x[r, W-1-c].
 
-    Source: Krizhevsky, Sutskever and Hinton 2012, section 4.1.
+    In which ones, the even or the odd, is drawn for each picture once, so that two epochs show both of its
+    sides; drawn anew in each epoch, half of the pictures would show the same side again.
+
+    Source: Krizhevsky, Sutskever and Hinton 2012, section 4.1; Jordan 2024, section 3.6 (alternating flip).
     """
 
     word: ClassVar[str] = "flip"
@@ -27,7 +30,8 @@ class Flip:
 
     def change(self, windows: Pictures, chance: Chance) -> None:
         """Change N x H x W x C in place."""
-        for place in np.flatnonzero(chance.uniform(Stream.FLIP) < 0.5).tolist():
+        first = chance.once(Stream.FLIP) < 0.5
+        for place in np.flatnonzero(first ^ (chance.epoch % 2 == 1)).tolist():
             window = windows[place]
             # Channel by channel: four times as fast as pixels of three bytes.
             for channel in range(window.shape[2]):

@@ -50,13 +50,17 @@ class Jitter:
         grey = weighed(x) if colour else x
         # Picture by picture: a sum's rounding must not depend on what else is in the batch.
         mean = np.array([each.mean(dtype=np.float64) for each in grey])
-        own = _each(contrast * brightness * saturation)
-        common = _each(contrast * brightness * (1 - saturation))
-        level = _each((1 - contrast) * brightness * mean + half)
-        y = x * own
-        y += (grey * common[..., 0] + level[..., 0])[..., None] if colour else level
+        with np.errstate(over="ignore", invalid="ignore"):
+            own = _each(contrast * brightness * saturation)
+            common = _each(contrast * brightness * (1 - saturation))
+            level = _each((1 - contrast) * brightness * mean + half)
+            y = x * own
+            y += (grey * common[..., 0] + level[..., 0])[..., None] if colour else level
         if windows.dtype == np.uint8:
             np.clip(y, 0, 255, out=y)
+        else:
+            # Values near the end of float32 leave it: the largest number stands for them.
+            np.nan_to_num(y, copy=False)
         windows[...] = y
 
 

@@ -17,6 +17,7 @@ from striate.data.pictures import Pictures
 # Steps of the distribution that noise is drawn from: one for each number of 16 bits.
 STEPS = 2**16
 
+_MOST = float(np.finfo(np.float32).max)
 
 ARGUMENT = Argument("S", 0, 1, 0.05, above=True)
 
@@ -28,8 +29,8 @@ class Noise:
         y = x + deviation * R * z,   z ~ N(0, 1)
 
     R is 255 for bytes, which are rounded and kept in 0 to 255, and the picture's own range, largest less
-    smallest value, for real numbers.  z is one of the 65,536 quantiles (k + 1/2) / 65536 of the normal
-    distribution, so it never exceeds 4.33.
+    smallest value, for real numbers, which are kept among the finite ones of float32.  z is one of the
+    65,536 quantiles (k + 1/2) / 65536 of the normal distribution, so it never exceeds 4.33.
     Source: Bishop 1995 (Training with Noise is Equivalent to Tikhonov Regularization).
     """
 
@@ -54,8 +55,12 @@ class Noise:
             np.add(noisy, windows, out=noisy)
             windows[...] = np.clip(noisy, 0, 255, out=noisy)
             return
-        span = np.array([each.max() - each.min() for each in windows], dtype=np.float32)
-        windows += quantiles()[drawn] * (np.float32(self.deviation) * span).reshape(-1, 1, 1, 1)
+        # In float64 the difference of two values of float32 cannot overflow, and rounds to the same one.
+        span = np.array([float(each.max()) - float(each.min()) for each in windows])
+        span = np.minimum(span, _MOST).astype(np.float32)
+        with np.errstate(over="ignore"):
+            windows += quantiles()[drawn] * (np.float32(self.deviation) * span).reshape(-1, 1, 1, 1)
+        np.clip(windows, -_MOST, _MOST, out=windows)
 
 
 @lru_cache(maxsize=1)

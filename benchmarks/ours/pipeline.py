@@ -1,0 +1,108 @@
+"""Pictures from a folder to what a network reads, by striate: decoded once, stored, and augmented.
+
+Order: what, `first` for reading, decoding, storing and an epoch, `later` for an epoch of what is stored, or
+`waiting` for training steps; data, of which train/ is read; size; seconds, of `waiting`.
+Answer: pictures, s, cpu_s of all threads; for `waiting`, share of the time that the loop waited for data.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from striate.cli.process import set_up_process
+
+set_up_process()
+
+import torch
+from line import Line
+from torch.nn import functional as F
+
+import striate
+from striate.data.augment import read_augment
+from striate.data.batches import TrainingBatches
+from striate.data.gather import Data, gather
+from striate.train.evaluate import autocast
+from striate.train.preparation import Feeder, suited_preparation
+from striate.train.recipe import Recipe
+from striate.train.tune import arrange, tune
+
+AUGMENT, BATCH = "zoom 0.08, flip", 64
+
+
+class Folder:
+    """A photo folder and its store."""
+
+    def __init__(self, order: dict[str, Any], cache: Path) -> None:
+        self.data: Data = gather(f"{order['data']}/train", size=order["size"], cache=cache, val_share=0.01)
+        self.feeder = Feeder(suited_preparation(self.data, Recipe()), torch.device("cpu"))
+        self.epochs = 0
+
+    def batches(self, batch: int) -> TrainingBatches:
+        """Its training pictures, changed anew in every epoch."""
+        train = self.data.train
+        augment = read_augment(AUGMENT)
+        return TrainingBatches(train.pictures, train.labels, self.data.size, batch, augment, seed=0)
+
+    def epoch(self) -> int:
+        """Go through it once; how many pictures came."""
+        self.epochs += 1
+        return sum(len(self.feeder.pictures(b.pictures)) for b in self.batches(BATCH).epoch(self.epochs))
+
+    def waiting(self, seconds: float) -> dict[str, Any]:
+        """Train a ResNet-18 for a while."""
+        net = striate.read("resnet18").build((3, *self.data.size), classes=len(self.data.classes))
+        cpu = torch.device("cpu")
+        best = tune(net, net.layout.input, 32, cpu, precision="auto", layout="auto", backward=True)[0]
+        arrange(net, best.arrangement.layout).train()
+        feeder = Feeder(suited_preparation(self.data, Recipe()), cpu, best.arrangement.layout)
+        optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+        waited, steps, pictures = 0.0, -1, 0
+        begun = at = time.perf_counter()
+        epoch = 0
+        while steps < 1 or time.perf_counter() - begun < seconds:
+            epoch += 1
+            for batch in self.batches(32).epoch(epoch):
+                waited += time.perf_counter() - at
+                x, labels = feeder.pictures(batch.pictures), feeder.labels(batch.labels)
+                optimiser.zero_grad(set_to_none=True)
+                with autocast(cpu, best.arrangement.precision):
+                    logits = net(x)
+                F.cross_entropy(logits.float(), labels).backward()
+                optimiser.step()
+                steps, pictures = steps + 1, pictures + len(labels)
+                at = time.perf_counter()
+                if not steps:
+                    # The first step makes what later ones use again.
+                    begun, waited, pictures = at, 0.0, 0
+                if steps and at - begun >= seconds:
+                    break
+        taken = time.perf_counter() - begun
+        return {"pictures": pictures, "s": taken, "share": waited / taken}
+
+
+def main() -> None:
+    """Answer orders."""
+    line = Line()
+    line.tell(ready=True)
+    with tempfile.TemporaryDirectory() as name:
+        folders: dict[int, Folder] = {}
+        for number, order in enumerate(line.orders()):
+            before, cpu = time.perf_counter(), time.process_time()
+            if order["what"] == "first":
+                folders[order["size"]] = Folder(order, Path(name) / str(number))
+            elif order["size"] not in folders:
+                folders[order["size"]] = Folder(order, Path(name) / str(number))
+                before, cpu = time.perf_counter(), time.process_time()
+            folder = folders[order["size"]]
+            if order["what"] == "waiting":
+                line.tell(**folder.waiting(order["seconds"]))
+                continue
+            count = folder.epoch()
+            line.tell(pictures=count, s=time.perf_counter() - before, cpu_s=time.process_time() - cpu)
+
+
+if __name__ == "__main__":
+    main()

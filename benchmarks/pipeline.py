@@ -1,0 +1,143 @@
+"""Augmented pictures a second and core, and how long a training waits for them, against torchvision and timm.
+
+    python benchmarks/pipeline.py [--rounds N] [--quick]
+
+caltech26's training photographs (JPEG, about 300x200) in batches: a random resized crop, a random flip, normalised
+float32.  striate's first epoch reads every header, hashes, decodes and stores, and augments out of the store;
+later epochs only augment.  torchvision (ImageFolder, DataLoader) and timm (create_loader) decode in every epoch.
+Counted is the CPU time of all threads and workers; the wall time stands beside it.
+
+striate stores a picture at 8/7 of the side that the network sees, so what its random crop enlarges has less detail
+than a crop of the original; that is what it trains on.
+
+Waiting: a ResNet-18 at 128x128, batches of 32, each side in its own default arithmetic.
+
+FFCV needs a compiler and OpenCV to install; its figures are from its authors' page (docs.ffcv.io, ImageNet
+benchmarks: random resized crop to 224 and flip, all cores of an AWS p3dn.24xlarge, from memory) over the 96
+hardware threads of that machine.  Another machine, other pictures: a hint, not a comparison.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from options import data_folder, parser, read, tell
+from pairs import interleaved
+from peers import peers_python, peers_versions
+from receipt import Row, Session, write_receipt
+from side import Side
+
+PEERS = {
+    "torchvision, no workers": {"workers": 0},
+    "torchvision, 2 workers": {"workers": 2},
+    "timm, 2 workers": {"workers": 2, "timm": True},
+}
+
+# Pictures a second of all 96 hardware threads; from files of that kind in memory.
+FFCV = {"JPEG at 90 %, side 512": 31_278, "raw, side 256": 172_801}
+FFCV_THREADS = 96
+
+
+def main() -> None:
+    """Measure and write."""
+    made = parser(__doc__, rounds=5)
+    made.add_argument("--seconds", type=float, default=20.0, help="of training, to see how long it waits")
+    options = read(made)
+    data = data_folder(options, "caltech26")
+    python = peers_python(options.peers)
+    session = Session()
+    rows: list[Row] = []
+    rates: dict[int, list[float]] = {}
+    with (
+        Side(Path(sys.executable), "ours/pipeline.py") as ours,
+        Side(python, "peers/pipeline_torch.py") as theirs,
+    ):
+        for size in (64,) if options.quick else (128, 224):
+            said = {"data": str(data), "size": size}
+            sides: dict[str, Any] = {
+                "first": partial(ours.go, what="first", **said),
+                "later": partial(ours.go, what="later", **said),
+            }
+            for name, more in PEERS.items():
+                sides[name] = partial(theirs.go, what="epoch", **said, **more)
+            found = interleaved(sides, options.rounds, partial(progress, size))
+            rates[size] = a_core(found["later"])
+            rows += [
+                Row(
+                    what=f"an augmented picture of {size}x{size}, {epoch} epoch",
+                    peer=name,
+                    unit="pictures a second and core",
+                    better="higher",
+                    ours=a_core(found[epoch]),
+                    theirs=a_core(found[name]),
+                    figures={
+                        "pictures a second of striate": [
+                            each["pictures"] / each["s"] for each in found[epoch]
+                        ],
+                        "pictures a second of the peer": [
+                            each["pictures"] / each["s"] for each in found[name]
+                        ],
+                    },
+                )
+                for epoch in ("first", "later")
+                for name in PEERS
+            ]
+        size = 64 if options.quick else 128
+        seconds = 1.0 if options.quick else options.seconds
+        said = {"what": "waiting", "data": str(data), "size": size, "seconds": seconds}
+        names = ("torchvision, no workers", "torchvision, 2 workers")
+        sides = {"striate": partial(ours.go, **said)}
+        sides |= {name: partial(theirs.go, **said, **PEERS[name]) for name in names}
+        found = interleaved(sides, options.rounds, partial(progress, size))
+        rows += [
+            Row(
+                what=f"waiting for data, ResNet-18 at {size}x{size}",
+                peer=name,
+                unit="% of the time",
+                better="neither",
+                ours=[100 * each["share"] for each in found["striate"]],
+                theirs=[100 * each["share"] for each in found[name]],
+                figures={
+                    "pictures a second of striate": [
+                        each["pictures"] / each["s"] for each in found["striate"]
+                    ],
+                    "pictures a second of the peer": [each["pictures"] / each["s"] for each in found[name]],
+                },
+            )
+            for name in names
+        ]
+    last = max(rates)
+    rows += [
+        Row(
+            what=f"an augmented picture of {last}x{last}, later epoch",
+            peer=f"FFCV, {kind}, as its authors measured on their machine",
+            unit="pictures a second and core",
+            better="higher",
+            kind="literature",
+            ours=rates[last],
+            theirs=[rate / FFCV_THREADS] * len(rates[last]),
+            note="another machine and other pictures; a core of theirs is a hardware thread",
+        )
+        for kind, rate in FFCV.items()
+    ]
+    write_receipt(
+        "pipeline", rows, session, rounds=options.rounds, quick=options.quick, out=options.out,
+        peers=peers_versions(python), settings={"seconds": seconds},
+    )  # fmt: skip
+
+
+def a_core(answers: list[dict[str, Any]]) -> list[float]:
+    """Pictures for each second of CPU time."""
+    return [each["pictures"] / each["cpu_s"] for each in answers]
+
+
+def progress(size: int, text: str) -> None:
+    """A line of progress."""
+    tell(f"{size}x{size}: {text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Writes docs/benchmarks.md from the receipts in benchmarks/results.  `make bench` runs it; a test compares."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from pairs import Band, band, ratio  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results"
+
+SECTIONS = {
+    "mnist": "Time to 99 % on MNIST",
+    "cifar": "Time to 94 % on CIFAR-10",
+    "steps": "A training step",
+    "load": "Beside somebody else's job",
+    "photos": "A folder of photographs, from nothing",
+    "transfer": "A folder of photographs, from what a network knows",
+    "pipeline": "From files to batches",
+    "memory": "Memory",
+    "start": "Until something begins",
+}
+
+HEAD = """# Benchmarks
+
+Generated from the receipts in `benchmarks/results`; [benchmarks/README.md](../benchmarks/README.md) says how to
+run them again and what each row means. A figure is the median of its rounds, in brackets where all but the lowest
+and the highest tenth of them lie; **x2.00** says that striate was twice as good as the peer in the median round,
+sides running one behind the other in each. Rows that striate loses stay, and begin with **loses**.
+"""
+
+# What a receipt has to say.
+RECEIPT = (
+    "date", "commit", "changed", "machine", "versions", "peers", "rounds", "seconds", "foreign_load",
+    "peaks_gflops", "settings",
+)  # fmt: skip
+
+ROW = (
+    "what",
+    "peer",
+    "unit",
+    "better",
+    "kind",
+    "ours",
+    "theirs",
+    "n",
+    "ratio",
+    "share_of_peak",
+    "figures",
+    "note",
+)
+
+
+class NoReceipt(Exception):
+    """A file of figures that cannot be believed as it stands."""
+
+
+def page(results: Path = RESULTS) -> str:
+    """The whole page.  Raises NoReceipt for a file that lacks its receipt or does not add up."""
+    found = {file.stem: read(file) for file in sorted(results.glob("*.json"))}
+    titles = {**SECTIONS, **{name: name for name in found if name not in SECTIONS}}
+    rows = [row for each in found.values() for row in each["rows"] if row["kind"] == "measured"]
+    compared = [row for row in rows if outcome(row) is not None]
+    lost = sum(is_lost(row) for row in compared)
+    parts = [HEAD]
+    if compared:
+        parts.append(f"In {len(compared)} measured comparisons striate loses {lost}.\n")
+    parts += [
+        section(title, found[name])
+        if name in found
+        else f"## {title}\n\nNot measured yet: `benchmarks/{name}.py`.\n"
+        for name, title in titles.items()
+    ]
+    return "\n".join(parts)
+
+
+def read(file: Path) -> dict[str, Any]:
+    """A benchmark's JSON, looked through.  Raises NoReceipt."""
+    try:
+        made = json.loads(file.read_text(encoding="utf-8"))
+        assert isinstance(made, dict)
+    except (ValueError, AssertionError):
+        raise NoReceipt(f"{file.name}: this is not the JSON of a benchmark") from None
+    receipt = made.get("receipt")
+    if not isinstance(receipt, dict):
+        raise NoReceipt(f"{file.name}: it has no receipt")
+    lacking = [key for key in RECEIPT if key not in receipt]
+    if lacking:
+        raise NoReceipt(f"{file.name}: its receipt lacks {', '.join(lacking)}")
+    if made.get("quick") is not False:
+        raise NoReceipt(f"{file.name}: a smoke run measures nothing")
+    if made.get("benchmark") != file.stem:
+        raise NoReceipt(f"{file.name}: it is of the benchmark {made.get('benchmark')}")
+    if not made.get("rows"):
+        raise NoReceipt(f"{file.name}: it has no rows")
+    for row in made["rows"]:
+        check_row(row, file.name)
+    return made
+
+
+def check_row(row: dict[str, Any], name: str) -> None:
+    """Raise NoReceipt where a row lacks something, or its ratio is not that of its figures."""
+    lacking = [key for key in ROW if key not in row]
+    if lacking:
+        raise NoReceipt(f"{name}: a row lacks {', '.join(lacking)}")
+    if not row["ours"] or len(row["ours"]) != len(row["theirs"]):
+        raise NoReceipt(f"{name}: `{row['what']}` has not one figure of each side for each round")
+    found, said = ratio(row["ours"], row["theirs"], row["better"]), row["ratio"]
+    if (found is None) != (said is None):
+        raise NoReceipt(f"{name}: the ratio of `{row['what']}` is not that of its figures")
+    if found is not None and not all(
+        math.isclose(value, said[key], rel_tol=1e-9) for key, value in found.to_record().items()
+    ):
+        raise NoReceipt(f"{name}: the ratio of `{row['what']}` is not that of its figures")
+
+
+def outcome(row: dict[str, Any]) -> float | None:
+    """How many times as good striate was in the median round; None where no side can be said to be better.
+
+    Not to get there is 0 where the peer did, and infinitely good the other way round.
+    """
+    if row["better"] == "neither":
+        return None
+    rounds = []
+    for ours, theirs in zip(row["ours"], row["theirs"], strict=True):
+        if ours is None and theirs is not None:
+            rounds.append(0.0)
+        elif ours is not None and theirs is None:
+            rounds.append(math.inf)
+        elif ours is not None and (one := ratio([ours], [theirs], row["better"])) is not None:
+            rounds.append(one.median)
+    return statistics.median(rounds) if rounds else None
+
+
+def is_lost(row: dict[str, Any]) -> bool:
+    """Whether striate was worse in the median round."""
+    found = outcome(row)
+    return found is not None and found < 1
+
+
+def section(title: str, made: dict[str, Any]) -> str:
+    """A benchmark: its rows, what else was seen, its receipt."""
+    lines = [
+        f"## {title}\n",
+        "| what | against | striate | peer | striate is | share of peak, striate / peer | n |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [table_row(row) for row in made["rows"]]
+    seen: dict[str, None] = {}
+    for row in made["rows"]:
+        said = [f"{name} {told(band(values), '')}" for name, values in row["figures"].items()]
+        said += [row["note"]] if row["note"] else []
+        if said:
+            seen.setdefault(f"- {row['what']}, {row['peer']}: {'; '.join(said)}.")
+    lines += ["", *seen] if seen else []
+    return "\n".join([*lines, "", receipt_line(made["receipt"]), ""])
+
+
+def table_row(row: dict[str, Any]) -> str:
+    """A row of the table."""
+    share = row["share_of_peak"]
+    shares = f"{share['striate']:.0%} / {share['peer']:.0%}" if share else ""
+    cells = (
+        row["what"], row["peer"], told(band(row["ours"]), row["unit"], len(row["ours"])),
+        told(band(row["theirs"]), row["unit"], len(row["theirs"])), verdict(row), shares, str(row["n"]),
+    )  # fmt: skip
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """What the rounds say."""
+    if outcome(row) is None:
+        return ""
+    if row["ratio"] is None:
+        said = "did not get there" if is_lost(row) else "the peer did not get there"
+    else:
+        times = Band(**row["ratio"])
+        said = f"x{times.median:.2f}" if is_lost(row) else f"**x{times.median:.2f}**"
+        said += f" ({times.low:.2f} to {times.high:.2f})" if times.n > 1 else ""
+    kinds = {"measured": "", "extrapolated": ", extrapolated", "literature": ", from the literature"}
+    return ("**loses**: " if is_lost(row) else "") + said + kinds[row["kind"]]
+
+
+def told(middle: Band | None, unit: str, rounds: int = 0) -> str:
+    """Median and band; how many rounds did not get there, where some did not."""
+    if middle is None:
+        return "did not get there"
+    said = f"{number(middle.median)} {unit}".rstrip()
+    if middle.n > 1:
+        said += f" ({number(middle.low)} to {number(middle.high)})"
+    return said + (f", {rounds - middle.n} of {rounds} did not get there" if rounds > middle.n else "")
+
+
+def number(value: float) -> str:
+    """Three digits, or four for a share near 1, or all before the point."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if 0.9 < value < 1 else f"{value:.3g}"
+
+
+def receipt_line(receipt: dict[str, Any]) -> str:
+    """Machine, commit, versions and the rest, in small print."""
+    machine = receipt["machine"]
+    said = [
+        f"{receipt['date']}, commit {receipt['commit']}{' with changes' if receipt['changed'] else ''}",
+        f"{machine.get('processor')}, {machine.get('cores')} cores, {machine.get('system')}",
+        f"{receipt['rounds']} rounds in {receipt['seconds']:,.0f} s",
+        f"other processes used {receipt['foreign_load']:.0%} of the cores",
+    ]
+    peaks = receipt["peaks_gflops"]
+    if peaks:
+        said.append("peak " + ", ".join(f"{value:.0f} GFLOP/s {name}" for name, value in peaks.items()))
+    said.append("striate's side: " + named(receipt["versions"]))
+    if receipt["peers"]:
+        said.append("peers: " + named(receipt["peers"]))
+    settings = {key: value for key, value in receipt["settings"].items() if value not in ("", None)}
+    if settings:
+        said.append("settings: " + ", ".join(f"{key} `{value}`" for key, value in settings.items()))
+    return f"<sub>{'; '.join(said)}.</sub>"
+
+
+def named(versions: dict[str, str]) -> str:
+    """Names and versions."""
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def main() -> None:
+    """Write the page."""
+    (ROOT / "docs" / "benchmarks.md").write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

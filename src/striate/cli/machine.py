@@ -1,0 +1,59 @@
+"""`striate machine`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from striate.api import require_train
+from striate.cli.console import prose
+from striate.cli.process import set_up_process
+
+
+def machine(
+    *,
+    again: bool = False,
+    device: str | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> None:
+    """Show what this machine computes how fast, and which arithmetic is taken for it.
+
+    It is measured once, in about two seconds, and kept in the cache folder; `striate train` looks there to
+    know whether bf16 is worth trying.  How a network runs fastest is tried for each network once, and kept
+    as well.
+
+    For example:
+
+      striate machine
+      striate machine --again
+      striate machine --json
+
+    Parameters
+    ----------
+    again
+        Measure anew, on a quiet machine for instance.
+    device
+        cpu, cuda, cuda:1 or mps; the best there is if left out.
+    json_
+        Print everything as JSON.
+    """
+    require_train("striate machine")
+    set_up_process()
+    from striate.train.machine import choose_device
+    from striate.train.selftest import self_test
+
+    found = self_test(choose_device(device), again=again)
+    if json_:
+        print(json.dumps({**asdict(found), "bf16": found.bf16, "why": found.why()}, indent=1))
+        return
+    facts = found.machine
+    name = facts.get("device_name", facts["processor"])
+    prose().print(f"device     {facts['device']}: {name}, {facts['cores']} cores, {facts['threads']} threads")
+    prose().print(f"fp32       {found.fp32_flops / 1e9:,.0f} GFLOP/s in a convolution of 256 3x3 windows")
+    prose().print(f"bf16       {found.bf16_flops / 1e9:,.0f} GFLOP/s, off by {found.bf16_error:.2%} at most")
+    prose().print(f"memory     {found.copy_bytes / 1e9:,.0f} GB/s read and written in copying")
+    prose().print(f"taken      {found.why()}")
+    prose().print(f"versions   {', '.join(f'{key} {value}' for key, value in found.versions.items())}")

@@ -1,0 +1,150 @@
+"""Archives as DATA: unpacked once into the cache, keyed by their content, and then read as a folder.
+
+    CACHE/archives/KEY/files/      what was unpacked
+    CACHE/archives/KEY/index.json  how many files and bytes that is, and what was left out and why
+
+KEY is a hash of the archive's content and of the version of this extractor.  What is missing is unpacked anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from striate.data.allowance import Allowance
+from striate.data.cache import writing_failed
+from striate.data.file import open_regular, opening_failed
+from striate.data.finding import Finding
+from striate.data.inflate import inflated, read_packed
+from striate.data.ledger import stamp_of
+from striate.data.magic import HEAD_BYTES
+from striate.data.packing import packing
+from striate.data.publish import TRIES, building, publish
+from striate.data.tar import tar_members
+from striate.data.trouble import Unreadable
+from striate.data.unpack import Target
+from striate.data.zip import zip_members
+from striate.errors import DataError, ResourceError
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """folder: with what the archive holds.  findings: on what was left out, named as in the archive."""
+
+    folder: Path
+    findings: tuple[Finding, ...]
+
+
+def archive_kind(path: Path, place: str) -> str | None:
+    """How the file at `path` is packed, or None where it is no archive.  Raises: DataError where it cannot be read."""
+    try:
+        file, _ = open_regular(path)
+        with file:
+            return packing(read_packed(file, HEAD_BYTES))
+    except DataError as problem:
+        raise _unread(problem, place) from None
+
+
+def unpacked(path: Path, place: str, root: Path) -> Unpacked:
+    """What the archive at `path` holds, unpacked under `root` unless it is there from an earlier call.
+
+    Only ordinary files and folders are made, none outside; members that are something else, or that cannot be
+    read, become findings.  However it ends, nothing half-unpacked is left that looks whole.
+    place: how the archive is shown.
+    Raises: DataError where it is damaged, hostile, beyond the limits or holds nothing; ResourceError where the
+    cache cannot be written or the disk is full.
+    """
+    try:
+        file, size_bytes = open_regular(path)
+    except Unreadable as problem:
+        raise _unread(problem, place) from None
+    with file:
+        stamp = stamp_of(os.fstat(file.fileno()))
+        digest = hashlib.sha256(f"archive {_FORMAT} ".encode())
+        try:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as problem:
+            raise _unread(opening_failed(path, problem), place) from None
+        archives = root / "archives"
+        home = archives / digest.hexdigest()[:32]
+        if (found := _open(home)) is not None:
+            return found
+        file.seek(0)
+        try:
+            with building(archives) as temporary:
+                _build(temporary, file, size_bytes, root)
+                if stamp_of(os.fstat(file.fileno())) != stamp:
+                    raise DataError(
+                        "the archive changed while it was read",
+                        expected="an archive that stays as it is for a moment",
+                        cure="run it again once it is complete",
+                    )
+                publish(temporary, home, lambda folder: _open(folder) is not None)
+        except DataError as problem:
+            problem.place = problem.place or place
+            raise
+        except OSError as problem:
+            raise writing_failed(problem, root, size_bytes, "the unpacked archive takes more than") from None
+    for _ in range(TRIES):
+        if (found := _open(home)) is not None:
+            return found
+    raise ResourceError("what was unpacked vanished at once", place=str(root), cure="run it again")
+
+
+def _unread(problem: DataError, place: str) -> DataError:
+    return DataError(problem.problem, place=place, expected="a file that you may read", cure=problem.cure)
+
+
+def _build(home: Path, file: BinaryIO, size_bytes: int, root: Path) -> None:
+    allowance = Allowance(size_bytes, root, shutil.disk_usage(home).free)
+    target = Target(home / "files")
+    os.mkdir(target.folder, 0o755)
+    kind = packing(read_packed(file, HEAD_BYTES)) or ""
+    file.seek(0)
+    if kind == "zip":
+        target.unpack(zip_members(file, size_bytes, allowance), allowance)
+    else:
+        target.unpack(tar_members(inflated(file, kind), allowance), allowance)
+    target.refuse_empty()
+    index = {
+        "format": _FORMAT,
+        "files": len(target.files),
+        "bytes": target.written_bytes,
+        "findings": [[each.code, each.name, each.reason, each.cure] for each in target.findings],
+    }
+    (home / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def _open(home: Path) -> Unpacked | None:
+    """What was unpacked there, or None where it is not, or no longer whole."""
+    try:
+        index = json.loads((home / "index.json").read_text(encoding="utf-8"))
+        findings = tuple(Finding(*map(str, each)) for each in index["findings"])  # type: ignore[arg-type]
+        known = index["format"] == _FORMAT and all(each.severity for each in findings)
+        return Unpacked(home / "files", findings) if known and _whole(home / "files", index) else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _whole(folder: Path, index: dict[str, int]) -> bool:
+    # A cache may be swept by age, file by file; a loss of power may leave files of no length.
+    files = size_bytes = 0
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as found:
+            for each in found:
+                if each.is_dir(follow_symlinks=False):
+                    waiting.append(Path(each.path))
+                elif each.is_file(follow_symlinks=False):
+                    files += 1
+                    size_bytes += each.stat(follow_symlinks=False).st_size
+                else:
+                    return False
+    return (files, size_bytes) == (index["files"], index["bytes"])

@@ -1,0 +1,43 @@
+"""Layers whose output goes to a bn: neither the length of their weights nor their bias tells anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from striate.spec.convolution import Conv
+from striate.spec.layout import Chain, Join, Layout, Part, Placed, Side
+from striate.spec.linear import Fc
+from striate.spec.normalisation import BatchNorm
+from striate.spec.pooling import AvgPool, MaxPool
+
+# A pooling hands on what is added to a whole map, and what it is multiplied with.
+_HANDS_ON = (MaxPool, AvgPool)
+
+
+def before_norm(layout: Layout) -> list[Placed]:
+    """The convolutions and fully connected layers straight before a bn, or with a pooling between.
+
+    bn(a * y + b) = bn(y) for each channel's a > 0 and b, but for eps.
+    """
+    return list(_in(layout.root))
+
+
+def _in(part: Part) -> Iterator[Placed]:
+    if isinstance(part, Join):
+        for chain in part.chains:
+            yield from _in(chain)
+    elif isinstance(part, Side):
+        yield from _in(part.chain)
+    elif isinstance(part, Chain):
+        for index, each in enumerate(part.parts):
+            if not isinstance(each, Placed):
+                yield from _in(each)
+            elif isinstance(each.layer, Conv | Fc) and _goes_to_norm(part.parts[index + 1 :]):
+                yield each
+
+
+def _goes_to_norm(behind: tuple[Part, ...]) -> bool:
+    for part in behind:
+        if not (isinstance(part, Placed) and isinstance(part.layer, _HANDS_ON)):
+            return isinstance(part, Placed) and isinstance(part.layer, BatchNorm)
+    return False

@@ -1,0 +1,144 @@
+"""What arithmetic this machine does how fast, measured once in two seconds and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from striate.data.cache import cache_root
+from striate.errors import ResourceError
+from striate.runs.atomic import write_atomic
+from striate.train.machine import describe_machine, versions
+
+# Each figure is the best of what fits into this time.
+MEASURED_S = 0.4
+
+# bf16 is taken where it is faster by this factor and its answers are as near to those of fp32.
+FASTER, NEAR = 1.2, 0.01
+
+# A convolution large enough to reach the peak: 16 x 256 x 28 x 28, 256 windows of 3x3.
+_PICTURES, _CHANNELS, _SIDE = 16, 256, 28
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What was measured.
+
+    machine, versions: what it was measured on.  fp32_flops, bf16_flops: floating-point operations a second of
+    a large convolution, channels last.  copy_bytes: bytes read and written a second in copying 256 MB.
+    bf16_error: the largest difference of a bf16 convolution from fp32, as a share of the largest value.
+    """
+
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    fp32_flops: float
+    bf16_flops: float
+    copy_bytes: float
+    bf16_error: float
+
+    @property
+    def bf16(self) -> bool:
+        """Whether bf16 is worth trying here: faster, and right."""
+        return self.bf16_flops >= FASTER * self.fp32_flops and self.bf16_error <= NEAR
+
+    def why(self) -> str:
+        """The reason for that, as a sentence."""
+        ratio = self.bf16_flops / self.fp32_flops
+        if self.bf16_error > NEAR:
+            return f"fp32: bf16 is off by {self.bf16_error:.1%} of the largest value here"
+        if not self.bf16:
+            return f"fp32: bf16 is only {ratio:.2f} times as fast here"
+        return (
+            f"bf16 is tried first: {ratio:.2f} times as fast as fp32, and within {self.bf16_error:.2%} of it"
+        )
+
+
+def self_test(device: torch.device, *, again: bool = False) -> SelfTest:
+    """The self-test of this machine: the kept one, or a new one where there is none or `again` asks for it.
+
+    again: what was found for single networks is forgotten as well.
+    """
+    machine, found = describe_machine(device), versions()
+    file = kept_file("machine", {"machine": machine, "versions": found})
+    if not again:
+        kept = read_kept(file)
+        try:
+            if kept is not None:
+                return SelfTest(**kept)
+        except TypeError:
+            # Of another striate.
+            pass
+    else:
+        for old in file.parent.glob("network-*.json"):
+            old.unlink(missing_ok=True)
+    made = _measure(device, machine, found)
+    keep(file, asdict(made))
+    return made
+
+
+def kept_file(kind: str, key: dict[str, Any]) -> Path:
+    """Where something measured on this machine is kept."""
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    return cache_root(None) / "machine" / f"{kind}-{name}.json"
+
+
+def read_kept(file: Path) -> dict[str, Any] | None:
+    """What was kept, or None where there is nothing or it cannot be read."""
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def keep(file: Path, content: dict[str, Any]) -> None:
+    """Keep something; a cache that cannot be written costs a measurement next time, and nothing else."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, json.dumps(content, indent=1).encode())
+    except (OSError, ResourceError):
+        pass
+
+
+def _measure(device: torch.device, machine: dict[str, Any], found: dict[str, str]) -> SelfTest:
+    generator = torch.Generator().manual_seed(0)
+    shape = (_PICTURES, _CHANNELS, _SIDE, _SIDE)
+    x = torch.randn(shape, generator=generator).to(device).to(memory_format=torch.channels_last)
+    weight = torch.randn(_CHANNELS, _CHANNELS, 3, 3, generator=generator).to(device)
+    weight = weight.to(memory_format=torch.channels_last) * (9 * _CHANNELS) ** -0.5
+    half, half_weight = x.bfloat16(), weight.bfloat16()
+    operations = 2 * 9 * _CHANNELS * _CHANNELS * _PICTURES * _SIDE * _SIDE
+    plain = torch.empty(32 * 2**20, device=device)
+    other = torch.empty_like(plain)
+    with torch.inference_mode():
+        exact = F.conv2d(x, weight, padding=1)
+        rough = F.conv2d(half, half_weight, padding=1).float()
+        return SelfTest(
+            machine,
+            found,
+            operations / _best_s(lambda: F.conv2d(x, weight, padding=1), device),
+            operations / _best_s(lambda: F.conv2d(half, half_weight, padding=1), device),
+            2 * 4 * plain.numel() / _best_s(lambda: other.copy_(plain), device),
+            float((rough - exact).abs().max() / exact.abs().max()),
+        )
+
+
+def _best_s(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of the quickest of several goes: others on the machine only add to a time."""
+    best, began = float("inf"), time.perf_counter()
+    work()
+    while time.perf_counter() - began < MEASURED_S or best == float("inf"):
+        before = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - before)
+    return best
