@@ -17,7 +17,7 @@ MULTIPLE = 4
 
 
 def grown(size: tuple[int, int], start: float | None, progress: float) -> tuple[int, int]:
-    """Height and width of the pictures after a share `progress` of the training.
+    """Height and width of the pictures in an epoch that ends after a share `progress` of the training.
 
     side * (start + (1 - start) * progress / (2/3)), in multiples of 4; from two thirds on, the whole side
 

@@ -91,7 +91,7 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
         else:
             state.net.train()
         if state.epoch_step == 0:
-            state.size = grown(loop.batches.size, recipe.grow, pace.progress)
+            state.size = grown(loop.batches.size, recipe.grow, pace.progress_after(loop.batches.steps))
         watch.begin(_epoch_name(state, recipe), loop.batches.steps)
         for batch in () if pace.done else loop.batches.epoch(state.epoch, state.epoch_step):
             factor = rate_factor(recipe.schedule, pace.progress, recipe.warmup)

@@ -51,6 +51,7 @@ def make_optimiser(
     """
     assert recipe.rate is not None
     assert recipe.weight_decay is not None
+    _spare_the_compiler()
     kept = {id(weight) for weight in held} if recipe.optimiser == "muon" else set()
     groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}  # of a share and a decay, held or not
     for module, share in shares:
@@ -65,6 +66,18 @@ def make_optimiser(
         for (share, decay, is_held), parameters in groups.items()
     ]
     return _make(made, recipe, recipe.rate)
+
+
+def _spare_the_compiler() -> None:
+    """Keep torch from loading its compiler, for a second, when the first optimiser is made.
+
+    Torch wraps four methods so that the compiler leaves them alone, and loads it to do so; nothing is
+    compiled here.
+    """
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        method = getattr(getattr(torch.optim.Optimizer, name), "__wrapped__", None)
+        if method is not None and not hasattr(method, "__dynamo_disable"):
+            method.__dynamo_disable = method
 
 
 def _make(groups: list[dict[str, Any]], recipe: Recipe, rate: float) -> torch.optim.Optimizer:

@@ -49,6 +49,10 @@ class Pace:
         """Whether no step is to come."""
         return self.remaining <= 0
 
+    def progress_after(self, steps: int) -> float:
+        """Progress that is expected so many steps on."""
+        return self.progress + (1 - self.progress) * min(1.0, steps / max(1, self.remaining))
+
     def step(self, steps_an_epoch: int) -> None:
         """Count one step that was taken."""
         self.steps += 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
 from striate.report.interval import wilson
 
@@ -55,8 +55,20 @@ class Score:
         }
 
 
+def load_ahead() -> None:
+    """Load scikit-learn while others compute; `score` needs it at the end."""
+
+    def load() -> None:
+        import sklearn.metrics  # noqa: F401
+
+    threading.Thread(target=load, daemon=True).start()
+
+
 def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: tuple[str, ...]) -> Score:
     """Score N x K probabilities against N labels.  A class that was never answered has precision 0."""
+    # Here, not above: it takes as long to load as torch (see `load_ahead`).
+    from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+
     numbers = np.arange(len(classes))
     answers = probabilities.argmax(axis=1)
     right = int((answers == labels).sum())
