@@ -13,6 +13,7 @@ import pytest
 
 from striate.cli.main import main
 from train.drawn import write_arrays, write_folder
+from train.quickly import no_long_self_test as no_long_self_test
 
 STRIATE = [sys.executable, "-c", "from striate.cli.main import main; main()"]
 NET = "conv 4 3x3 -> bn -> relu -> maxpool 2 -> fc classes"

@@ -11,6 +11,7 @@ import torch
 from striate.train import loop
 from survival.tiny import ALWAYS, train
 from train.drawn import write_arrays
+from train.quickly import no_long_self_test as no_long_self_test
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from train.drawn import write_arrays
+from train.quickly import no_long_self_test as no_long_self_test
 
 
 @pytest.fixture(autouse=True)
