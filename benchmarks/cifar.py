@@ -1,6 +1,6 @@
 """Time to 94 % on CIFAR-10, with what the usual recipe would take, and the same network in plain PyTorch.
 
-    python benchmarks/cifar.py [--recipe best] [--train "FLAGS"] [--rounds N] [--quick]
+    python benchmarks/cifar.py [--recipe quick] [--train "FLAGS"] [--rounds N] [--quick]
 
 striate: the whole command, from the start of the process to its end, and its training part; the seed is the
 round.  A run whose test accuracy falls short counts as not there.  It looks at the test pictures once, at its end.
@@ -39,7 +39,7 @@ EPOCHS, PICTURES = 200, 50_000
 def main() -> None:
     """Measure and write."""
     made = parser(__doc__, rounds=3)
-    made.add_argument("--recipe", default="best", help="of striate, a name or a file; empty for none")
+    made.add_argument("--recipe", default="quick", help="of striate, a name or a file; empty for none")
     made.add_argument("--train", default="", help="more flags of `striate train`")
     made.add_argument("--target", type=float, default=0.94, help="the test accuracy to reach")
     made.add_argument("--seconds", type=float, default=30.0, help="of training by the peer in each round")
