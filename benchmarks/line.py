@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -30,3 +30,9 @@ class Line:
         """Every order until there are no more."""
         while (order := self.order()) is not None:
             yield order
+
+    def answer(self, work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Say that the child is ready, and answer every order with what `work` makes of it."""
+        self.tell(ready=True)
+        for order in self.orders():
+            self.tell(**work(order))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,11 @@ from sklearn.utils import get_tags
 import striate
 from striate.errors import DataError, FitError, RecipeError
 from train.drawn import CLASSES, draw
+from train.quickly import one_thread as one_thread
 
 NET = "conv 8 3x3 -> bn -> relu -> pool avg -> fc classes"
 X, LABELS = draw(90, 4)
 Y = np.array(CLASSES)[LABELS]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks are faster on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -83,10 +83,7 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Answer orders."""
-    line = Line()
-    line.tell(ready=True)
-    for order in line.orders():
-        line.tell(**work(order))
+    Line().answer(work)
 
 
 if __name__ == "__main__":

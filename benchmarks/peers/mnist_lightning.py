@@ -7,7 +7,6 @@ each epoch.
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import Any
 
 import lightning
 import torch
-from line import Line
-from mnist_torch import EPOCHS, FALL, RATE, example_net, loaders, unpacked
+from mnist_torch import EPOCHS, FALL, RATE, answer_unpacked, example_net, loaders
 from torch.nn import functional as F
 
 
@@ -78,12 +76,7 @@ def main() -> None:
     """Answer orders."""
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    line = Line()
-    line.tell(ready=True)
-    for order in line.orders():
-        with tempfile.TemporaryDirectory() as folder:
-            root = unpacked(Path(order["data"]), Path(folder))
-            line.tell(**work(order, root))
+    answer_unpacked(work)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -99,14 +100,19 @@ def work(order: dict[str, Any], root: Path) -> dict[str, Any]:
     }
 
 
+def answer_unpacked(work: Callable[[dict[str, Any], Path], dict[str, Any]]) -> None:
+    """Answer orders with what `work` makes of each and of its pictures, unpacked into a folder of their own."""
+
+    def unpack(order: dict[str, Any]) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            return work(order, unpacked(Path(order["data"]), Path(folder)))
+
+    Line().answer(unpack)
+
+
 def main() -> None:
     """Answer orders."""
-    line = Line()
-    line.tell(ready=True)
-    for order in line.orders():
-        with tempfile.TemporaryDirectory() as folder:
-            root = unpacked(Path(order["data"]), Path(folder))
-            line.tell(**work(order, root))
+    answer_unpacked(work)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ import pytest
 from striate.cli.main import main
 from train.drawn import write_arrays, write_folder
 from train.quickly import no_long_self_test as no_long_self_test
+from train.quickly import one_thread as one_thread
 
 STRIATE = [sys.executable, "-c", "from striate.cli.main import main; main()"]
 NET = "conv 4 3x3 -> bn -> relu -> maxpool 2 -> fc classes"
@@ -28,17 +29,6 @@ class Said(NamedTuple):
 
 
 Call = Callable[..., Said]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks are faster on one."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -34,11 +34,6 @@ class Allowance:
         self._members = 0
         self._taken_bytes = 0
 
-    @property
-    def taken_bytes(self) -> int:
-        """How many plain bytes came out."""
-        return self._taken_bytes
-
     def count(self) -> None:
         """One member more.  Raises: DataError where they are too many."""
         self._members += 1

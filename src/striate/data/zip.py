@@ -10,40 +10,31 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from striate.data.allowance import CURE, MOST_MEMBERS, Allowance
+from striate.data.directory import (
+    ENCRYPTED,
+    END,
+    END64,
+    END64_PLACE,
+    ENTRY,
+    MOST_COMMENT,
+    Cut,
+    Entry,
+    find_end,
+    read_entry,
+)
 from striate.data.inflate import PIECE_BYTES, Deflate, read_packed
 from striate.data.member import Broken, Member, clipped, damaged, hostile
 from striate.data.trouble import told
 from striate.errors import DataError
 
-_END = struct.Struct("<4s4H2LH")
-_END64_PLACE = struct.Struct("<4sLQL")
-_END64 = struct.Struct("<4sQ2H2L4Q")
-_ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
-_MOST_COMMENT = 0xFFFF
-_FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF
-_ENCRYPTED, _STRONG, _UTF8, _MASKED = 1, 1 << 6, 1 << 11, 1 << 13
+_STRONG, _UTF8, _MASKED = 1 << 6, 1 << 11, 1 << 13
 _STORED, _DEFLATED = 0, 8
 _ENTRY_BYTES = 512
 """More than an entry of the directory takes on average, as far as memory is given to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the directory.  header: where the member's own header stands; mode: of Unix, 0 if not given."""
-
-    name: bytes
-    flags: int
-    method: int
-    checksum: int
-    packed_bytes: int
-    size_bytes: int
-    header: int
-    mode: int
 
 
 def zip_members(file: BinaryIO, size_bytes: int, allowance: Allowance) -> Iterator[Member]:
@@ -64,7 +55,7 @@ def zip_members(file: BinaryIO, size_bytes: int, allowance: Allowance) -> Iterat
 
 
 def _trouble(entry: Entry) -> tuple[str, str] | None:
-    if entry.flags & (_ENCRYPTED | _STRONG | _MASKED):
+    if entry.flags & (ENCRYPTED | _STRONG | _MASKED):
         return "archive-encrypted", "it is encrypted"
     kind = stat.S_IFMT(entry.mode)
     if kind == stat.S_IFLNK:
@@ -95,7 +86,7 @@ def _content(file: BinaryIO, entry: Entry, after: int, allowance: Allowance) -> 
     found = _at(file, entry.header, _LOCAL.size)
     mark, _, flags, method, *_, name_bytes, extra_bytes = _LOCAL.unpack(found)
     name = _at(file, entry.header + _LOCAL.size, name_bytes) if mark == b"PK\x03\x04" else b""
-    if name != entry.name or method != entry.method or flags & _ENCRYPTED:
+    if name != entry.name or method != entry.method or flags & ENCRYPTED:
         raise Broken("archive-damaged", "its own header and the archive's directory contradict each other")
     start = entry.header + _LOCAL.size + name_bytes + extra_bytes
     if start + entry.packed_bytes > after:
@@ -149,13 +140,16 @@ def _directory(file: BinaryIO, size_bytes: int) -> tuple[list[Entry], int]:
         raise DataError(
             f"it holds {count:,} members", expected=f"at most {MOST_MEMBERS:,} in an archive", cure=CURE
         )
-    if start + length > size_bytes or count * _ENTRY.size > length:
+    if start + length > size_bytes or count * ENTRY.size > length:
         raise damaged("its directory contradicts its length")
     content = _at(file, start, length)
     entries = []
     place = 0
     for _ in range(count):
-        entry, place = _entry(content, place)
+        try:
+            entry, place = read_entry(content, place)
+        except Cut:
+            raise damaged("its directory ends too early") from None
         entries.append(entry)
     if place != length:
         raise damaged("its directory holds more than the members that it declares")
@@ -164,64 +158,25 @@ def _directory(file: BinaryIO, size_bytes: int) -> tuple[list[Entry], int]:
 
 def _end(file: BinaryIO, size_bytes: int) -> tuple[int, int, int]:
     """Number of members, length and place of the directory."""
-    window = min(size_bytes, _END.size + _MOST_COMMENT)
-    tail = _at(file, size_bytes - window, window)
-    at = tail.rfind(b"PK\x05\x06")
-    while at >= 0:
-        if at + _END.size <= len(tail) and at + _END.size + _END.unpack_from(tail, at)[7] == len(tail):
-            break
-        at = tail.rfind(b"PK\x05\x06", 0, at)
-    if at < 0:
+    window = min(size_bytes, END.size + MOST_COMMENT)
+    end = find_end(_at(file, size_bytes - window, window))
+    if end is None:
         raise damaged("it ends too early, its directory is missing")
-    _, disk, first_disk, _, count, length, start, _ = _END.unpack_from(tail, at)
-    if disk not in (0, _FULL_16) or first_disk not in (0, _FULL_16):
+    if end.parts:
         raise damaged("it is one of several parts")
-    if count != _FULL_16 and length != _FULL_32 and start != _FULL_32:
-        return count, length, start
-    before = size_bytes - window + at - _END64_PLACE.size
+    if not end.wide:
+        return end.members, end.length, end.start
+    before = size_bytes - window + end.at - END64_PLACE.size
     if before < 0:
         raise damaged("its directory contradicts its length")
-    mark, _, place, _ = _END64_PLACE.unpack(_at(file, before, _END64_PLACE.size))
+    mark, _, place, _ = END64_PLACE.unpack(_at(file, before, END64_PLACE.size))
     if mark != b"PK\x06\x07":
         # As many as fit into the small record, by chance.
-        return count, length, start
-    found = _END64.unpack(_at(file, place, _END64.size))
+        return end.members, end.length, end.start
+    found = END64.unpack(_at(file, place, END64.size))
     if found[0] != b"PK\x06\x06":
         raise damaged("its directory contradicts its length")
     return int(found[7]), int(found[8]), int(found[9])
-
-
-def _entry(content: bytes, place: int) -> tuple[Entry, int]:
-    if place + _ENTRY.size > len(content):
-        raise damaged("its directory ends too early")
-    (mark, _, _, flags, method, _, _, checksum, packed, size, name_bytes, extra_bytes, comment_bytes, _, _,
-     attributes, header) = _ENTRY.unpack_from(content, place)  # fmt: skip
-    names = place + _ENTRY.size
-    extras = names + name_bytes
-    after = extras + extra_bytes + comment_bytes
-    if mark != b"PK\x01\x02" or after > len(content):
-        raise damaged("its directory ends too early")
-    size, packed, header = _wide(content[extras : extras + extra_bytes], [size, packed, header])
-    name = content[names:extras]
-    return Entry(name, flags, method, checksum, packed, size, header, attributes >> 16), after
-
-
-def _wide(extra: bytes, values: list[int]) -> list[int]:
-    """The numbers that need 64 bits, from the extra field, in the order of the directory."""
-    place = 0
-    while place + 4 <= len(extra):
-        kind, length = struct.unpack_from("<HH", extra, place)
-        if kind == 1:
-            field, at = extra[place + 4 : place + 4 + length], 0
-            for index, value in enumerate(values):
-                if value == _FULL_32:
-                    if at + 8 > len(field):
-                        raise damaged("its directory ends too early")
-                    (values[index],) = struct.unpack_from("<Q", field, at)
-                    at += 8
-            break
-        place += 4 + length
-    return values
 
 
 def _text(entry: Entry) -> str:

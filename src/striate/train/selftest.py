@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from striate.data.cache import cache_root
@@ -108,27 +109,37 @@ def keep(file: Path, content: dict[str, Any]) -> None:
         pass
 
 
+def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """Floating-point operations a second of a large 3x3 convolution, channels last."""
+    with torch.inference_mode():
+        taken_s = _best_s(_convolution(device, dtype), device)
+    return 2 * 9 * _CHANNELS * _CHANNELS * _PICTURES * _SIDE * _SIDE / taken_s
+
+
 def _measure(device: torch.device, machine: dict[str, Any], found: dict[str, str]) -> SelfTest:
-    generator = torch.Generator().manual_seed(0)
-    shape = (_PICTURES, _CHANNELS, _SIDE, _SIDE)
-    x = torch.randn(shape, generator=generator).to(device).to(memory_format=torch.channels_last)
-    weight = torch.randn(_CHANNELS, _CHANNELS, 3, 3, generator=generator).to(device)
-    weight = weight.to(memory_format=torch.channels_last) * (9 * _CHANNELS) ** -0.5
-    half, half_weight = x.bfloat16(), weight.bfloat16()
-    operations = 2 * 9 * _CHANNELS * _CHANNELS * _PICTURES * _SIDE * _SIDE
     plain = torch.empty(32 * 2**20, device=device)
     other = torch.empty_like(plain)
     with torch.inference_mode():
-        exact = F.conv2d(x, weight, padding=1)
-        rough = F.conv2d(half, half_weight, padding=1).float()
+        exact, rough = (_convolution(device, dtype)().float() for dtype in (torch.float32, torch.bfloat16))
         return SelfTest(
             machine,
             found,
-            operations / _best_s(lambda: F.conv2d(x, weight, padding=1), device),
-            operations / _best_s(lambda: F.conv2d(half, half_weight, padding=1), device),
+            peak_flops(device, torch.float32),
+            peak_flops(device, torch.bfloat16),
             2 * 4 * plain.numel() / _best_s(lambda: other.copy_(plain), device),
             float((rough - exact).abs().max() / exact.abs().max()),
         )
+
+
+def _convolution(device: torch.device, dtype: torch.dtype) -> Callable[[], Tensor]:
+    """The same convolution each time, in one arithmetic."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((_PICTURES, _CHANNELS, _SIDE, _SIDE), (_CHANNELS, _CHANNELS, 3, 3))
+    x, weight = (torch.randn(shape, generator=generator).to(device) for shape in shapes)
+    x, weight = (
+        each.to(dtype, memory_format=torch.channels_last) for each in (x, weight * (9 * _CHANNELS) ** -0.5)
+    )
+    return lambda: F.conv2d(x, weight, padding=1)
 
 
 def _best_s(work: Callable[[], object], device: torch.device) -> float:

@@ -12,19 +12,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from striate.data.directory import (
+    ENCRYPTED,
+    END,
+    END64,
+    END64_PLACE,
+    ENTRY,
+    MOST_COMMENT,
+    Cut,
+    find_end,
+    read_entry,
+)
 from striate.weights.inert import Broken
 
 MOST_MEMBERS = 65_535
 MOST_DIRECTORY_BYTES = 1 << 25
 
-_END = struct.Struct("<4s4H2LH")
-_END64_PLACE = struct.Struct("<4sLQL")
-_END64 = struct.Struct("<4sQ2H2L4Q")
-_ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
-_MOST_COMMENT = 0xFFFF
-_FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF
-_ENCRYPTED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ def read_directory(file: BinaryIO, size_bytes: int) -> Mapping[str, Member]:
     count, length, start = _end(file, size_bytes)
     if count > MOST_MEMBERS:
         raise Broken(f"it is a zip file of {count:,} members; at most {MOST_MEMBERS:,} are read")
-    if length > MOST_DIRECTORY_BYTES or start + length > size_bytes or count * _ENTRY.size > length:
+    if length > MOST_DIRECTORY_BYTES or start + length > size_bytes or count * ENTRY.size > length:
         raise Broken("the directory of the zip file contradicts its size")
     content = _at(file, start, length)
     members: dict[str, Member] = {}
@@ -93,71 +97,36 @@ def _at(file: BinaryIO, place: int, length: int) -> bytes:
 
 def _end(file: BinaryIO, size_bytes: int) -> tuple[int, int, int]:
     """Number of members, length and place of the directory."""
-    window = min(size_bytes, _END.size + _MOST_COMMENT)
-    tail = _at(file, size_bytes - window, window)
-    at = tail.rfind(b"PK\x05\x06")
-    while at >= 0:
-        if at + _END.size <= len(tail):
-            found = _END.unpack_from(tail, at)
-            if at + _END.size + found[7] == len(tail):
-                break
-        at = tail.rfind(b"PK\x05\x06", 0, at)
-    if at < 0:
+    window = min(size_bytes, END.size + MOST_COMMENT)
+    end = find_end(_at(file, size_bytes - window, window))
+    if end is None:
         raise Broken("the zip file ends too early: its directory is missing")
-    _, disk, first_disk, _, count, length, start, _ = found
-    if disk not in (0, _FULL_16) or first_disk not in (0, _FULL_16):
+    if end.parts:
         raise Broken("the zip file is one of several parts")
-    if count != _FULL_16 and length != _FULL_32 and start != _FULL_32:
-        return count, length, start
-    return _end64(file, size_bytes - window + at, size_bytes)
+    if not end.wide:
+        return end.members, end.length, end.start
+    return _end64(file, size_bytes - window + end.at, size_bytes)
 
 
 def _end64(file: BinaryIO, before: int, size_bytes: int) -> tuple[int, int, int]:
-    if before < _END64_PLACE.size:
+    if before < END64_PLACE.size:
         raise Broken("the zip file ends too early: its directory is missing")
-    mark, _, place, _ = _END64_PLACE.unpack(_at(file, before - _END64_PLACE.size, _END64_PLACE.size))
-    if mark != b"PK\x06\x07" or place + _END64.size > size_bytes:
+    mark, _, place, _ = END64_PLACE.unpack(_at(file, before - END64_PLACE.size, END64_PLACE.size))
+    if mark != b"PK\x06\x07" or place + END64.size > size_bytes:
         raise Broken("the directory of the zip file contradicts its size")
-    found = _END64.unpack(_at(file, place, _END64.size))
+    found = END64.unpack(_at(file, place, END64.size))
     if found[0] != b"PK\x06\x06":
         raise Broken("the directory of the zip file contradicts its size")
     return int(found[7]), int(found[8]), int(found[9])
 
 
 def _entry(content: bytes, place: int) -> tuple[Member, int]:
-    if place + _ENTRY.size > len(content):
-        raise Broken("the directory of the zip file ends too early")
-    found = _ENTRY.unpack_from(content, place)
-    mark, _, _, flags, method, _, _, checksum, packed, size, name_length, extra_length, comment_length = (
-        found[:13]
-    )
-    header = found[16]
-    names = place + _ENTRY.size
-    extras = names + name_length
-    after = extras + extra_length + comment_length
-    if mark != b"PK\x01\x02" or after > len(content):
-        raise Broken("the directory of the zip file ends too early")
-    size, packed, header = _wide(content[extras : extras + extra_length], [size, packed, header])
-    name = content[names:extras].decode("utf-8", "replace")
+    try:
+        entry, after = read_entry(content, place)
+    except Cut:
+        raise Broken("the directory of the zip file ends too early") from None
+    name = entry.name.decode("utf-8", "replace")
     if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name:
         raise Broken(f"the zip file has a member `{name}`, which would lie outside of any folder")
-    stored = method == 0 and packed == size and not flags & _ENCRYPTED
-    return Member(name, size, header, checksum, stored), after
-
-
-def _wide(extra: bytes, values: list[int]) -> list[int]:
-    """The numbers that need 64 bits, from the extra field, in the order of the directory."""
-    place = 0
-    while place + 4 <= len(extra):
-        kind, length = struct.unpack_from("<HH", extra, place)
-        if kind == 1:
-            field, at = extra[place + 4 : place + 4 + length], 0
-            for index, value in enumerate(values):
-                if value == _FULL_32:
-                    if at + 8 > len(field):
-                        raise Broken("the directory of the zip file ends too early")
-                    (values[index],) = struct.unpack_from("<Q", field, at)
-                    at += 8
-            break
-        place += 4 + length
-    return values
+    stored = entry.method == 0 and entry.packed_bytes == entry.size_bytes and not entry.flags & ENCRYPTED
+    return Member(name, entry.size_bytes, entry.header, entry.checksum, stored), after
