@@ -2,10 +2,12 @@
 
     python benchmarks/pipeline.py [--rounds N] [--quick]
 
-caltech26's training photographs (JPEG, about 300x200) in batches: a random resized crop, a random flip, normalised
-float32.  striate's first epoch reads every header, hashes, decodes and stores, and augments out of the store;
-later epochs only augment.  torchvision (ImageFolder, DataLoader) and timm (create_loader) decode in every epoch.
-Counted is the CPU time of all threads and workers; the wall time stands beside it.
+caltech26's training photographs in batches, as they are (JPEG, about 300x200) and enlarged to 500x375, the usual
+size of ImageNet's (JPEG at quality 90): a random resized crop, a random flip, normalised float32.  striate's first
+epoch reads every header, hashes, decodes and stores, and augments out of the store; later epochs only augment, and
+are measured as well with its own default, a random crop and a flip.  torchvision (ImageFolder, DataLoader) and timm
+(create_loader) decode in every epoch.  Counted is the CPU time of all threads and workers; the wall time stands
+beside it.
 
 striate stores a picture at 8/7 of the side that the network sees, so what its random crop enlarges has less detail
 than a crop of the original; that is what it trains on.
@@ -20,6 +22,7 @@ hardware threads of that machine.  Another machine, other pictures: a hint, not 
 from __future__ import annotations
 
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ from typing import Any
 from options import data_folder, parser, read, tell
 from pairs import interleaved
 from peers import peers_python, peers_versions
+from PIL import Image
 from receipt import Row, Session, write_receipt
 from side import Side
 
@@ -35,6 +39,8 @@ PEERS = {
     "torchvision, 2 workers": {"workers": 2},
     "timm, 2 workers": {"workers": 2, "timm": True},
 }
+
+RESIZED, CROPPED = "zoom 0.08, flip", "crop 0, flip"
 
 # Pictures a second of all 96 hardware threads; from files of that kind in memory.
 FFCV = {"JPEG at 90 %, side 512": 31_278, "raw, side 256": 172_801}
@@ -50,78 +56,72 @@ def main() -> None:
     python = peers_python(options.peers)
     session = Session()
     rows: list[Row] = []
-    rates: dict[int, list[float]] = {}
+    rates: list[float] = []
     with (
+        tempfile.TemporaryDirectory() as large,
         Side(Path(sys.executable), "ours/pipeline.py") as ours,
         Side(python, "peers/pipeline_torch.py") as theirs,
     ):
-        for size in (64,) if options.quick else (128, 224):
-            said = {"data": str(data), "size": size}
-            sides: dict[str, Any] = {
-                "first": partial(ours.go, what="first", **said),
-                "later": partial(ours.go, what="later", **said),
-            }
-            for name, more in PEERS.items():
-                sides[name] = partial(theirs.go, what="epoch", **said, **more)
-            found = interleaved(sides, options.rounds, partial(progress, size))
-            rates[size] = a_core(found["later"])
-            rows += [
-                Row(
-                    what=f"an augmented picture of {size}x{size}, {epoch} epoch",
-                    peer=name,
-                    unit="pictures a second and core",
-                    better="higher",
-                    ours=a_core(found[epoch]),
-                    theirs=a_core(found[name]),
-                    figures={
-                        "pictures a second of striate": [
-                            each["pictures"] / each["s"] for each in found[epoch]
-                        ],
-                        "pictures a second of the peer": [
-                            each["pictures"] / each["s"] for each in found[name]
-                        ],
-                    },
-                )
-                for epoch in ("first", "later")
-                for name in PEERS
-            ]
-        size = 64 if options.quick else 128
+        folders = {"about 300x200": data}
+        if not options.quick:
+            folders["500x375"] = enlarged(data, Path(large))
+        for kind, folder in folders.items():
+            for size in (64,) if options.quick else (128, 224):
+                said = {"data": str(folder), "size": size}
+                sides: dict[str, Any] = {
+                    "first": partial(ours.go, what="first", augment=RESIZED, **said),
+                    "later": partial(ours.go, what="later", augment=RESIZED, **said),
+                    "cropped": partial(ours.go, what="later", augment=CROPPED, **said),
+                }
+                for name, more in PEERS.items():
+                    sides[name] = partial(theirs.go, what="epoch", **said, **more)
+                found = interleaved(sides, options.rounds, partial(progress, f"{kind} to {size}x{size}"))
+                rates = a_core(found["later"])
+                for epoch, told in (
+                    ("first", "first epoch"),
+                    ("later", "later epoch"),
+                    ("cropped", "later epoch, crop and flip"),
+                ):
+                    rows += [
+                        row(f"{size}x{size} out of {kind}, {told}", name, found[epoch], found[name])
+                        for name in PEERS
+                    ]
+        side = 64 if options.quick else 128
         seconds = 1.0 if options.quick else options.seconds
-        said = {"what": "waiting", "data": str(data), "size": size, "seconds": seconds}
+        said = {"what": "waiting", "data": str(data), "size": side, "seconds": seconds, "augment": RESIZED}
         names = ("torchvision, no workers", "torchvision, 2 workers")
         sides = {"striate": partial(ours.go, **said)}
         sides |= {name: partial(theirs.go, **said, **PEERS[name]) for name in names}
-        found = interleaved(sides, options.rounds, partial(progress, size))
+        waited = interleaved(sides, options.rounds, partial(progress, "waiting"))
         rows += [
             Row(
-                what=f"waiting for data, ResNet-18 at {size}x{size}",
+                what=f"waiting for data, ResNet-18 at {side}x{side}",
                 peer=name,
                 unit="% of the time",
                 better="neither",
-                ours=[100 * each["share"] for each in found["striate"]],
-                theirs=[100 * each["share"] for each in found[name]],
+                ours=[100 * each["share"] for each in waited["striate"]],
+                theirs=[100 * each["share"] for each in waited[name]],
                 figures={
                     "pictures a second of striate": [
-                        each["pictures"] / each["s"] for each in found["striate"]
+                        each["pictures"] / each["s"] for each in waited["striate"]
                     ],
-                    "pictures a second of the peer": [each["pictures"] / each["s"] for each in found[name]],
+                    "pictures a second of the peer": [each["pictures"] / each["s"] for each in waited[name]],
                 },
             )
             for name in names
         ]
-    last = max(rates)
     rows += [
         Row(
-            what=f"an augmented picture of {last}x{last}, later epoch",
-            peer=f"FFCV, {kind}, as its authors measured on their machine",
+            what=f"{size}x{size} out of {kind}, later epoch",
+            peer=f"FFCV, {source}, as its authors measured on their machine",
             unit="pictures a second and core",
             better="higher",
             kind="literature",
-            ours=rates[last],
-            theirs=[rate / FFCV_THREADS] * len(rates[last]),
+            ours=rates,
+            theirs=[rate / FFCV_THREADS] * len(rates),
             note="another machine and other pictures; a core of theirs is a hardware thread",
         )
-        for kind, rate in FFCV.items()
+        for source, rate in FFCV.items()
     ]
     write_receipt(
         "pipeline", rows, session, rounds=options.rounds, quick=options.quick, out=options.out,
@@ -129,14 +129,40 @@ def main() -> None:
     )  # fmt: skip
 
 
+def enlarged(data: Path, folder: Path) -> Path:
+    """The training pictures at 500x375 in class folders below `folder`."""
+    for file in sorted((data / "train").glob("*/*.jpg")):
+        made = folder / "train" / file.parent.name / file.name
+        made.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as picture:
+            picture.convert("RGB").resize((500, 375), Image.Resampling.BICUBIC).save(made, quality=90)
+    return folder
+
+
+def row(what: str, peer: str, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> Row:
+    """How many pictures both sides make in a second of a core."""
+    return Row(
+        what=what,
+        peer=peer,
+        unit="pictures a second and core",
+        better="higher",
+        ours=a_core(ours),
+        theirs=a_core(theirs),
+        figures={
+            "pictures a second of striate": [each["pictures"] / each["s"] for each in ours],
+            "pictures a second of the peer": [each["pictures"] / each["s"] for each in theirs],
+        },
+    )
+
+
 def a_core(answers: list[dict[str, Any]]) -> list[float]:
     """Pictures for each second of CPU time."""
     return [each["pictures"] / each["cpu_s"] for each in answers]
 
 
-def progress(size: int, text: str) -> None:
+def progress(what: str, text: str) -> None:
     """A line of progress."""
-    tell(f"{size}x{size}: {text}")
+    tell(f"{what}: {text}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Pictures from a folder to what a network reads, by striate: decoded once, stored, and augmented.
 
 Order: what, `first` for reading, decoding, storing and an epoch, `later` for an epoch of what is stored, or
-`waiting` for training steps; data, of which train/ is read; size; seconds, of `waiting`.
+`waiting` for training steps; data, of which train/ is read; size; augment; seconds, of `waiting`.
 Answer: pictures, s, cpu_s of all threads; for `waiting`, share of the time that the loop waited for data.
 """
 
@@ -29,7 +29,7 @@ from striate.train.preparation import Feeder, suited_preparation
 from striate.train.recipe import Recipe
 from striate.train.tune import arrange, tune
 
-AUGMENT, BATCH = "zoom 0.08, flip", 64
+BATCH = 64
 
 
 class Folder:
@@ -40,18 +40,19 @@ class Folder:
         self.feeder = Feeder(suited_preparation(self.data, Recipe()), torch.device("cpu"))
         self.epochs = 0
 
-    def batches(self, batch: int) -> TrainingBatches:
+    def batches(self, batch: int, augment: str) -> TrainingBatches:
         """Its training pictures, changed anew in every epoch."""
         train = self.data.train
-        augment = read_augment(AUGMENT)
-        return TrainingBatches(train.pictures, train.labels, self.data.size, batch, augment, seed=0)
+        words = read_augment(augment)
+        return TrainingBatches(train.pictures, train.labels, self.data.size, batch, words, seed=0)
 
-    def epoch(self) -> int:
+    def epoch(self, augment: str) -> int:
         """Go through it once; how many pictures came."""
         self.epochs += 1
-        return sum(len(self.feeder.pictures(b.pictures)) for b in self.batches(BATCH).epoch(self.epochs))
+        batches = self.batches(BATCH, augment).epoch(self.epochs)
+        return sum(len(self.feeder.pictures(each.pictures)) for each in batches)
 
-    def waiting(self, seconds: float) -> dict[str, Any]:
+    def waiting(self, seconds: float, augment: str) -> dict[str, Any]:
         """Train a ResNet-18 for a while."""
         net = striate.read("resnet18").build((3, *self.data.size), classes=len(self.data.classes))
         cpu = torch.device("cpu")
@@ -64,7 +65,7 @@ class Folder:
         epoch = 0
         while steps < 1 or time.perf_counter() - begun < seconds:
             epoch += 1
-            for batch in self.batches(32).epoch(epoch):
+            for batch in self.batches(32, augment).epoch(epoch):
                 waited += time.perf_counter() - at
                 x, labels = feeder.pictures(batch.pictures), feeder.labels(batch.labels)
                 optimiser.zero_grad(set_to_none=True)
@@ -88,19 +89,19 @@ def main() -> None:
     line = Line()
     line.tell(ready=True)
     with tempfile.TemporaryDirectory() as name:
-        folders: dict[int, Folder] = {}
+        folders: dict[tuple[str, int], Folder] = {}
         for number, order in enumerate(line.orders()):
             before, cpu = time.perf_counter(), time.process_time()
-            if order["what"] == "first":
-                folders[order["size"]] = Folder(order, Path(name) / str(number))
-            elif order["size"] not in folders:
-                folders[order["size"]] = Folder(order, Path(name) / str(number))
+            which = (order["data"], order["size"])
+            if order["what"] == "first" or which not in folders:
+                folders[which] = Folder(order, Path(name) / str(number))
+            if order["what"] != "first":
                 before, cpu = time.perf_counter(), time.process_time()
-            folder = folders[order["size"]]
+            folder = folders[which]
             if order["what"] == "waiting":
-                line.tell(**folder.waiting(order["seconds"]))
+                line.tell(**folder.waiting(order["seconds"], order["augment"]))
                 continue
-            count = folder.epoch()
+            count = folder.epoch(order["augment"])
             line.tell(pictures=count, s=time.perf_counter() - before, cpu_s=time.process_time() - cpu)
 
 

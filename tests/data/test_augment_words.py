@@ -161,21 +161,25 @@ def test_zoom_draws_within_bounds(low: float, width: int, height: int) -> None:
     assert top.min() >= 0
     assert right.max() <= width
     assert bottom.max() <= height
-    across, down = (right - left) / width, (bottom - top) / height
-    assert (across * down).min() >= low - 1e-9
-    assert (across * down).max() <= 1 + 1e-9
-    assert (across / down).min() >= 3 / 4 - 1e-9
-    assert (across / down).max() <= 4 / 3 + 1e-9
+    # In whole pixels: each side is off by half a pixel at most.
+    across, down = right - left, bottom - top
+    assert across.min() >= 1
+    assert down.min() >= 1
+    assert ((across + 0.5) * (down + 0.5)).min() >= low * width * height - 1e-9
+    assert ((across + 0.5) / width / ((down - 0.5) / height)).min() >= 3 / 4 - 1e-9
+    assert ((across - 0.5) / width / ((down + 0.5) / height)).max() <= 4 / 3 + 1e-9
 
 
 def test_zoom_draws_areas_and_places_evenly() -> None:
-    left, top, right, bottom = np.array(Zoom(0.2).boxes(1, 1, Chance(1, 2, np.arange(20_000)))).T
+    boxes = np.array(Zoom(0.2).boxes(10_000, 10_000, Chance(1, 2, np.arange(20_000))))
+    left, top, right, bottom = boxes.T / 10_000
     area, aspect = (right - left) * (bottom - top), (right - left) / (bottom - top)
     assert np.histogram(area, np.linspace(0.2, 1, 5))[0] == pytest.approx([5000] * 4, abs=250)
     assert np.log(aspect).mean() == pytest.approx(0, abs=0.01)
     assert ((left + right) / 2).mean() == pytest.approx(0.5, abs=0.01)
     assert ((top + bottom) / 2).mean() == pytest.approx(0.5, abs=0.01)
-    across, down = left / (1 - right + left), top / (1 - bottom + top)
+    # A window as wide as the picture has one place.
+    across, down = (left + 5e-5) / (1 - right + left + 1e-4), (top + 5e-5) / (1 - bottom + top + 1e-4)
     assert np.abs(np.corrcoef([area, aspect, across, down]) - np.eye(4)).max() < 0.03
 
 

@@ -71,7 +71,7 @@ _FOREIGN = {
 }
 
 # Values that are changed together: enough to outweigh the cost of a call, few enough to stay in the cache.
-_AT_ONCE = 2**16
+_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True, slots=True)

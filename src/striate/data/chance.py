@@ -45,6 +45,7 @@ class Chance:
     def __init__(self, seed: int, epoch: int, pictures: NDArray[np.int64]) -> None:
         self.seed, self.epoch, self.pictures = seed, epoch, pictures
         self._drawn: dict[Stream, NDArray[np.uint64]] = {}
+        self._once: dict[Stream, NDArray[np.float64]] = {}
 
     def uniform(self, stream: Stream, low: float = 0.0, high: float = 1.0) -> NDArray[np.float64]:
         """A number in [low, high) for each picture, shape N."""
@@ -52,7 +53,9 @@ class Chance:
 
     def once(self, stream: Stream) -> NDArray[np.float64]:
         """A number in [0, 1) for each picture that is the same in every epoch, shape N."""
-        return uniform(self.seed, 0, self.pictures, stream)
+        if stream not in self._once:
+            self._once[stream] = uniform(self.seed, 0, self.pictures, stream)
+        return self._once[stream]
 
     def below(self, limit: int, stream: Stream) -> NDArray[np.int64]:
         """A whole number from 0 up to but without `limit` for each picture, shape N."""
@@ -82,6 +85,9 @@ class _Part(Chance):
     def __init__(self, whole: Chance, part: slice) -> None:
         super().__init__(whole.seed, whole.epoch, whole.pictures[part])
         self._whole, self._part = whole, part
+
+    def once(self, stream: Stream) -> NDArray[np.float64]:
+        return self._whole.once(stream)[self._part]
 
     def _bits(self, stream: Stream) -> NDArray[np.uint64]:
         return self._whole._bits(stream)[self._part]

@@ -30,12 +30,15 @@ class Flip:
 
     def change(self, windows: Pictures, chance: Chance) -> None:
         """Change N x H x W x C in place."""
+        # Words are read where torch is not wanted.
+        import torch
+
         first = chance.once(Stream.FLIP) < 0.5
+        tensors = torch.from_numpy(windows)
         for place in np.flatnonzero(first ^ (chance.epoch % 2 == 1)).tolist():
-            window = windows[place]
-            # Channel by channel: four times as fast as pixels of three bytes.
-            for channel in range(window.shape[2]):
-                window[:, :, channel] = window[:, ::-1, channel]
+            # N x C x H x W in the order of channels_last: for these torch has a kernel four times as fast.
+            window = tensors[place : place + 1].permute(0, 3, 1, 2)
+            window.copy_(window.flip(3))
 
 
 @dataclass(frozen=True, slots=True)
