@@ -7,17 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from striate.build.module import Net
 from striate.data.batches import evaluation_batches
 from striate.data.pictures import Pictures
 from striate.train.preparation import Feeder
 
 
 def probabilities(
-    net: Net,
+    net: nn.Module,
     feeder: Feeder,
     pictures: Pictures,
     size: tuple[int, int],
@@ -53,7 +52,7 @@ def probabilities(
     return np.concatenate(found)
 
 
-def looked_at_again(net: Net, x: Tensor, logits: Tensor) -> Tensor:
+def looked_at_again(net: nn.Module, x: Tensor, logits: Tensor) -> Tensor:
     """Mean logits of six looks at each picture: as it is, and shifted by a pixel up left and down right,
     each mirrored as well.
 

@@ -188,7 +188,9 @@ class Feeder:
         """Mean and scale as the rows of N x H x W x C have them: W*C, or H x W*C for a mean picture."""
         if width not in self._by_width:
             mean, scale = (
-                each.flatten().repeat(width) if each.shape[2:] == (1, 1) else each[0].permute(1, 2, 0).flatten(1)
+                each.flatten().repeat(width)
+                if each.shape[2:] == (1, 1)
+                else each[0].permute(1, 2, 0).flatten(1)
                 for each in (self.mean, self.scale)
             )
             self._by_width[width] = mean, scale

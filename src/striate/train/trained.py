@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 
 from striate.build.module import Net, build
 from striate.build.weights import load_weights
@@ -54,6 +55,7 @@ class Trained:
     """A run, loaded: the network with its best weights and all it needs to read a picture.
 
     second_look: a picture whose answer is less probable is looked at again, mirrored and shifted by a pixel.
+    answers: what answers in place of the network, N x C x H x W -> N x classes, where something does.
     """
 
     run: RunFolder
@@ -63,6 +65,7 @@ class Trained:
     record: dict[str, Any]
     device: torch.device
     second_look: float = 0.0
+    answers: nn.Module | None = None
 
     def predict(self, pictures: str | Path | Sequence[Any] | NDArray[Any] | Image.Image) -> list[Prediction]:
         """Predict one picture or several.
@@ -114,7 +117,7 @@ class Trained:
         """Probabilities, N x K, of pictures as they are stored, N x H x W x C."""
         feeder = Feeder(self.preparation, self.device)
         return probabilities(
-            self.net, feeder, pictures, self.preparation.size,
+            self.answers or self.net, feeder, pictures, self.preparation.size,
             batch=256, precision="fp32", second_look=self.second_look,
         )  # fmt: skip
 

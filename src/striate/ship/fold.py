@@ -1,0 +1,64 @@
+"""Batch norms taken into the layers before them."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from striate.build.module import Net, Sequence, SideClassifier
+from striate.nn.scale import DropPath
+
+# What changes nothing at inference: a norm behind it can still be taken into the layer before it.
+_NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d, DropPath)
+
+
+def folded(net: Net) -> Net:
+    """A copy for inference alone, in which a bn straight behind a conv or fc is part of its weights.
+
+    w' = w * gamma / sqrt(var + eps);  b' = (b - mean) * gamma / sqrt(var + eps) + beta
+
+    The norms and side classifiers become identities; the answers are those of `net.eval()` but for rounding.
+    Source: Jacob et al. 2018, section 3.2.
+    """
+    made = copy.deepcopy(net).eval().requires_grad_(False)
+    _fold(made, None)
+    return made
+
+
+def _fold(container: nn.Module, before: nn.Module | None) -> nn.Module | None:
+    """Fold what stands in a container; `before` is the layer before it, and the last one comes back."""
+    for name, child in list(container.named_children()):
+        if isinstance(child, Sequence):
+            before = _fold(child, before)
+        elif isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d) and before is not None:
+            _take_in(before, child)
+            setattr(container, name, nn.Identity())
+        elif isinstance(child, SideClassifier):
+            setattr(container, name, nn.Identity())
+        elif isinstance(child, nn.Conv2d | nn.Linear):
+            before = child
+        elif not isinstance(child, _NOTHING):
+            for branch in child.children():
+                if isinstance(branch, Sequence):
+                    _fold(branch, None)
+            before = None
+    return before
+
+
+def _take_in(layer: nn.Module, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    bias = 0.0 if layer.bias is None else layer.bias.double()
+    shifted = (bias - norm.running_mean.double()) * scale + norm.bias.double()
+    weight = layer.weight.double() * scale.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+    layer.weight = nn.Parameter(_like(weight, layer.weight), requires_grad=False)
+    layer.bias = nn.Parameter(shifted.to(layer.weight.dtype), requires_grad=False)
+
+
+def _like(made: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
+    """In the type and the order in memory of the one it replaces."""
+    return torch.empty_like(old).copy_(made)
