@@ -189,7 +189,7 @@ def test_an_unknown_word() -> None:
         drawn("fc classes", "xaver")
     assert str(caught.value) == (
         "initial: initial cannot be `xaver`\n"
-        "  expected: words separated by commas: one of auto, he, xavier, lecun, orthogonal, small, large; "
+        "  expected: words separated by commas: one of auto, he, xavier, lecun, orthogonal, dirac, small, large; "
         "LABEL: WORD; zero-last\n"
         "  try: xavier"
     )

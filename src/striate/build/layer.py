@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from striate.nn.depthwise import Conv2d
 from striate.nn.local import LocallyConnected2d
 from striate.nn.scale import ChannelNorm, ChannelScale, DropPath
 from striate.nn.whitening import WhiteningConv2d
@@ -118,7 +119,7 @@ def _conv(conv: convolution.Conv, shape: Map | Flat) -> nn.Module:
             bias=not conv.nobias,
             around=_around(rows, columns),
         )
-    return nn.Conv2d(
+    return Conv2d(
         shape.channels,
         conv.channels,
         pair(conv.kernel),

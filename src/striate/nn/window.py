@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from striate.nn.depthwise import Conv2d
 
-class PaddedConv2d(nn.Conv2d):
+
+class PaddedConv2d(Conv2d):
     """A convolution whose padding differs between near and far side, as TensorFlow's SAME at stride 2.
 
     around: (left, right, top, bottom) rows and columns of zeros.
