@@ -1,11 +1,10 @@
 """How well the peak memory of a training step is predicted.
 
-    python benchmarks/memory.py [OUT.json] [NAME ...]
+    python benchmarks/memory.py [--only NAME,...] [--quick]
 
 Each configuration (network, batch, precision, optimiser, what is made again) runs three steps in a process of its
 own, which gives freed memory back; its peak over what the process had before the network, with the libraries warm,
-stands against the prediction.  Prints a line for each and the errors over all; OUT gets machine, commit, versions
-and every figure.  NAME: only networks of these names.
+stands against the prediction.  Other processes change times and not this; one round of each is run.
 """
 
 from __future__ import annotations
@@ -14,7 +13,10 @@ import json
 import statistics
 import subprocess
 import sys
-from pathlib import Path
+from typing import Any
+
+from options import parser, read, tell
+from receipt import Row, Session, write_receipt
 
 # Network, batch, precision, optimiser, share of the plain step's memory that it has to fit (1: plain).
 CONFIGURATIONS = [
@@ -140,47 +142,53 @@ def steps(net, input, batch, precision, optimiser, thrift) -> None:  # type: ign
         del x
 
 
+def measured(configuration: tuple[str, int, str, str, float]) -> dict[str, Any]:
+    """What a child found for one configuration, and by what share the prediction was off."""
+    command = [sys.executable, __file__, "--child", *map(str, configuration)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    each: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
+    each["error"] = each["predicted_bytes"] / each["measured_bytes"] - 1
+    how = each["recompute"] if len(each["recompute"]) < 40 else each["recompute"][:37] + "..."
+    tell(
+        f"{each['net']:20} {each['batch']:5} {each['precision']} {each['optimiser']:9} "
+        f"x{each['micro_batches']} {how:40} measured {each['measured_bytes'] / 1e6:8.1f} MB  "
+        f"predicted {each['predicted_bytes'] / 1e6:8.1f} MB  {each['error']:+.1%}"
+    )
+    return each
+
+
 def main() -> None:
-    """Run every configuration, print and write."""
+    """Run every configuration, and write."""
     if sys.argv[1:2] == ["--child"]:
         name, batch, precision, optimiser, share = sys.argv[2:]
         child(name, int(batch), precision, optimiser, float(share))
         return
-    import torch
-
-    from striate.train.machine import describe_machine, versions
-
-    wanted = set(sys.argv[2:])
-    found = []
-    for configuration in CONFIGURATIONS:
-        if wanted and configuration[0] not in wanted:
-            continue
-        told = subprocess.run(
-            [sys.executable, __file__, "--child", *map(str, configuration)],
-            check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        each = json.loads(told.stdout.splitlines()[-1])
-        each["error"] = each["predicted_bytes"] / each["measured_bytes"] - 1
-        found.append(each)
-        how = each["recompute"] if len(each["recompute"]) < 40 else each["recompute"][:37] + "..."
-        print(
-            f"{each['net']:20} {each['batch']:5} {each['precision']} {each['optimiser']:9} "
-            f"x{each['micro_batches']} {how:40} measured {each['measured_bytes'] / 1e6:8.1f} MB  "
-            f"predicted {each['predicted_bytes'] / 1e6:8.1f} MB  {each['error']:+.1%}",
-            flush=True,
-        )
+    made = parser(__doc__, rounds=1)
+    made.add_argument("--only", default="", help="names of networks, by commas")
+    options = read(made)
+    wanted = options.only.split(",") if options.only else ["small28"] if options.quick else []
+    session = Session()
+    found = [measured(each) for each in CONFIGURATIONS if not wanted or each[0] in wanted]
     errors = [abs(each["error"]) for each in found]
-    print(f"{len(found)} configurations: median {statistics.median(errors):.1%}, worst {max(errors):.1%}")
-    if len(sys.argv) > 1:
-        here = Path(__file__).parent
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], check=False, cwd=here, capture_output=True, text=True
-        ).stdout.strip()
-        receipt = {
-            "machine": describe_machine(torch.device("cpu")), "commit": commit, "versions": versions(),
-            "median_error": statistics.median(errors), "worst_error": max(errors), "found": found,
-        }  # fmt: skip
-        Path(sys.argv[1]).write_text(json.dumps(receipt, indent=1) + "\n")
+    median, worst = statistics.median(errors), max(errors)
+    rows = [
+        Row(
+            what=f"peak memory of a training step, {len(found)} configurations",
+            peer="measured, where striate's figure is its prediction",
+            unit="MB",
+            better="neither",
+            ours=[each["predicted_bytes"] / 1e6 for each in found],
+            theirs=[each["measured_bytes"] / 1e6 for each in found],
+            figures={"error, %": [100 * each["error"] for each in found]},
+            note=f"off by {median:.1%} in the median configuration and {worst:.1%} in the worst, "
+            f"{max(found, key=lambda each: abs(each['error']))['net']}",
+        )
+    ]
+    configurations = [" ".join(map(str, each)) for each in CONFIGURATIONS if not wanted or each[0] in wanted]
+    write_receipt(
+        "memory", rows, session, rounds=1, quick=options.quick, out=options.out, peers={},
+        settings={"configurations": configurations},
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
