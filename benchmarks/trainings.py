@@ -20,13 +20,14 @@ class Training:
     """What a training took and gave.
 
     whole_s: of the process, from its start to its end.  training_s: from the first step to the last
-    validation.  accuracy: on the test pictures, looked at once.  net: its text.  arithmetic: how it was
-    computed, as `bf16 channels_last`.  batch: pictures in a step.
+    validation.  accuracy: on the test pictures, looked at once.  validation: the best on those.  net: its text.
+    arithmetic: how it was computed, as `bf16 channels_last`.  batch: pictures in a step.
     """
 
     whole_s: float
     training_s: float
     accuracy: float
+    validation: float
     epochs: int
     net: str
     arithmetic: str
@@ -64,6 +65,7 @@ def train(data: Path, words: Sequence[str]) -> Training:
             whole_s=whole_s,
             training_s=training_part_s([json.loads(line) for line in lines]),
             accuracy=float(result["accuracy"]),
+            validation=float(result["validation_accuracy"]),
             epochs=int(result["epochs"]),
             net=(run / "net.txt").read_text(encoding="utf-8"),
             arithmetic=f"{recipe['precision']} {recipe['layout']}",

@@ -24,6 +24,8 @@ SECTIONS = {
     "photos": "A folder of photographs, from nothing",
     "transfer": "A folder of photographs, from what a network knows",
     "pipeline": "From files to batches",
+    "ablation": "What each trick of the recipe `quick` is worth",
+    "inference": "Answering",
     "memory": "Memory",
     "start": "Until something begins",
 }

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from striate.api import load, train
+from striate.build.module import Net
 from striate.errors import RunError
 from striate.ship import runtime
 from striate.ship.runtime import Timed, answered_by, answering, fastest, runtime_names
@@ -36,20 +36,19 @@ def pictures(count: int) -> np.ndarray:
 def test_each_answers_alike(trained: Trained, name: str) -> None:
     if name not in runtime_names():
         pytest.skip(f"{name} is not installed")
-    found = answered_by(trained, name).predict_arrays(pictures(70))
+    found = answering(trained, name, 3)[0].predict_arrays(pictures(70))
     assert np.abs(found - trained.predict_arrays(pictures(70))).max() < 1e-4
 
 
 def test_the_fastest_is_found_once_and_kept(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    ready, trials = fastest(trained)
+    ready, trials = fastest(trained.net)
     assert {each.name for each in trials} == set(runtime_names())
-    assert ready.answers is not None
     taken = [each.picture_ms for each in trials if each.picture_ms is not None and each.name != "torch"]
     assert taken == sorted(taken)
     monkeypatch.setattr(runtime, "_time", None)
-    again, kept = fastest(trained)
+    again, kept = answering(trained, "auto", 1000)
     assert kept == trials
-    assert type(again.answers) is type(ready.answers)
+    assert type(again.answers) is type(ready)
 
 
 def test_a_few_pictures_are_not_worth_a_comparison(trained: Trained) -> None:
@@ -62,10 +61,10 @@ def test_a_runtime_with_other_answers_is_not_taken(trained: Trained, monkeypatch
     wrong = {"onnxruntime": lambda model: lambda x: np.zeros((len(x), 10), np.float32)}
     monkeypatch.setattr(runtime, "_MAKERS", wrong)
     monkeypatch.setattr(runtime, "runtime_names", lambda: ["torch", "onnxruntime"])
-    ready, trials = fastest(trained)
+    ready, trials = fastest(trained.net)
     assert [each.name for each in trials] == ["torch", "onnxruntime"]
     assert str(trials[1]) == "onnxruntime (off by 1)"
-    assert isinstance(ready.answers, torch.nn.Module)
+    assert isinstance(ready, Net)
 
 
 def test_a_runtime_that_fails_is_not_taken(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,13 +73,13 @@ def test_a_runtime_that_fails_is_not_taken(trained: Trained, monkeypatch: pytest
 
     monkeypatch.setattr(runtime, "_MAKERS", {"onnxruntime": fails})
     monkeypatch.setattr(runtime, "runtime_names", lambda: ["torch", "onnxruntime"])
-    assert fastest(trained)[1][1] == Timed("onnxruntime", None, "no such operator")
+    assert fastest(trained.net)[1][1] == Timed("onnxruntime", None, "no such operator")
 
 
 def test_a_runtime_that_is_not_there(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "runtime_names", lambda: ["torch"])
     with pytest.raises(RunError) as caught:
-        answered_by(trained, "openvino")
+        answered_by(trained.net, "openvino")
     assert caught.value.problem == "the runtime `openvino` is not here"
     assert caught.value.expected == "auto, or one of torch"
     assert caught.value.cure == "pip install openvino"

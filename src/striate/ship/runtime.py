@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
@@ -14,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from striate.build.module import Net
 from striate.errors import RunError
 from striate.notation.writer import write_text
 from striate.ship.fold import folded
-from striate.spec.shape import Map
 from striate.train.machine import describe_machine, versions
 from striate.train.selftest import keep, kept_file, read_kept
 from striate.train.trained import Trained
@@ -68,12 +69,12 @@ class Timed:
 
 def runtime_names() -> list[str]:
     """The runtimes that are installed here."""
-    here = [name for name in _MODULES if find_spec(name) is not None]
+    here = [name for name in _RUNTIMES if find_spec(name) is not None]
     return here if find_spec("onnx") is not None else ["torch"]
 
 
-def answered_by(trained: Trained, name: str) -> Trained:
-    """The same network answered by one runtime, its batch norms folded.
+def answered_by(net: Net, name: str) -> nn.Module:
+    """The network as one runtime answers for it, its batch norms folded.  N x C x H x W -> N x classes.
 
     name: one of torch, onnxruntime, openvino.
     Raises RunError where it is not installed, NoGraph where it cannot take the network.
@@ -83,58 +84,55 @@ def answered_by(trained: Trained, name: str) -> Trained:
             f"the runtime `{name}` is not here",
             place="--runtime",
             expected="auto, or one of " + ", ".join(runtime_names()),
-            cure=f"pip install {name}" if name in _MODULES else "--runtime auto",
+            cure=f"pip install {name}" if name in _RUNTIMES else "--runtime auto",
         )
-    net = folded(trained.net)
-    if name == "torch" or trained.device.type != "cpu":
-        return replace(trained, answers=arrange(net, "channels_last"))
+    if name == "torch":
+        return arrange(folded(net), "channels_last")
     # To import onnx takes a fifth of a second.
     from striate.ship.graph import onnx_bytes
 
-    return replace(trained, answers=Elsewhere(_MAKERS[name](onnx_bytes(net))))
+    return Elsewhere(_MAKERS[name](onnx_bytes(folded(net))))
 
 
 def answering(trained: Trained, name: str, pictures: int) -> tuple[Trained, list[Timed]]:
     """The network as it answers so many pictures best, and what the runtimes took where they were compared.
 
-    name: of a runtime, or auto: the fastest where there are so many pictures that finding it out pays.
-    Raises as `answered_by`.
+    name: of a runtime, or auto: the fastest where there are so many pictures that finding it out pays; on a
+    GPU always torch.  Raises as `answered_by`.
     """
-    if name != "auto":
-        return answered_by(trained, name), []
-    if pictures < WORTH_COMPARING:
-        return answered_by(trained, "torch"), []
-    return fastest(trained)
+    trials: list[Timed] = []
+    if name == "auto" and trained.device.type == "cpu" and pictures >= WORTH_COMPARING:
+        answers, trials = fastest(trained.net)
+    else:
+        answers = answered_by(trained.net, "torch" if name == "auto" else name)
+    return replace(trained, answers=answers), trials
 
 
-def fastest(trained: Trained) -> tuple[Trained, list[Timed]]:
-    """The network answered by the runtime that is fastest for it here, and what each took, that one first.
+def fastest(net: Net) -> tuple[nn.Module, list[Timed]]:
+    """The network as the runtime answers that is fastest for it on this CPU, and what each took, that one first.
 
     Each is timed once for a network and a machine, and the result kept.  All compute in float32; one whose
-    answers are not torch's is not taken.  On a GPU torch is not compared with others.
+    answers are not torch's is not taken.
     """
-    if trained.device.type != "cpu":
-        return answered_by(trained, "torch"), []
-    file = kept_file("runtime", _key(trained))
+    file = kept_file("runtime", _key(net))
     kept = read_kept(file)
     try:
         if kept is not None:
             trials = [Timed(**each) for each in kept["trials"]]
-            return answered_by(trained, trials[0].name), trials
-    except (LookupError, TypeError):
+            return answered_by(net, trials[0].name), trials
+    except (LookupError, TypeError, RunError):
         # Of another striate.
         pass
-    few = _few(trained)
-    shape = trained.net.layout.input
+    few = _few(net)
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(few, *shape, generator=generator).contiguous(memory_format=torch.channels_last)
-    made = {}
+    x = torch.randn(few, *net.layout.input, generator=generator).contiguous(memory_format=torch.channels_last)
+    made: dict[str, nn.Module] = {}
     trials = []
     exact: Tensor | None = None
     for name in runtime_names():
         try:
-            made[name] = answered_by(trained, name)
-            answers, taken_s = _time(made[name].answers, x)
+            made[name] = answered_by(net, name)
+            answers, taken_s = _time(made[name], x)
         except Exception as problem:
             # Whatever another package cannot do is a reason to take torch.
             trials.append(Timed(name, None, str(problem).splitlines()[0][:120]))
@@ -142,18 +140,13 @@ def fastest(trained: Trained) -> tuple[Trained, list[Timed]]:
         exact = answers if exact is None else exact
         off = float((answers - exact).abs().max() / exact.abs().max().clamp(min=1e-6))
         fine = off <= TOLERANCE
-        trials.append(
-            Timed(name, 1000 * taken_s / few, "") if fine else Timed(name, None, f"off by {off:.2g}")
-        )
-    trials.sort(key=lambda each: (each.picture_ms or np.inf) / (FASTER if each.name == "torch" else 1))
-    keep(
-        file, {"trials": [{"name": t.name, "picture_ms": t.picture_ms, "why_not": t.why_not} for t in trials]}
-    )
+        trials.append(Timed(name, 1000 * taken_s / few) if fine else Timed(name, None, f"off by {off:.2g}"))
+    trials.sort(key=lambda each: (each.picture_ms or math.inf) / (FASTER if each.name == "torch" else 1))
+    keep(file, {"trials": [asdict(each) for each in trials]})
     return made[trials[0].name], trials
 
 
-def _time(net: nn.Module | None, x: Tensor) -> tuple[Tensor, float]:
-    assert net is not None
+def _time(net: nn.Module, x: Tensor) -> tuple[Tensor, float]:
     best = float("inf")
     with torch.inference_mode():
         answers: Tensor = net(x)
@@ -164,24 +157,21 @@ def _time(net: nn.Module | None, x: Tensor) -> tuple[Tensor, float]:
     return answers.float(), best
 
 
-def _few(trained: Trained) -> int:
-    layout = trained.net.layout
-    work = sum(placed.layer.multiply_adds(placed.input) for placed in layout.layers(sides=False))
+def _few(net: Net) -> int:
+    work = sum(placed.layer.multiply_adds(placed.input) for placed in net.layout.layers(sides=False))
     return max(1, min(BATCH, MOST_MULTIPLY_ADDS // max(1, work)))
 
 
-def _key(trained: Trained) -> dict[str, Any]:
+def _key(net: Net) -> dict[str, Any]:
     installed = {}
-    for name in _MODULES:
+    for name in _RUNTIMES:
         try:
             installed[name] = version(name)
         except PackageNotFoundError:
             installed[name] = ""
-    layout = trained.net.layout
-    assert isinstance(layout.input, Map)
     return {
-        "machine": describe_machine(trained.device), "versions": versions() | installed,
-        "text": write_text(layout.network), "shape": list(layout.input),
+        "machine": describe_machine(torch.device("cpu")), "versions": versions() | installed,
+        "text": write_text(net.layout.network), "shape": list(net.layout.input),
     }  # fmt: skip
 
 
@@ -209,5 +199,5 @@ def _openvino(model: bytes) -> Answer:
     return lambda x: np.array(compiled([x])[0])
 
 
-_MODULES = ("torch", "onnxruntime", "openvino")
+_RUNTIMES = ("torch", "onnxruntime", "openvino")
 _MAKERS: dict[str, Callable[[bytes], Answer]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}

@@ -1,0 +1,90 @@
+"""What each trick of the recipe `quick` is worth: CIFAR-10 for a few epochs with all of them, and without one each.
+
+    python benchmarks/ablation.py [--epochs 3] [--only WORD,...] [--rounds N] [--quick]
+
+Told is the accuracy on 5,000 validation pictures, held out of the training pictures; the test pictures play no
+part.  The seed is the round, and seeds of one round begin alike.  The time of the training part stands beside it:
+a trick may cost some.  Where a trick is an optimiser, the other one has the rate that striate takes for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import resources
+
+from options import data_folder, parser, read, tell
+from pairs import interleaved
+from receipt import Row, Session, write_receipt
+from seeds import Seeds
+from trainings import Training, train
+
+BASE = ["--recipe", "quick", "--set", "batch=500", "--set", "grow=none"]
+AUGMENT = ["--augment", "flip, crop 2"]
+
+# What is left out, and the flags for it; a later --set wins.
+WITHOUT = {
+    "whitening: a trained first layer": ["--net", "TRAINED"],
+    "dirac: the usual first weights": ["--set", "initial=auto"],
+    "muon: nesterov": ["--set", "optimiser=nesterov", "--set", "rate=0.1", "--set", "momentum=0.9"],
+    "muon: adamw": ["--set", "optimiser=adamw", "--set", "rate=0.003", "--set", "momentum=0.9"],
+    "a rate of its own for biases and norms": ["--set", "norm_rate=1"],
+    "label smoothing": ["--set", "label_smoothing=0"],
+    "the straight way down: cosine": ["--set", "schedule=cosine"],
+    "a second look": ["--set", "second_look=0"],
+    "flips": ["--augment", "crop 2"],
+    "full size throughout: growing from 3/4": ["--set", "grow=0.75"],
+    "the last weights: their running mean": ["--set", "ema=0.98"],
+}
+
+
+def main() -> None:
+    """Measure and write."""
+    made = parser(__doc__, rounds=2)
+    made.add_argument("--epochs", type=int, default=3)
+    made.add_argument("--only", default="", help="words of the tricks to leave out, by commas")
+    options = read(made)
+    data = data_folder(options, "cifar-10-batches-bin")
+    wanted = options.only.split(",") if options.only else ["second look"] if options.quick else [""]
+    epochs = ["--budget", "12s"] if options.quick else ["--epochs", str(options.epochs)]
+    text = resources.files("striate.zoo").joinpath("swift32.net").read_text(encoding="utf-8")
+    trained = text.replace("whiten 24 2x2", "conv 24 2x2 valid")
+    assert trained != text
+    session = Session()
+
+    def run(flags: list[str], seeds: Seeds) -> Training:
+        words = [trained if word == "TRAINED" else word for word in flags]
+        words += [] if "--augment" in flags else AUGMENT
+        return train(data, [*BASE, *epochs, *words, "--seed", str(seeds.take())])
+
+    left_out = {name: flags for name, flags in WITHOUT.items() if any(word in name for word in wanted)}
+    sides: dict[str, Callable[[], Training]] = {"all": partial(run, [], Seeds())}
+    sides |= {name: partial(run, flags, Seeds()) for name, flags in left_out.items()}
+    found = interleaved(sides, options.rounds, tell)
+    rows = [
+        Row(
+            what=f"CIFAR-10 after {options.epochs} epochs, validation accuracy",
+            peer=f"without {name}",
+            unit="%",
+            better="neither",
+            ours=[100 * each.validation for each in found["all"]],
+            theirs=[100 * each.validation for each in found[name]],
+            figures={
+                "points gained": [
+                    100 * (one.validation - other.validation)
+                    for one, other in zip(found["all"], found[name], strict=True)
+                ],
+                "s of training with all": [each.training_s for each in found["all"]],
+                "s of training without": [each.training_s for each in found[name]],
+            },
+        )
+        for name in left_out
+    ]
+    write_receipt(
+        "ablation", rows, session, rounds=options.rounds, quick=options.quick, out=options.out, peers={},
+        settings={"flags": " ".join([*BASE, *AUGMENT]), "epochs": options.epochs},
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
