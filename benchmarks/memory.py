@@ -37,7 +37,7 @@ CONFIGURATIONS = [
     ("plain34", 16, "bf16", "adamw", 0.7),
     ("vgg11_bn", 8, "fp32", "adamw", 1.0),
     ("vgg11_bn", 16, "bf16", "sgd", 1.0),
-    ("vgg11_bn", 16, "bf16", "sgd", 0.8),
+    ("vgg11_bn", 16, "bf16", "sgd", 0.85),
     ("vgg16_bn", 8, "bf16", "momentum", 1.0),
     ("googlenet", 16, "fp32", "adamw", 1.0),
     ("googlenet", 16, "bf16", "adamw", 1.0),

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from networks import fitting_networks
 from ship.living import lived
 from striate.api import read
+from striate.build.fold import folded
 from striate.build.initial import initialise
 from striate.build.module import Net, build
-from striate.ship.fold import folded
 from striate.ship.graph import LOGITS, PICTURES, NoGraph, onnx_bytes
 from striate.spec.layout import lay
 from striate.zoo.list import zoo_names, zoo_net

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from striate.build.fold import folded
 from striate.build.module import Net
 from striate.errors import RunError
 from striate.notation.writer import write_text
-from striate.ship.fold import folded
 from striate.train.machine import describe_machine, versions
 from striate.train.selftest import keep, kept_file, read_kept
 from striate.train.trained import Trained

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import nn
 
+from striate.build.fold import folded_parts
 from striate.build.module import Net, build
 from striate.data.batches import evaluation_batches
 from striate.data.gather import Split
@@ -70,6 +72,11 @@ class Frozen:
         self.tail = build(lay(rest, self.shape, net.layout.classes))
         self.part(net)
 
+    @cached_property
+    def body(self) -> nn.Sequential:
+        """What is kept as it is, its norms folded; three quarters of the time without."""
+        return folded_parts(list(self.net.children())[: self.count])
+
     def part(self, net: Net) -> Net:
         """The tail with the weights of a whole network."""
         for ours, theirs in zip(self.tail.children(), list(net.children())[self.count :], strict=True):
@@ -102,13 +109,9 @@ class Frozen:
                 cure="freeze a later label, where the maps are smaller",
             )
         found = np.empty((count, self.shape.height, self.shape.width, self.shape.channels), dtype=np.float32)
-        body = list(self.net.children())[: self.count]
-        self.net.eval()
         with torch.inference_mode(), autocast(feeder.device, precision):
             for some in evaluation_batches(split.pictures, split.labels, size, 64):
-                x = feeder.pictures(some.pictures)
-                for part in body:
-                    x = part(x)
+                x = self.body(feeder.pictures(some.pictures))
                 x = x.float().reshape(len(some.index), *self.shape)
                 found[some.index] = x.permute(0, 2, 3, 1).cpu().numpy()
                 advance(len(some.index))

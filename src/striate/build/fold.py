@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from striate.build.module import Net, Sequence, SideClassifier
+from striate.build.module import Net, SideClassifier
+from striate.build.module import Sequence as Bracket
 from striate.nn.scale import DropPath
 
 # What changes nothing at inference: a norm behind it can still be taken into the layer before it.
@@ -27,10 +29,17 @@ def folded(net: Net) -> Net:
     return made
 
 
+def folded_parts(parts: Sequence[nn.Module]) -> nn.Sequential:
+    """Copies of modules that stand one behind the other, likewise."""
+    made = nn.Sequential(*copy.deepcopy(list(parts))).eval().requires_grad_(False)
+    _fold(made, None)
+    return made
+
+
 def _fold(container: nn.Module, before: nn.Module | None) -> nn.Module | None:
     """Fold what stands in a container; `before` is the layer before it, and the last one comes back."""
     for name, child in list(container.named_children()):
-        if isinstance(child, Sequence):
+        if isinstance(child, Bracket):
             before = _fold(child, before)
         elif isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d) and before is not None:
             _take_in(before, child)
@@ -41,7 +50,7 @@ def _fold(container: nn.Module, before: nn.Module | None) -> nn.Module | None:
             before = child
         elif not isinstance(child, _NOTHING):
             for branch in child.children():
-                if isinstance(branch, Sequence):
+                if isinstance(branch, Bracket):
                     _fold(branch, None)
             before = None
     return before

@@ -10,9 +10,9 @@ from torch import nn
 from networks import fitting_networks
 from ship.living import lived, off
 from striate.api import read
+from striate.build.fold import folded
 from striate.build.initial import initialise
 from striate.build.module import build
-from striate.ship.fold import folded
 from striate.spec.layout import lay
 from striate.zoo.list import zoo_net
 
