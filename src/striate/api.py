@@ -151,7 +151,7 @@ def train(
     job = new_job(
         data,
         network=None if text is None else text.network,
-        recipe=read_recipe(recipe, given=keys),
+        recipe=read_recipe(recipe, given=keys, net=text is not None),
         out=None if out is None else Path(out),
         device=device,
         strict=strict,

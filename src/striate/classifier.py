@@ -97,7 +97,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 job = new_job(
                     arrays,
                     network=None if self.net is None else read(self.net).network,
-                    recipe=read_recipe(self.recipe, given=given),
+                    recipe=read_recipe(self.recipe, given=given, net=self.net is not None),
                     out=Path(folder) / "run",
                     device=self.device,
                     strict=False,

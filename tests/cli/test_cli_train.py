@@ -60,7 +60,8 @@ def test_train_with_a_test_split(call: Call, bars: Path) -> None:
 def test_a_network_is_chosen_and_the_reason_told(call: Call, photos: Path) -> None:
     said = call("train", str(photos), "--epochs", "1", "--device", "cpu")
     assert said.code == 0
-    assert "network   small28: it suits 12x12 pixels and 32 training pictures\n" in said.out
+    assert "network   swift28: it suits 12x12 pixels and 32 training pictures\n" in said.out
+    assert ", muon at rate 0.003, one-cycle, " in said.out
 
 
 def test_net_by_text_file_and_zoo(call: Call, bars: Path, here: Path) -> None:

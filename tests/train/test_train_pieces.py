@@ -14,13 +14,14 @@ from torch import nn
 
 import striate
 from striate.data.gather import Split
-from striate.train.choose import suited_batch, suited_epochs, suited_net
+from striate.train.choose import suited_batch, suited_epochs, suited_net, suited_recipe
 from striate.train.evaluate import probabilities
+from striate.train.grow import require_grows
 from striate.train.machine import choose_device, describe_machine, free_memory_bytes, versions
 from striate.train.mistakes import MOST, png, worst_mistakes
 from striate.train.optimiser import make_optimiser, suited_decay, suited_rate
 from striate.train.preparation import Feeder, Preparation, measure
-from striate.train.recipe import Optimiser, Recipe
+from striate.train.recipe import Optimiser, Recipe, read_recipe
 
 CPU = torch.device("cpu")
 
@@ -218,15 +219,41 @@ def test_any_picture_can_be_shown(shape: tuple[int, ...], dtype: str) -> None:
     ("side", "name"), [(8, "small28"), (28, "small28"), (29, "small32"), (64, "small64"), (224, "small128")]
 )
 def test_the_network_that_suits(side: int, name: str) -> None:
-    choice = suited_net((side, side), 1234)
+    choice = suited_net((side, side), 3, 1234)
     assert choice.value == name
     assert choice.why == f"it suits {side}x{side} pixels and 1,234 training pictures"
     assert striate.read(name).zoo == name
 
 
+@pytest.mark.parametrize(
+    ("channels", "side", "name"),
+    [
+        (1, 8, "swift28"), (2, 28, "swift28"), (1, 29, "small32"), (3, 15, "small28"), (3, 16, "swift32"),
+        (3, 48, "swift32"), (4, 28, "swift32"), (3, 49, "small64"), (1, 224, "small128"),
+    ],
+)  # fmt: skip
+def test_the_swift_network_that_suits(channels: int, side: int, name: str) -> None:
+    assert suited_net((side, side), channels, 1234, "swift").value == name
+    layout = striate.read(name).lay((channels, side, side), 7)
+    require_grows(layout, read_recipe("quick").grow)
+
+
+def test_the_recipe_that_suits() -> None:
+    assert suited_recipe(None, [], net=False) == "quick"
+    assert suited_recipe(None, ["epochs", "rate", "batch"], net=False) == "quick"
+    assert suited_recipe(None, ["optimiser"], net=False) is None
+    assert suited_recipe(None, ["weights", "freeze"], net=False) is None
+    assert suited_recipe(None, [], net=True) is None
+    assert suited_recipe("classic", [], net=False) == "classic"
+    assert read_recipe(None).optimiser == "adamw"
+    assert read_recipe(None, ["epochs=3"], net=False) == read_recipe("quick", ["epochs=3"])
+    assert read_recipe(None, ["optimiser=adam"], net=False) == read_recipe(None, ["optimiser=adam"])
+
+
 def test_the_length_that_suits() -> None:
     assert [suited_epochs(n) for n in (1, 1_000, 30_000, 60_000, 10**7)] == [40, 40, 10, 5, 5]
     assert [suited_batch(n) for n in (1, 1_999, 2_000, 20_000)] == [32, 32, 64, 128]
+    assert [suited_batch(n, "muon") for n in (1, 2_000, 20_000)] == [64, 128, 256]
 
 
 def test_devices() -> None:

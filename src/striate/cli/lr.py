@@ -75,7 +75,7 @@ def lr(
         made = prepare(
             data,
             network=None if net is None else read(net).network,
-            recipe=read_recipe(recipe, set_ or (), given),
+            recipe=read_recipe(recipe, set_ or (), given, net=net is not None),
             device=device,
             strict=False,
             watch=screen,

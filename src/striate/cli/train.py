@@ -72,7 +72,7 @@ def train(
     size
         Side of the pictures in pixels; chosen by the pictures if left out.
     recipe
-        A name or a .toml file.
+        classic, quick, best or a .toml file; where neither it nor a network nor an optimiser is given, quick.
     set_
         A key of the recipe, as rate=0.01; may stand many times.
     out
@@ -118,7 +118,7 @@ def train(
         given["memory_bytes"] = byte_count(memory)
     given = {key: value for key, value in given.items() if value is not None}
     text, given = begin_with(None if net is None else read(net), given, transfer=transfer)
-    chosen = read_recipe(recipe, set_ or (), given)
+    chosen = read_recipe(recipe, set_ or (), given, net=text is not None)
     screen = Screen(quiet=quiet)
     with screen.stoppable():
         job = new_job(

@@ -76,7 +76,7 @@ def prepare(
     tell_data(data, watch)
     why = "it was given"
     if network is None:
-        choice = suited_net(data.size, len(data.train.labels), recipe.nets)
+        choice = suited_net(data.size, _channels(recipe, data), len(data.train.labels), recipe.nets)
         network, why = read_text(zoo_text(choice.value), f"{choice.value}.net"), choice.why
         watch.say(f"network   {choice.value}: {why}")
     layout = lay(network, Map(_channels(recipe, data), *data.size), len(data.classes))

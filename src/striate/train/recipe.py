@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from striate.errors import RecipeError, nearest
+from striate.train.choose import suited_recipe
 
 Optimiser = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "muon", "lbfgs"]
 ScheduleWord = Literal["constant", "step", "exponential", "inverse", "cosine", "one-cycle"]
@@ -40,7 +41,7 @@ class Recipe(BaseModel):
         None, description="wall time of the whole job in seconds; the schedule is laid over it"
     )
     batch: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
-        None, description="pictures in one step; 64, or 128 for 20,000 pictures and more, if left out"
+        None, description="pictures in one step; 32 to 256, by their number and the optimiser, if left out"
     )
     optimiser: Optimiser = Field("adamw", description="how a gradient becomes a step")
     rate: Annotated[float, Field(gt=0, le=100)] | None = Field(
@@ -150,11 +151,16 @@ def recipe_names() -> list[str]:
 
 
 def read_recipe(
-    name: str | None, settings: Sequence[str] = (), given: Mapping[str, Any] | None = None
+    name: str | None,
+    settings: Sequence[str] = (),
+    given: Mapping[str, Any] | None = None,
+    *,
+    net: bool = True,
 ) -> Recipe:
     """A recipe by name or file, with single keys set on top.
 
-    name: the name of one that comes with striate, or a `.toml` file; None for the defaults.
+    name: the name of one that comes with striate, or a `.toml` file; None for what suits: the defaults where
+    a network is given, else see `suited_recipe`.
     settings: `key=value` texts, the value as TOML or a bare word.
     given: keys with values, as from flags of their own.  A length that is set takes the place of the
     recipe's own, be it in epochs or in time.
@@ -163,6 +169,8 @@ def read_recipe(
     """
     written: dict[str, Any] = {}
     place = ""
+    keys = [setting.partition("=")[0].strip() for setting in settings]
+    name = suited_recipe(name, [*keys, *(given or {})], net=net)
     if name is not None:
         place, text = _recipe_text(name)
         try:

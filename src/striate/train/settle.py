@@ -90,7 +90,7 @@ def check_words(recipe: Recipe) -> None:
 
 def settled_batch(recipe: Recipe, data: Data) -> int:
     """Pictures in a step: what the recipe says, or what suits their number."""
-    return recipe.batch or suited_batch(len(data.train.labels))
+    return recipe.batch or suited_batch(len(data.train.labels), recipe.optimiser)
 
 
 def tell_data(data: Data, watch: Watch) -> None:
