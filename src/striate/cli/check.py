@@ -228,6 +228,7 @@ def _with_labels(checked: Checked, source: str, run: str) -> Checked:
     from striate.check.checked import in_order_of_severity
     from striate.check.labels import label_findings
     from striate.data.gather import gather
+    from striate.ship.runtime import answering
     from striate.train.recipe import read_recipe
     from striate.train.trained import load_trained
 
@@ -243,6 +244,7 @@ def _with_labels(checked: Checked, source: str, run: str) -> Checked:
             cure=f"striate train {checked.source}, and then its run",
         )
     splits = [each for each in (data.val, data.test) if each is not None]
+    trained, _ = answering(trained, "auto", sum(len(each.labels) for each in splits))
     found = label_findings(
         [name for each in splits for name in each.names],
         np.concatenate([each.labels for each in splits]),

@@ -32,6 +32,10 @@ from striate.errors import StriateError
 MAX_PIXELS = 100_000_000
 """Pictures of more pixels are refused on their header."""
 
+SPARE = 1.2
+"""How many times as large as needed a JPEG stays at a reduced scale; what is left is averaged over pixels.
+Against decoding all of it, photographs differ by 0.7 of 255 in the mean."""
+
 # The plugins themselves, not Image.open: it would try every format there is, and its limit on the
 # number of pixels is a global of the user's.
 _PLUGINS: dict[str, Callable[[IO[bytes]], ImageFile.ImageFile]] = {
@@ -120,8 +124,8 @@ def decode(
 ) -> Pixels:
     """The pixels of the picture in a file (or in bytes); of an animation, the first frame.
 
-    cover: the height and width that it will be shrunk to cover, if it will be: a JPEG at least twice as
-    large after halving is decoded at 1/2, 1/4 or 1/8 of its scale, which is several times faster.
+    cover: the height and width that it will be shrunk to cover, if it will be: a JPEG that is still larger
+    by a fifth after halving is decoded at 1/2, 1/4 or 1/8 of its scale, which is several times faster.
     witness: sees what Pillow makes of it on the way.
 
     Raises: Unreadable; MissingExtra where a many-band TIFF needs tifffile.
@@ -162,7 +166,7 @@ def _pixels(picture: Image.Image, cover: tuple[int, int] | None) -> Pixels:
     reduced = None
     if cover is not None and isinstance(picture, JpegImageFile):
         height, width = cover if _orientation(picture) not in _TILTED else (cover[1], cover[0])
-        scale = 2 * max(height / picture.height, width / picture.width)
+        scale = SPARE * max(height / picture.height, width / picture.width)
         if scale <= 0.5:
             wanted = (-int(-picture.width * scale // 1), -int(-picture.height * scale // 1))
             reduced = picture.draft(None, wanted)

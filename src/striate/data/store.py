@@ -34,7 +34,7 @@ from striate.data.threads import in_order
 from striate.data.trouble import Unreadable
 from striate.errors import DataError
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
