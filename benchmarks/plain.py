@@ -60,6 +60,10 @@ def _layer(placed: Placed) -> nn.Module:
             if isinstance(pool, pooling.MaxPool):
                 return nn.MaxPool2d(*given, ceil_mode=pool.ceil)
             return nn.AvgPool2d(*given, ceil_mode=pool.ceil, count_include_pad=False)
+        case convolution.Whiten(channels=channels, kernel=kernel, stride=stride):
+            whitening = nn.Conv2d(shape.channels, channels, _pair(kernel), _pair(stride))
+            whitening.weight.requires_grad_(False)
+            return whitening
         case pooling.Pool(kind=kind, grid=grid):
             return (nn.AdaptiveAvgPool2d if kind == "avg" else nn.AdaptiveMaxPool2d)(_pair(grid))
         case normalisation.BatchNorm(eps=eps, momentum=momentum):
