@@ -19,6 +19,8 @@ from receipt import Row, Session, write_receipt
 from seeds import Seeds
 from trainings import Training, train
 
+from striate.errors import counted
+
 BASE = ["--recipe", "quick", "--set", "batch=500", "--set", "grow=none"]
 AUGMENT = ["--augment", "flip, crop 2"]
 
@@ -63,7 +65,7 @@ def main() -> None:
     found = interleaved(sides, options.rounds, tell)
     rows = [
         Row(
-            what=f"CIFAR-10 after {options.epochs} epochs, validation accuracy",
+            what=f"CIFAR-10 after {counted(options.epochs, 'epoch')}, validation accuracy",
             peer=f"without {name}",
             unit="%",
             better="neither",
