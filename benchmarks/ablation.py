@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import resources
 
-from options import data_folder, parser, read, tell
+from options import data_folder, only, parser, read, tell
 from pairs import interleaved
 from receipt import Row, Session, write_receipt
 from seeds import Seeds
@@ -47,7 +47,7 @@ def main() -> None:
     made.add_argument("--only", default="", help="words of the tricks to leave out, by commas")
     options = read(made)
     data = data_folder(options, "cifar-10-batches-bin")
-    wanted = options.only.split(",") if options.only else ["second look"] if options.quick else [""]
+    wanted = only(options, "second look") or [""]
     epochs = ["--budget", "12s"] if options.quick else ["--epochs", str(options.epochs)]
     text = resources.files("striate.zoo").joinpath("swift32.net").read_text(encoding="utf-8")
     trained = text.replace("whiten 24 2x2", "conv 24 2x2 valid")

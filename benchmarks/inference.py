@@ -14,7 +14,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from options import parser, read, tell
+from options import only, parser, read, tell
 from pairs import interleaved
 from peers import peers_python, peers_versions
 from receipt import Row, Session, write_receipt
@@ -40,7 +40,7 @@ def main() -> None:
     made.add_argument("--seconds", type=float, default=1.0, help="of answering, each side in each round")
     options = read(made)
     python = peers_python(options.peers)
-    wanted = options.only.split(",") if options.only else ["lenet5"] if options.quick else []
+    wanted = only(options, "lenet5")
     session = Session()
     rows = []
     for case in CASES:

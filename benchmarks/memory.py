@@ -15,7 +15,7 @@ import subprocess
 import sys
 from typing import Any
 
-from options import parser, read, tell
+from options import only, parser, read, tell
 from receipt import Row, Session, write_receipt
 
 # Network, batch, precision, optimiser, share of the plain step's memory that it has to fit (1: plain).
@@ -166,7 +166,7 @@ def main() -> None:
     made = parser(__doc__, rounds=1)
     made.add_argument("--only", default="", help="names of networks, by commas")
     options = read(made)
-    wanted = options.only.split(",") if options.only else ["small28"] if options.quick else []
+    wanted = only(options, "small28")
     session = Session()
     found = [measured(each) for each in CONFIGURATIONS if not wanted or each[0] in wanted]
     errors = [abs(each["error"]) for each in found]

@@ -47,6 +47,13 @@ def read(made: argparse.ArgumentParser) -> argparse.Namespace:
     return options
 
 
+def only(options: argparse.Namespace, smoke: str) -> list[str]:
+    """The words of --only; in a smoke run `smoke` where none is said, else nothing: all are wanted."""
+    if options.only:
+        return str(options.only).split(",")
+    return [smoke] if options.quick else []
+
+
 def data_folder(options: argparse.Namespace, name: str) -> Path:
     """A data set below --data; ends the process, saying how to come by it, where it is not there."""
     folder = Path(options.data) / name

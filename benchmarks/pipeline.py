@@ -101,12 +101,7 @@ def main() -> None:
                 better="neither",
                 ours=[100 * each["share"] for each in waited["striate"]],
                 theirs=[100 * each["share"] for each in waited[name]],
-                figures={
-                    "pictures a second of striate": [
-                        each["pictures"] / each["s"] for each in waited["striate"]
-                    ],
-                    "pictures a second of the peer": [each["pictures"] / each["s"] for each in waited[name]],
-                },
+                figures=rates_of(waited["striate"], waited[name]),
             )
             for name in names
         ]
@@ -148,11 +143,14 @@ def row(what: str, peer: str, ours: list[dict[str, Any]], theirs: list[dict[str,
         better="higher",
         ours=a_core(ours),
         theirs=a_core(theirs),
-        figures={
-            "pictures a second of striate": [each["pictures"] / each["s"] for each in ours],
-            "pictures a second of the peer": [each["pictures"] / each["s"] for each in theirs],
-        },
+        figures=rates_of(ours, theirs),
     )
+
+
+def rates_of(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Pictures a second of both sides, by the clock."""
+    sides = {"pictures a second of striate": ours, "pictures a second of the peer": theirs}
+    return {name: [each["pictures"] / each["s"] for each in answers] for name, answers in sides.items()}
 
 
 def a_core(answers: list[dict[str, Any]]) -> list[float]:

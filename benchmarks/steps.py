@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from options import parser, read, tell
+from options import only, parser, read, tell
 from pairs import Band, band, interleaved
 from peak import Peak
 from peers import peers_python, peers_versions
@@ -135,7 +135,7 @@ def main() -> None:
     made.add_argument("--seconds", type=float, default=3.0, help="of training, each side in each round")
     options = read(made)
     python = peers_python(options.peers)
-    wanted = options.only.split(",") if options.only else ["lenet5"] if options.quick else []
+    wanted = only(options, "lenet5")
     seconds = 0.2 if options.quick else options.seconds
     session, peak = Session(), Peak()
     rows = []

@@ -70,6 +70,11 @@ def test_branches_sides_and_a_closing_softmax() -> None:
     assert_alike(lived(read(text).build((3, 8, 8), 4)), torch.randn(2, 3, 8, 8))
 
 
+def test_a_softmax_that_closes_a_closing_bracket() -> None:
+    text = "conv 4 3x3 -> softmax -> head: [pool avg -> [fc classes -> softmax]]"
+    assert_alike(read(text).build((3, 8, 8), 4), torch.randn(2, 3, 8, 8))
+
+
 def test_an_even_neighbourhood_is_refused() -> None:
     with pytest.raises(NoGraph) as caught:
         onnx_bytes(read("conv 8 3x3 -> lrn 4 -> fc classes").build((3, 8, 8), 4))

@@ -12,7 +12,7 @@ from striate.build.layer import build_layer
 from striate.build.one_tensor import through
 from striate.spec.convolution import Conv
 from striate.spec.layout import Chain, Join, Layout, Part, Placed, Side
-from striate.spec.linear import Fc, Softmax
+from striate.spec.linear import Fc
 from striate.spec.normalisation import BatchNorm
 
 # Attributes of the modules below, over and above those of every module.
@@ -155,9 +155,7 @@ def _flat(x: Tensor) -> Tensor:
 
 def _modules(chain: Chain, found: SideLogits, *, logits: bool = False) -> dict[str, nn.Module]:
     """The modules of a chain by label or place.  `logits`: without a closing softmax."""
-    parts = list(chain.parts)
-    if logits and parts and isinstance(parts[-1], Placed) and isinstance(parts[-1].layer, Softmax):
-        parts.pop()
+    parts = chain.before_softmax() if logits else chain.parts
     modules: dict[str, nn.Module] = {}
     for index, part in enumerate(parts):
         last = logits and index == len(parts) - 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,10 @@ from torch import Tensor, nn
 
 from striate.build.module import Net
 from striate.errors import StriateError
+from striate.nn.local import LocallyConnected2d
 from striate.spec import activation, convolution, dropout, linear, normalisation, pooling
 from striate.spec.axis import Axis
-from striate.spec.layout import Chain, Join, Layout, Part, Placed, Side
+from striate.spec.layout import Chain, Join, Layout, Placed, Side
 from striate.spec.shape import Map, Shape
 
 # Of 2022: every runtime of the last years reads it.
@@ -76,17 +76,16 @@ class _Writer:
 
     def network(self, layout: Layout) -> str:
         """The whole flow, flat and without a closing softmax."""
-        parts = layout.root.parts
-        if parts and isinstance(parts[-1], Placed) and isinstance(parts[-1].layer, linear.Softmax):
-            parts = parts[:-1]
-        return self._node("Flatten", self._chain(parts, PICTURES), axis=1)
+        return self._node("Flatten", self._chain(layout.root, PICTURES, logits=True), axis=1)
 
-    def _chain(self, parts: Sequence[Part], value: str) -> str:
+    def _chain(self, chain: Chain, value: str, *, logits: bool = False) -> str:
+        """`logits`: without a closing softmax, as `build` leaves it out."""
+        parts = chain.before_softmax() if logits else chain.parts
         for part in parts:
             if isinstance(part, Placed):
                 value = self._layer(part, value)
             elif isinstance(part, Chain):
-                value = self._chain(part.parts, value)
+                value = self._chain(part, value, logits=logits and part is parts[-1])
             elif isinstance(part, Join):
                 value = self._join(part, value)
             else:
@@ -94,7 +93,7 @@ class _Writer:
         return value
 
     def _join(self, join: Join, value: str) -> str:
-        ends = [self._chain(chain.parts, value) for chain in join.chains]
+        ends = [self._chain(chain, value) for chain in join.chains]
         if join.kind == "concat":
             return self._node("Concat", *ends, axis=1)
         total = ends[0]
@@ -203,6 +202,7 @@ class _Writer:
         """The windows side by side, each times the weights of its place."""
         output = placed.output
         assert isinstance(output, Map)
+        assert isinstance(module, LocallyConnected2d)
         rows, columns = local.axes(placed.input)
         groups, places = local.groups, output.height * output.width
         top, left, bottom, right = _pads(rows, columns)
@@ -221,12 +221,10 @@ class _Writer:
         fan_in = local.window_weights(placed.input)
         windows = self._reshaped(windows, [0, groups, fan_in, places])
         windows = self._node("Transpose", windows, perm=[1, 3, 0, 2])
-        weight = getattr(module, "weight")  # noqa: B009
-        y = self._node("MatMul", windows, self._weight(weight.transpose(2, 3)))
+        y = self._node("MatMul", windows, self._weight(module.weight.transpose(2, 3)))
         y = self._node("Transpose", y, perm=[2, 0, 3, 1])
         y = self._reshaped(y, [0, output.channels, output.height, output.width])
-        bias = getattr(module, "bias", None)
-        return y if bias is None else self._node("Add", y, self._weight(bias))
+        return y if module.bias is None else self._node("Add", y, self._weight(module.bias))
 
     def _grid(self, pool: pooling.Pool, shape: Shape, x: str) -> str:
         assert isinstance(shape, Map)

@@ -19,8 +19,8 @@ from striate.build.fold import folded
 from striate.build.module import Net
 from striate.errors import RunError
 from striate.notation.writer import write_text
+from striate.train.kept import measured_once
 from striate.train.machine import describe_machine, versions
-from striate.train.selftest import keep, kept_file, read_kept
 from striate.train.trained import Trained
 from striate.train.tune import arrange
 
@@ -114,25 +114,24 @@ def fastest(net: Net) -> tuple[nn.Module, list[Timed]]:
     Each is timed once for a network and a machine, and the result kept.  All compute in float32; one whose
     answers are not torch's is not taken.
     """
-    file = kept_file("runtime", _key(net))
-    kept = read_kept(file)
-    try:
-        if kept is not None:
-            trials = [Timed(**each) for each in kept["trials"]]
-            return answered_by(net, trials[0].name), trials
-    except (LookupError, TypeError, RunError):
-        # Of another striate.
-        pass
+    trials = measured_once(
+        "runtime",
+        _key(net),
+        lambda: {"trials": [asdict(each) for each in _compared(net)]},
+        lambda kept: [Timed(**each) for each in kept["trials"]],
+    )
+    return answered_by(net, trials[0].name), trials
+
+
+def _compared(net: Net) -> list[Timed]:
     few = _few(net)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(few, *net.layout.input, generator=generator).contiguous(memory_format=torch.channels_last)
-    made: dict[str, nn.Module] = {}
     trials = []
     exact: Tensor | None = None
     for name in runtime_names():
         try:
-            made[name] = answered_by(net, name)
-            answers, taken_s = _time(made[name], x)
+            answers, taken_s = _time(answered_by(net, name), x)
         except Exception as problem:
             # Whatever another package cannot do is a reason to take torch.
             trials.append(Timed(name, None, str(problem).splitlines()[0][:120]))
@@ -141,9 +140,9 @@ def fastest(net: Net) -> tuple[nn.Module, list[Timed]]:
         off = float((answers - exact).abs().max() / exact.abs().max().clamp(min=1e-6))
         fine = off <= TOLERANCE
         trials.append(Timed(name, 1000 * taken_s / few) if fine else Timed(name, None, f"off by {off:.2g}"))
-    trials.sort(key=lambda each: (each.picture_ms or math.inf) / (FASTER if each.name == "torch" else 1))
-    keep(file, {"trials": [asdict(each) for each in trials]})
-    return made[trials[0].name], trials
+    return sorted(
+        trials, key=lambda each: (each.picture_ms or math.inf) / (FASTER if each.name == "torch" else 1)
+    )
 
 
 def _time(net: nn.Module, x: Tensor) -> tuple[Tensor, float]:
@@ -164,7 +163,7 @@ def _few(net: Net) -> int:
 
 def _key(net: Net) -> dict[str, Any]:
     installed = {}
-    for name in _RUNTIMES:
+    for name in (*_RUNTIMES, "onnx"):
         try:
             installed[name] = version(name)
         except PackageNotFoundError:
@@ -199,5 +198,5 @@ def _openvino(model: bytes) -> Answer:
     return lambda x: np.array(compiled([x])[0])
 
 
-_RUNTIMES = ("torch", "onnxruntime", "openvino")
 _MAKERS: dict[str, Callable[[bytes], Answer]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+_RUNTIMES = ("torch", *_MAKERS)

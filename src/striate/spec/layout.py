@@ -54,6 +54,12 @@ class Chain:
     input: Shape
     output: Shape
 
+    def before_softmax(self) -> tuple[Part, ...]:
+        """The parts without a closing softmax: what gives logits."""
+        last = self.parts[-1] if self.parts else None
+        closes = isinstance(last, Placed) and isinstance(last.layer, Softmax)
+        return self.parts[:-1] if closes else self.parts
+
 
 @dataclass(frozen=True, slots=True)
 class Join:

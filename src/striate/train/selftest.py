@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.data.cache import cache_root
-from striate.errors import ResourceError
-from striate.runs.atomic import write_atomic
+from striate.train.kept import measured_once
 from striate.train.machine import describe_machine, versions
 
 # Each figure is the best of what fits into this time.
@@ -68,45 +63,13 @@ def self_test(device: torch.device, *, again: bool = False) -> SelfTest:
     again: what was found for single networks is forgotten as well.
     """
     machine, found = describe_machine(device), versions()
-    file = kept_file("machine", {"machine": machine, "versions": found})
-    if not again:
-        kept = read_kept(file)
-        try:
-            if kept is not None:
-                return SelfTest(**kept)
-        except TypeError:
-            # Of another striate.
-            pass
-    else:
-        for old in file.parent.glob("network-*.json"):
-            old.unlink(missing_ok=True)
-    made = _measure(device, machine, found)
-    keep(file, asdict(made))
-    return made
-
-
-def kept_file(kind: str, key: dict[str, Any]) -> Path:
-    """Where something measured on this machine is kept."""
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    return cache_root(None) / "machine" / f"{kind}-{name}.json"
-
-
-def read_kept(file: Path) -> dict[str, Any] | None:
-    """What was kept, or None where there is nothing or it cannot be read."""
-    try:
-        found = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def keep(file: Path, content: dict[str, Any]) -> None:
-    """Keep something; a cache that cannot be written costs a measurement next time, and nothing else."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, json.dumps(content, indent=1).encode())
-    except (OSError, ResourceError):
-        pass
+    return measured_once(
+        "machine",
+        {"machine": machine, "versions": found},
+        lambda: asdict(_measure(device, machine, found)),
+        lambda kept: SelfTest(**kept),
+        again=again,
+    )
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional as F
@@ -14,7 +14,8 @@ from striate.build.module import Net
 from striate.notation.writer import write_text
 from striate.spec.shape import Map
 from striate.train.evaluate import autocast
-from striate.train.selftest import keep, kept_file, read_kept, self_test
+from striate.train.kept import measured_once
+from striate.train.selftest import self_test
 
 # Seconds that trying may take in all; each arrangement is timed once at least.
 MOST_S = 2.0
@@ -67,27 +68,21 @@ def tuned(
     bf16 is not tried where the self-test of the machine finds it slow or wrong.
     """
     known = self_test(device)
-    file = kept_file(
-        "network",
-        {
-            "machine": known.machine, "versions": known.versions, "text": write_text(net.layout.network),
-            "shape": list(shape), "batch": batch, "tried": [precision, layout, backward],
-        },
-    )  # fmt: skip
-    kept = read_kept(file)
-    try:
-        if kept is not None:
-            return [Trial(Arrangement(*each["arrangement"]), each["step_s"]) for each in kept["trials"]]
-    except (LookupError, TypeError):
-        # Of another striate.
-        pass
+    key = {
+        "machine": known.machine, "versions": known.versions, "text": write_text(net.layout.network),
+        "shape": list(shape), "batch": batch, "tried": [precision, layout, backward],
+    }  # fmt: skip
     if precision == "auto" and not known.bf16:
         precision = "fp32"
-    trials = tune(net, shape, batch, device, precision=precision, layout=layout, backward=backward)
-    keep(
-        file, {"trials": [{"arrangement": list(each.arrangement), "step_s": each.step_s} for each in trials]}
-    )
-    return trials
+
+    def measure() -> dict[str, Any]:
+        trials = tune(net, shape, batch, device, precision=precision, layout=layout, backward=backward)
+        return {"trials": [{"arrangement": list(each.arrangement), "step_s": each.step_s} for each in trials]}
+
+    def read(kept: dict[str, Any]) -> list[Trial]:
+        return [Trial(Arrangement(*each["arrangement"]), each["step_s"]) for each in kept["trials"]]
+
+    return measured_once("network", key, measure, read)
 
 
 def tune(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +13,6 @@ from PIL import Image
 
 from striate.data.chance import Chance, Stream
 from striate.data.changes.argument import Argument, written
-from striate.data.changes.resample import resampled
 from striate.data.pictures import Picture
 
 ARGUMENT = Argument("DEGREES", 0, 180, 15, above=True)
@@ -66,8 +65,21 @@ def turned(picture: Picture, degrees: float) -> Picture:
         return image.transform((width, height), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
 
     into = np.empty_like(picture, shape=picture.shape)
-    resampled(wide, turn, into)
+    _resampled(wide, turn, into)
     return into
+
+
+def _resampled(picture: Picture, change: Callable[[Image.Image], Image.Image], into: Picture) -> None:
+    """Write into `into` what `change` makes of a picture.
+
+    Colour goes through as one image of three channels, all else channel by channel, so that no channel is
+    ever taken for transparency.  picture: H x W x C.  into: h x w x C.
+    """
+    if picture.dtype == np.uint8 and picture.shape[2] == 3:
+        into[...] = np.asarray(change(Image.fromarray(picture)))
+        return
+    for channel in range(picture.shape[2]):
+        into[..., channel] = np.asarray(change(Image.fromarray(picture[..., channel])))
 
 
 def _mirrored(picture: Picture, down: int, across: int) -> Picture:
