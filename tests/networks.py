@@ -399,7 +399,11 @@ def _plain_arguments(word: str, state: _State, shape: Shape) -> dict[str, st.Sea
     return {
         "filter": {"kind": st.sampled_from(arguments(WORDS["filter"])["kind"].words)},
         "pool": {"kind": st.sampled_from(["avg", "max"]), "grid": st.builds(Size, sides, sides)},
-        "bn": {"eps": st.sampled_from([1e-5, 1e-3]), "momentum": st.sampled_from([0.1, 0.01, 1.0])},
+        "bn": {
+            "eps": st.sampled_from([1e-5, 1e-3]),
+            "momentum": st.sampled_from([0.1, 0.01, 1.0]),
+            "nogamma": st.booleans(),
+        },
         "ln": {"eps": st.sampled_from([1e-6, 1e-3])},
         "lrn": {
             "neighbours": st.integers(1, 5),

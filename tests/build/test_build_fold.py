@@ -13,6 +13,7 @@ from striate.api import read
 from striate.build.fold import folded
 from striate.build.initial import initialise
 from striate.build.module import build
+from striate.plan.plan import plan
 from striate.spec.layout import lay
 from striate.zoo.list import zoo_net
 
@@ -64,3 +65,17 @@ def test_drawn_networks_fold_to_the_same_answers(drawn: tuple) -> None:  # type:
     initialise(net)
     lived(net)
     assert off(net, folded(net), torch.randn(2, *shape)) < 1e-3
+
+
+def test_a_norm_without_gamma_has_shifts_alone() -> None:
+    text = "conv 4 3x3 nobias -> bn nogamma -> relu -> add { identity | conv 4 1x1 nobias -> bn nogamma } -> fc 6 -> bn nogamma -> fc 2"
+    net = read(text).build((3, 8, 8), 2, initial="he, zero-last")
+    shifts = [name for name, _ in net.named_parameters() if name.endswith(".bias")]
+    norms = [name for name, each in net.named_modules() if isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d)]
+    assert not {f"{name}.weight" for name in norms} & {*dict(net.named_parameters()), *net.state_dict()}
+    assert {f"{name}.bias" for name in norms} <= set(shifts)
+    assert sum(each.numel() for each in net.parameters()) == plan(net.layout).weights
+    x = torch.randn(4, 3, 8, 8)
+    assert net(x).std() > 0
+    net = lived(net)
+    assert off(net, folded(net), x) < 1e-5

@@ -79,11 +79,11 @@ def test_flip_keeps_channels_in_order(channels: int, dtype: str) -> None:
 @pytest.mark.parametrize(
     ("top", "left", "rows"),
     [
-        (0.0, 0.0, ([0, 0], [0, 1])),
-        (0.0, 0.5, ([0, 0], [1, 2])),
+        (0.0, 0.0, ([4, 3], [2, 1])),
+        (0.0, 0.5, ([3, 4], [1, 2])),
         (0.5, 0.5, ([1, 2], [3, 4])),
-        (0.99, 0.0, ([0, 3], [0, 0])),
-        (0.99, 0.99, ([4, 0], [0, 0])),
+        (0.99, 0.0, ([4, 3], [2, 1])),
+        (0.99, 0.99, ([4, 3], [2, 1])),
     ],
 )
 def test_crop(top: float, left: float, rows: tuple[list[int], list[int]]) -> None:
@@ -92,7 +92,7 @@ def test_crop(top: float, left: float, rows: tuple[list[int], list[int]]) -> Non
     assert_same(windows, one_channel(*rows))
 
 
-def test_crop_without_zeros_stays_in_the_stored_picture() -> None:
+def test_crop_0_stays_in_the_stored_picture() -> None:
     picture = one_channel([1, 2, 3], [4, 5, 6], [7, 8, 9])[0]
     found = np.empty((4, 2, 2, 1), dtype=np.uint8)
     Crop(0).cut([picture] * 4, found, Told({Stream.TOP: [0, 0, 0.5, 0.5], Stream.LEFT: [0, 0.5, 0, 0.5]}))
@@ -106,7 +106,7 @@ def test_crop_against_padding_everything(pad: int) -> None:
     chance = Chance(3, 1, np.arange(40))
     windows = np.empty((40, 4, 5, 3), dtype=np.uint8)
     Crop(pad).cut(list(pictures), windows, chance)
-    wide = np.pad(pictures, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    wide = np.pad(pictures, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
     tops = (chance.uniform(Stream.TOP) * (5 + 2 * pad - 4 + 1)).astype(int)
     lefts = (chance.uniform(Stream.LEFT) * (7 + 2 * pad - 5 + 1)).astype(int)
     for place, (top, left) in enumerate(zip(tops, lefts, strict=True)):

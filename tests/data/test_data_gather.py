@@ -18,6 +18,7 @@ from data.conftest import Paint
 from striate.data.finding import Finding
 from striate.data.gather import gather
 from striate.data.picture import prepare_picture
+from striate.data.split import make_validation
 from striate.errors import MissingExtra
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -181,10 +182,11 @@ def test_names_in_any_script_and_with_any_bytes(tmp_path: Path, paint: Paint) ->
 def test_without_scikit_learn(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.model_selection", None)
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    assert len(gather(photos).val.labels)
     with pytest.raises(MissingExtra) as error:
-        gather(photos)
+        make_validation(np.array([0, 0, 1, 1]), ["one", "two", "three", "four"], 0.5, 0)
     assert str(error.value) == (
-        "the validation split is made with scikit-learn, which is not installed\n"
+        "the validation split of groups is made with scikit-learn, which is not installed\n"
         '  try: pip install "striate[train]"'
     )
     with pytest.raises(MissingExtra, match="the built-in digits come with scikit-learn"):

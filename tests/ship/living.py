@@ -18,7 +18,8 @@ def lived(net: Net) -> Net:
                 assert module.running_var is not None
                 module.running_mean.normal_(generator=generator)
                 module.running_var.uniform_(0.5, 2, generator=generator)
-                module.weight.uniform_(0.5, 1.5, generator=generator)
+                if isinstance(module.weight, nn.Parameter):
+                    module.weight.uniform_(0.5, 1.5, generator=generator)
                 module.bias.normal_(generator=generator)
     return net.eval()
 

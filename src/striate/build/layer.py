@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from striate.nn.depthwise import Conv2d
@@ -12,7 +13,7 @@ from striate.nn.window import ChannelMean, DepthPool, FixedFilter, GridMaxPool2d
 from striate.spec import activation, convolution, dropout, linear, normalisation, pooling
 from striate.spec.axis import Axis
 from striate.spec.layout import Placed
-from striate.spec.shape import Flat, Map
+from striate.spec.shape import Flat, Map, Shape
 from striate.spec.value import Size
 
 
@@ -44,9 +45,8 @@ def build_layer(placed: Placed, *, in_place: bool) -> nn.Module:
             return nn.AdaptiveAvgPool2d(pair(grid)) if kind == "avg" else GridMaxPool2d(pair(grid))
         case pooling.DepthPool(kind=kind, depth=depth):
             return DepthPool(depth, mean=kind == "avg")
-        case normalisation.BatchNorm(eps=eps, momentum=momentum):
-            kind_of = nn.BatchNorm2d if isinstance(shape, Map) else nn.BatchNorm1d
-            return kind_of(shape.channels, eps=eps, momentum=momentum)
+        case normalisation.BatchNorm() as norm:
+            return _batch_norm(norm, shape)
         case normalisation.LayerNorm(eps=eps):
             return ChannelNorm(shape.channels, eps=eps)
         case normalisation.LocalResponseNorm(neighbours=n, alpha=alpha, beta=beta, k=k):
@@ -70,6 +70,15 @@ def build_layer(placed: Placed, *, in_place: bool) -> nn.Module:
         case linear.Identity():
             return nn.Identity()
     return _activation(placed, in_place)
+
+
+def _batch_norm(layer: normalisation.BatchNorm, shape: Shape) -> nn.Module:
+    kind = nn.BatchNorm2d if isinstance(shape, Map) else nn.BatchNorm1d
+    norm = kind(shape.channels, eps=layer.eps, momentum=layer.momentum)
+    if layer.nogamma:
+        del norm.weight
+        norm.register_buffer("weight", torch.ones(shape.channels), persistent=False)
+    return norm
 
 
 def _activation(placed: Placed, in_place: bool) -> nn.Module:

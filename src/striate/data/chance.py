@@ -34,6 +34,7 @@ class Stream(IntEnum):
     CUTOUT_ROW = 13
     CUTOUT_COLUMN = 14
     MIXUP = 15
+    ASIDE = 16
 
 
 class Chance:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from striate.data.chance import Stream, uniform
 from striate.errors import DataError, MissingExtra
 
 MOST_SHARE = 0.5
@@ -22,16 +22,15 @@ def make_validation(
     labels: (N,).  share: of the pictures, above 0 and at most 0.5.  seed: 0 .. 2^32 - 1.
     groups: N names, or None where there are none.  A picture whose group is None is a group by itself.
 
-    Without groups: scikit-learn's StratifiedShuffleSplit takes ceil(share * N) of the pictures of all
-    classes of at least two.  A class of one picture stays in training.  A class of two or more has at
-    least one picture on each side: where the draw left it out of the validation, one is moved there.
+    Without groups: of n pictures of a class round(share * n) are drawn, but at least one and at most n - 1; a
+    class of one picture stays in training.
 
-    With groups: StratifiedGroupKFold with about 1/share folds.  Of the folds the one is taken that leaves
+    With groups: scikit-learn's StratifiedGroupKFold with about 1/share folds.  Of the folds the one is taken that leaves
     the fewest classes missing in training, then in validation, then comes nearest to the share.  A class
     whose pictures are all of one group is then on one side only.
 
     Raises: DataError where share or seed are out of their domain or nothing can be set aside;
-    MissingExtra where scikit-learn is not installed.
+    MissingExtra where there are groups and scikit-learn is not installed.
     """
     if not 0 < share <= MOST_SHARE:
         raise DataError(
@@ -46,29 +45,19 @@ def make_validation(
 
 def _by_classes(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.int64]:
     counts = np.bincount(labels)
-    eligible = np.flatnonzero(counts[labels] >= 2)
-    if not len(eligible):
+    if counts.max(initial=0) < 2:
         raise DataError(
             "no class has two pictures, so none can be set aside for validation",
             expected="at least two pictures in a class",
             cure="add pictures, or a val/ folder",
         )
-    marks = labels[eligible]
-    present = np.unique(marks)
-    wanted = min(max(math.ceil(share * len(eligible)), len(present)), len(eligible) - len(present))
-    try:
-        from sklearn.model_selection import StratifiedShuffleSplit
-    except ImportError:
-        raise _missing() from None
-    drawer = StratifiedShuffleSplit(n_splits=1, test_size=wanted, random_state=seed)
-    _, drawn = next(drawer.split(np.zeros(len(marks)), marks))
-    aside = np.zeros(len(marks), dtype=bool)
-    aside[drawn] = True
-    for each in present:
-        members = np.flatnonzero(marks == each)
-        if not aside[members].any():
-            aside[members[seed % len(members)]] = True
-    return np.asarray(eligible[aside], dtype=np.int64)
+    drawn = np.argsort(uniform(seed, 0, np.arange(len(labels)), Stream.ASIDE), kind="stable")
+    aside = [
+        drawn[labels[drawn] == each][: min(max(round(share * count), 1), count - 1)]
+        for each, count in enumerate(counts.tolist())
+        if count > 1
+    ]
+    return np.sort(np.concatenate(aside))
 
 
 def _by_groups(
@@ -91,7 +80,10 @@ def _by_groups(
     try:
         from sklearn.model_selection import StratifiedGroupKFold
     except ImportError:
-        raise _missing() from None
+        raise MissingExtra(
+            "the validation split of groups is made with scikit-learn, which is not installed",
+            cure='pip install "striate[train]"',
+        ) from None
     drawer = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # It warns of classes with fewer pictures than folds; what that means is in the docstring.
@@ -110,10 +102,3 @@ def _by_groups(
 
     _, aside = min((side for side in sides if len(side[0]) and len(side[1])), key=badness)
     return np.sort(aside).astype(np.int64)
-
-
-def _missing() -> MissingExtra:
-    return MissingExtra(
-        "the validation split is made with scikit-learn, which is not installed",
-        cure='pip install "striate[train]"',
-    )

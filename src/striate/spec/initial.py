@@ -61,7 +61,7 @@ def _collect(part: Part, found: list[str]) -> None:
         last: Part = deepest
         while isinstance(last, Chain):
             last = last.parts[-1]
-        norm = isinstance(last, Placed) and isinstance(last.layer, BatchNorm)
+        norm = isinstance(last, Placed) and isinstance(last.layer, BatchNorm) and not last.layer.nogamma
         # Of two layers or fewer it is a shortcut, `conv 64 1x1 stride 2 -> bn`.
         if norm and part.kind == "add" and _depth(deepest) > 2:
             found.append(last.path)

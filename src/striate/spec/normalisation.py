@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from striate.spec.argument import count, real
+from striate.spec.argument import count, flag, real
 from striate.spec.layer import Layer, Saves, as_map
 from striate.spec.shape import Shape
 
@@ -18,9 +18,9 @@ class BatchNorm(Layer):
     y = (x - mean) / sqrt(var + eps) * gamma + beta, mean and var over the batch and the map in training,
     running means of them at inference
 
-    bn [eps E] [momentum M].  running <- (1 - M) * running + M * batch.
+    bn [eps E] [momentum M] [nogamma].  running <- (1 - M) * running + M * batch.  `nogamma` holds gamma at 1.
 
-    Shapes: any -> the same.  Weights: 2 a channel (gamma, beta).
+    Shapes: any -> the same.  Weights: 2 a channel (gamma, beta), 1 with `nogamma`.
     Use: after conv or fc, before the activation; allows far higher learning rates.
     Not: with batches of a few pictures, where the batch says little.
     Source: Ioffe and Szegedy 2015, algorithm 1.
@@ -29,12 +29,13 @@ class BatchNorm(Layer):
     word: ClassVar[str] = "bn"
     eps: float = real(default=1e-5, least=1e-12, most=1.0, keyed=True)
     momentum: float = real(default=0.1, least=0.0, most=1.0, keyed=True)
+    nogamma: bool = flag()
 
     def out(self, shape: Shape) -> Shape:
         return shape
 
     def weights(self, shape: Shape) -> int:
-        return 2 * shape.channels
+        return shape.channels if self.nogamma else 2 * shape.channels
 
     def saves(self, shape: Shape) -> Saves:
         return Saves(input=True, batch_bytes=8 * shape.channels)

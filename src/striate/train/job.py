@@ -39,7 +39,7 @@ from striate.train.prepared import Job, Prepared
 from striate.train.pretrained import find_weights, load_pretrained, pretrained_preparation
 from striate.train.recipe import Recipe, read_recipe, write_recipe
 from striate.train.rescue import LOWEST_SHARE, run_rescued
-from striate.train.score import Score, load_ahead
+from striate.train.score import Score
 from striate.train.settle import (
     arranged,
     check_words,
@@ -232,7 +232,6 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
     Raises Stopped where `watch` asks to stop, Diverged, ResourceError where the disk or the memory is full,
     RunError where another process trains the run; it can be resumed after each but Diverged.
     """
-    load_ahead()
     with held(job.run), _status_kept(job), torch.random.fork_rng(enabled=True):
         torch.manual_seed(job.recipe.seed)
         checkpoint = _checkpoint(job, watch) if resume else None

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from striate.data.chance import Chance, Stream
 from striate.data.changes.argument import Argument, written
 from striate.data.pictures import Picture, Pictures
@@ -15,12 +18,13 @@ ARGUMENT = Argument("N", 0, 256, 4, whole=True)
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A window of the network's size at a random place, after `pad` rows and columns of zeros were put around.
+    """A window of the network's size at a random place, up to `pad` rows and columns beyond the picture.
 
-        top ~ {0 .. H + 2*pad - h},  left ~ {0 .. W + 2*pad - w}
+        top ~ {0 .. H + 2*pad - h} - pad,  left ~ {0 .. W + 2*pad - w} - pad
 
-    where H x W are stored and h x w wanted.  `crop 0` moves only as far as the stored picture reaches.
-    Source: He et al. 2016 (Deep Residual Learning), section 4.2.
+    where H x W are stored and h x w wanted.  Beyond its edges the picture is mirrored: row -k is row k.
+    `crop 0` moves only as far as the stored picture reaches.
+    Source: He et al. 2016 (Deep Residual Learning), section 4.2, with zeros; Jordan 2024 (airbench94), mirrored.
     """
 
     pad: int
@@ -39,13 +43,18 @@ class Crop:
             return
         (rows, columns), (height, width) = pictures[0].shape[:2], windows.shape[1:3]
         pad = int(self.pad)
+        down, across = _mirrored(rows, pad), _mirrored(columns, pad)
         tops = chance.below(rows + 2 * pad - height + 1, Stream.TOP) - pad
         lefts = chance.below(columns + 2 * pad - width + 1, Stream.LEFT) - pad
         for picture, window, top, left in zip(pictures, windows, tops.tolist(), lefts.tolist(), strict=True):
             if 0 <= top <= rows - height and 0 <= left <= columns - width:
                 window[...] = picture[top : top + height, left : left + width]
-                continue
-            up, west = max(0, -top), max(0, -left)
-            low, east = max(up, min(height, rows - top)), max(west, min(width, columns - left))
-            window[...] = 0
-            window[up:low, west:east] = picture[top + up : top + low, left + west : left + east]
+            else:
+                seen = picture.take(down[pad + top : pad + top + height], axis=0)
+                seen.take(across[pad + left : pad + left + width], axis=1, out=window, mode="clip")
+
+
+def _mirrored(side: int, pad: int) -> NDArray[np.intp]:
+    """The places -pad .. side + pad - 1 of a row of pixels that goes on beyond its ends as in a mirror."""
+    last = max(1, side - 1)
+    return np.minimum(np.abs((np.arange(-pad, side + pad) + last) % (2 * last) - last), side - 1)
