@@ -24,6 +24,7 @@ SECTIONS = {
     "photos": "A folder of photographs, from nothing",
     "transfer": "A folder of photographs, from what a network knows",
     "pipeline": "From files to batches",
+    "parity": "Whether bf16 learns what fp32 learns",
     "ablation": "What each trick of the recipe `quick` is worth",
     "inference": "Answering",
     "memory": "Memory",

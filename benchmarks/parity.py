@@ -1,0 +1,84 @@
+"""Whether bf16 learns what fp32 learns: the same recipe and seeds in both, and the accuracy of either.
+
+    python benchmarks/parity.py [--only WORD,...] [--rounds N] [--quick]
+
+Three trainings: LeNet-5 on MNIST, ResNet-20 on CIFAR-10, a residual network on photographs.  The seed is the round.
+Told is the accuracy on the test pictures, looked at once in each run, and the time of the training part; the layout
+is in each arithmetic the one that striate finds fastest.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from statistics import mean, stdev
+
+from options import data_folder, only, parser, read, tell
+from pairs import interleaved
+from receipt import Row, Session, write_receipt
+from seeds import Seeds
+from trainings import Training, train
+
+# What is trained: the data, and the words for it.
+TRAINED = {
+    "lenet5 on MNIST, 5 epochs": ("mnist", ["lenet5", "--epochs", "5"]),
+    "resnet20 on CIFAR-10, 8 epochs": ("cifar-10-batches-bin", ["resnet20", "--epochs", "8"]),
+    "small64 on photographs, 15 epochs": ("caltech26", ["small64", "--epochs", "15", "--set", "size=64"]),
+}
+
+
+def main() -> None:
+    """Measure and write."""
+    made = parser(__doc__, rounds=3)
+    made.add_argument("--only", default="", help="words of the trainings to run, by commas")
+    options = read(made)
+    wanted = only(options, "MNIST") or [""]
+    names = [name for name in TRAINED if any(word in name for word in wanted)]
+    session = Session()
+    rows = [_row(name, options) for name in names]
+    write_receipt(
+        "parity", rows, session, rounds=options.rounds, quick=options.quick, out=options.out, peers={},
+        settings={name: " ".join(TRAINED[name][1]) for name in names},
+    )  # fmt: skip
+
+
+def _row(name: str, options: argparse.Namespace) -> Row:
+    folder, words = TRAINED[name]
+    data = data_folder(options, folder)
+    short = ["--epochs", "1", "--set", "val_share=0.5"] if options.quick else []
+
+    def run(precision: str, seeds: Seeds) -> Training:
+        tell(name)
+        return train(data, [*words, *short, "--set", f"precision={precision}", "--seed", str(seeds.take())])
+
+    sides: dict[str, Callable[[], Training]] = {
+        precision: partial(run, precision, Seeds()) for precision in ("bf16", "fp32")
+    }
+    found = interleaved(sides, options.rounds, tell)
+    halves, singles = ([100 * each.accuracy for each in found[side]] for side in sides)
+    return Row(
+        what=f"{name}, test accuracy in bf16",
+        peer="the same in fp32",
+        unit="%",
+        better="neither",
+        ours=halves,
+        theirs=singles,
+        figures={
+            "points above fp32": [one - other for one, other in zip(halves, singles, strict=True)],
+            "s of training in bf16": [each.training_s for each in found["bf16"]],
+            "s of training in fp32": [each.training_s for each in found["fp32"]],
+        },
+        note=_verdict(halves, singles),
+    )
+
+
+def _verdict(halves: list[float], singles: list[float]) -> str:
+    if len(halves) < 2:
+        return "one seed each"
+    apart, spread = mean(halves) - mean(singles), max(stdev(halves), stdev(singles))
+    return f"the means are {apart:+.2f} points apart, the seeds of one arithmetic {spread:.2f} (standard deviation)"
+
+
+if __name__ == "__main__":
+    main()
