@@ -13,7 +13,7 @@ from striate.build.module import Net, build
 from striate.errors import RecipeError
 from striate.nn.local import LocallyConnected2d
 from striate.notation.reader import read_text
-from striate.spec.initial import last_norms, suited_initials
+from striate.spec.initial import heads, last_norms, suited_initials
 from striate.spec.layout import Layout, lay
 from striate.spec.shape import Map
 
@@ -184,13 +184,25 @@ def test_a_label_has_its_own_word() -> None:
     assert spread(net, "head.2") == pytest.approx(0.01, rel=0.2)
 
 
+def test_a_small_head() -> None:
+    text = "conv 64 3x3 -> relu -> aux { conv 64 -> fc classes } -> body: fc 64 -> relu -> [fc classes -> softmax]"
+    net = drawn(text, "he, small-head")
+    assert heads(net.layout) == ["5.0", "2.1"]
+    for path in heads(net.layout):
+        assert spread(net, path) == pytest.approx(0.01, rel=0.2)
+    assert spread(net, "body") > 0.02
+    # What is said of a label is said of the head too.
+    body = heads(net.layout)[0]
+    assert spread(drawn(text, f"he, small-head, {body}: xavier"), body) > 0.1
+
+
 def test_an_unknown_word() -> None:
     with pytest.raises(RecipeError) as caught:
         drawn("fc classes", "xaver")
     assert str(caught.value) == (
         "initial: initial cannot be `xaver`\n"
         "  expected: words separated by commas: one of auto, he, xavier, lecun, orthogonal, dirac, small, large; "
-        "LABEL: WORD; zero-last\n"
+        "LABEL: WORD; zero-last; small-head\n"
         "  try: xavier"
     )
 

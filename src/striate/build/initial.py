@@ -14,7 +14,8 @@ one input reaches.
   auto        for each layer what suits the activation behind it: he before relu and its kin, xavier before
               tanh, sigmoid and the loss
 
-A label has its own by `head: small`; `zero-last` begins the last bn of each residual branch at gamma 0.
+A label has its own by `head: small`; `zero-last` begins the last bn of each residual branch at gamma 0, and
+`small-head` draws the last matrix by `small`, so that the first answers are nearly alike.
 Biases begin at 0, batch norm at gamma 1 and beta 0.
 """
 
@@ -30,11 +31,12 @@ from striate.build.module import Net
 from striate.errors import RecipeError, nearest
 from striate.nn.local import LocallyConnected2d
 from striate.nn.whitening import WhiteningConv2d
-from striate.spec.initial import last_norms, suited_initials
+from striate.spec.initial import heads, last_norms, suited_initials
 
 Matrix = nn.Conv2d | nn.Linear | LocallyConnected2d
 
 INITIALS = ("auto", "he", "xavier", "lecun", "orthogonal", "dirac", "small", "large")
+FLAGS = ("zero-last", "small-head")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,17 @@ class Initial:
     word: the distribution.  labels: others for the pieces of these labels or paths.
     zero_last: the bn that ends each residual branch begins with gamma 0, so that each block begins as its
     shortcut (Goyal et al. 2017, section 5.1).
+    small_head: the last layer with a matrix, of side classifiers too, is drawn by `small`.
     """
 
     word: str = "auto"
     labels: tuple[tuple[str, str], ...] = ()
     zero_last: bool = False
+    small_head: bool = False
 
-    def word_at(self, path: str) -> str:
+    def word_at(self, path: str, *, head: bool) -> str:
         """The distribution of the layer at a path; a later label wins."""
-        word = self.word
+        word = "small" if head and self.small_head else self.word
         for label, other in self.labels:
             if path == label or path.startswith(f"{label}."):
                 word = other
@@ -60,30 +64,32 @@ class Initial:
 
 
 def read_initial(text: str) -> Initial:
-    """Read words separated by commas: one of INITIALS, `LABEL: WORD`, `zero-last`.
+    """Read words separated by commas: one of INITIALS, `LABEL: WORD`, one of FLAGS.
 
     Raises RecipeError, nearest word suggested.
     """
-    word, labels, zero_last = "auto", [], False
+    word, labels = "auto", list[tuple[str, str]]()
+    flags = dict.fromkeys(FLAGS, False)
     for said in text.split(","):
         label, colon, rest = (part.strip() for part in said.partition(":"))
         name = rest if colon else label
-        if name == "zero-last" and not colon:
-            zero_last = True
+        if name in FLAGS and not colon:
+            flags[name] = True
         elif name not in INITIALS:
             raise RecipeError(
                 f"initial cannot be `{name}`",
                 place="initial",
                 expected="words separated by commas: one of "
                 + ", ".join(INITIALS)
-                + "; LABEL: WORD; zero-last",
-                cure=nearest(name, [*INITIALS, "zero-last"]) or "initial = he",
+                + "; LABEL: WORD; "
+                + "; ".join(FLAGS),
+                cure=nearest(name, [*INITIALS, *FLAGS]) or "initial = he",
             )
         elif colon:
             labels.append((label, name))
         else:
             word = name
-    return Initial(word, tuple(labels), zero_last)
+    return Initial(word, tuple(labels), flags["zero-last"], flags["small-head"])
 
 
 def initialise(net: Net, *, initial: str = "auto", generator: torch.Generator | None = None) -> None:
@@ -104,11 +110,12 @@ def initialise(net: Net, *, initial: str = "auto", generator: torch.Generator | 
                 expected="a label or path of the network",
                 cure=nearest(label, {path.split(".")[0] for path in suited}) or "",
             )
+    last = heads(net.layout)
     with torch.no_grad():
         for path, word in suited.items():
             module = net.part(path)
             assert isinstance(module, Matrix)
-            chosen = wanted.word_at(path)
+            chosen = wanted.word_at(path, head=path in last)
             _draw(module, word if chosen == "auto" else chosen, generator)
             if module.bias is not None:
                 module.bias.zero_()

@@ -41,6 +41,12 @@ def _suit(part: Part, behind: str, chosen: dict[str, str]) -> str:
     return behind
 
 
+def heads(layout: Layout) -> list[str]:
+    """Paths of the last layer with a matrix of the network, and of each side classifier."""
+    last = {side: placed.path for placed, side in layout.places() if placed.layer.word in _MATRICES}
+    return list(last.values())
+
+
 def last_norms(layout: Layout) -> list[str]:
     """Paths of the bn that ends the deepest branch of each `add`: the residual branch, not the shortcut."""
     found: list[str] = []
