@@ -27,7 +27,9 @@ AUGMENT = ["--augment", "flip, crop 2"]
 # What is left out, and the flags for it; a later --set wins.
 WITHOUT = {
     "whitening: a trained first layer": ["--net", "TRAINED"],
-    "dirac: the usual first weights": ["--set", "initial=auto"],
+    "norms without gamma: trained ones": ["--net", "GAMMA"],
+    "dirac: the usual first weights": ["--set", "initial=auto, small-head"],
+    "a small classifier at first: the usual one": ["--set", "initial=dirac"],
     "muon: nesterov": ["--set", "optimiser=nesterov", "--set", "rate=0.1", "--set", "momentum=0.9"],
     "muon: adamw": ["--set", "optimiser=adamw", "--set", "rate=0.003", "--set", "momentum=0.9"],
     "a rate of its own for biases and norms": ["--set", "norm_rate=1"],
@@ -50,12 +52,15 @@ def main() -> None:
     wanted = only(options, "second look") or [""]
     epochs = ["--budget", "12s"] if options.quick else ["--epochs", str(options.epochs)]
     text = resources.files("striate.zoo").joinpath("swift32.net").read_text(encoding="utf-8")
-    trained = text.replace("whiten 24 2x2", "conv 24 2x2 valid")
-    assert trained != text
+    nets = {
+        "TRAINED": text.replace("whiten 24 2x2", "conv 24 2x2 valid"),
+        "GAMMA": text.replace(" nogamma", ""),
+    }
+    assert text not in nets.values()
     session = Session()
 
     def run(flags: list[str], seeds: Seeds) -> Training:
-        words = [trained if word == "TRAINED" else word for word in flags]
+        words = [nets.get(word, word) for word in flags]
         words += [] if "--augment" in flags else AUGMENT
         return train(data, [*BASE, *epochs, *words, "--seed", str(seeds.take())])
 

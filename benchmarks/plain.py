@@ -66,9 +66,11 @@ def _layer(placed: Placed) -> nn.Module:
             return whitening
         case pooling.Pool(kind=kind, grid=grid):
             return (nn.AdaptiveAvgPool2d if kind == "avg" else nn.AdaptiveMaxPool2d)(_pair(grid))
-        case normalisation.BatchNorm(eps=eps, momentum=momentum):
+        case normalisation.BatchNorm(eps=eps, momentum=momentum, nogamma=nogamma):
             made_of = nn.BatchNorm2d if isinstance(shape, Map) else nn.BatchNorm1d
-            return made_of(shape.channels, eps=eps, momentum=momentum)
+            norm = made_of(shape.channels, eps=eps, momentum=momentum)
+            norm.weight.requires_grad_(not nogamma)
+            return norm
         case linear.Fc(features=features, nobias=nobias):
             return nn.Sequential(nn.Flatten(), nn.Linear(shape.elements, features, bias=not nobias))
         case linear.Flatten():

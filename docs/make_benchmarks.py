@@ -39,6 +39,9 @@ and the highest tenth of them lie; **x2.00** says that striate was twice as good
 sides running one behind the other in each. Rows that striate loses stay, and begin with **loses**.
 """
 
+# Where more was seen beside a table, it is folded away.
+MOST_SHOWN = 4
+
 # What a receipt has to say.
 RECEIPT = (
     "date", "commit", "changed", "machine", "versions", "peers", "rounds", "seconds", "foreign_load",
@@ -162,7 +165,10 @@ def section(title: str, made: dict[str, Any]) -> str:
         said += [row["note"]] if row["note"] else []
         if said:
             seen.setdefault(f"- {row['what']}, {row['peer']}: {'; '.join(said)}.")
-    lines += ["", *seen] if seen else []
+    if len(seen) > MOST_SHOWN:
+        lines += ["", "<details><summary>What else was seen</summary>", "", *seen, "", "</details>"]
+    elif seen:
+        lines += ["", *seen]
     return "\n".join([*lines, "", receipt_line(made["receipt"]), ""])
 
 
@@ -217,7 +223,7 @@ def receipt_line(receipt: dict[str, Any]) -> str:
         f"{receipt['rounds']} rounds in {receipt['seconds']:,.0f} s",
         f"other processes used {receipt['foreign_load']:.0%} of the cores",
     ]
-    peaks = receipt["peaks_gflops"]
+    peaks = {name: value for name, value in receipt["peaks_gflops"].items() if value}
     if peaks:
         said.append("peak " + ", ".join(f"{value:.0f} GFLOP/s {name}" for name, value in peaks.items()))
     said.append("striate's side: " + named(receipt["versions"]))

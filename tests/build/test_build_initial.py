@@ -78,6 +78,8 @@ def test_auto_takes_what_suits_the_activation_behind(text: str, words: str) -> N
         # In brackets, repeated, and in a definition as well.
         ("add { identity | [conv 3 -> relu] x2 -> [conv 3 -> bn] } -> fc classes", ["0.1.1.1"]),
         ("let b = conv 3 -> relu -> conv 3 -> bn; add { b() | conv 3 -> bn } -> fc classes", ["0.0.0.3"]),
+        # There is no gamma to begin at 0.
+        ("add { conv 3 -> relu -> conv 3 -> bn nogamma | identity } -> fc classes", []),
         # A shortcut is no residual branch; nor is what ends in something else.
         ("add { conv 3 -> bn | identity } -> fc classes", []),
         ("add { conv 3 -> bn -> relu -> conv 3 | conv 3 -> bn } -> fc classes", []),
@@ -192,8 +194,8 @@ def test_a_small_head() -> None:
         assert spread(net, path) == pytest.approx(0.01, rel=0.2)
     assert spread(net, "body") > 0.1
     # What is said of a label is said of the head too.
-    body = heads(net.layout)[0]
-    assert spread(drawn(text, f"he, small-head, {body}: xavier"), body) > 0.1
+    main = heads(net.layout)[0]
+    assert spread(drawn(text, f"he, small-head, {main}: xavier"), main) > 0.1
 
 
 def test_an_unknown_word() -> None:

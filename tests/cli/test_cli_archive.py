@@ -33,7 +33,7 @@ def test_check_and_a_training_of_a_few_seconds(
     said = call("train", packed[form].name, *FAST, "--budget", "4s", "--out", "run")
     assert said.err == ""
     assert said.code == 0
-    assert said.out.startswith("data      3 classes, 32 training, 4 validation pictures of 1x12x12 ")
+    assert said.out.startswith("data      3 classes, 33 training, 3 validation pictures of 1x12x12 ")
     record = json.loads((here / "run" / "run.json").read_text())
     assert record["source"] == str(packed[form].resolve())
     assert record["name"] == "photos"
@@ -88,7 +88,7 @@ def test_resume_and_replay_unpack_again_and_say_what_changed(
         said = call(*command)
         assert said.code == 1
         assert "the data are not what they were: " in said.err
-        assert "train had 32 pictures and has " in said.err
+        assert "train had 33 pictures and has " in said.err
     packed["zip"].unlink()
     said = call("resume", "run")
     assert said.code == 1

@@ -32,7 +32,7 @@ def test_train_from_a_folder(call: Call, photos: Path, here: Path) -> None:
     (out,) = (here / "runs").iterdir()
     lines = said.out.splitlines()
     assert lines[0] == (
-        "data      3 classes, 32 training, 4 validation pictures of 1x12x12 "
+        "data      3 classes, 33 training, 3 validation pictures of 1x12x12 "
         "(validation held out of the training pictures)"
     )
     assert any(line.startswith("recipe    1 epoch of batches of 8, adamw at rate 0.003, ") for line in lines)
@@ -60,7 +60,7 @@ def test_train_with_a_test_split(call: Call, bars: Path) -> None:
 def test_a_network_is_chosen_and_the_reason_told(call: Call, photos: Path) -> None:
     said = call("train", str(photos), "--epochs", "1", "--device", "cpu")
     assert said.code == 0
-    assert "network   swift28: it suits 12x12 pixels and 32 training pictures\n" in said.out
+    assert "network   swift28: it suits 12x12 pixels and 33 training pictures\n" in said.out
     assert ", muon at rate 0.003, one-cycle, " in said.out
 
 

@@ -83,7 +83,7 @@ def test_it_overwrites_nothing_unless_forced(photos: Path) -> None:
         ),
         (
             {"augment": "crop 10"},
-            "augment: `crop 10` can leave nothing of pictures of 12x10\n"
+            "augment: `crop 10` is too large for pictures of 12x10\n"
             "  expected: a number below 10\n  try: crop 2",
         ),
     ],

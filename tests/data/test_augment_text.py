@@ -168,17 +168,17 @@ def test_argument_told() -> None:
         (
             "crop 28, flip",
             (28, 40),
-            "augment: `crop 28` can leave nothing of pictures of 28x40\n  expected: a number below 28\n  try: crop 7, flip",
+            "augment: `crop 28` is too large for pictures of 28x40\n  expected: a number below 28\n  try: crop 7, flip",
         ),
         (
             "cutout 40",
             (40, 28),
-            "augment: `cutout 40` can leave nothing of pictures of 40x28\n  expected: a number below 28\n  try: cutout 7",
+            "augment: `cutout 40` is too large for pictures of 40x28\n  expected: a number below 28\n  try: cutout 7",
         ),
         (
             "cutout 2",
             (2, 2),
-            "augment: `cutout 2` can leave nothing of pictures of 2x2\n  expected: a number below 2\n  try: none",
+            "augment: `cutout 2` is too large for pictures of 2x2\n  expected: a number below 2\n  try: none",
         ),
     ],
 )
@@ -209,3 +209,18 @@ def test_suited(size: tuple[int, int], channels: int, margin: bool, text: str) -
     augment = suited_augment(size, channels, margin=margin)
     assert str(augment) == text
     augment.require_fits(size)
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "milder"),
+    [
+        ("flip, crop 4, jitter 0.4", 0.5, "crop 2, flip, jitter 0.2"),
+        ("zoom 0.2, rotate 30, cutout 9", 0.5, "rotate 15.0, zoom 0.6, cutout 4"),
+        ("zoom 0.2, mixup 0.4, noise 0.1, grey 0.5", 0.0, "zoom 1.0"),
+        ("crop 4, cutout 8", 0.05, "crop 0"),
+        ("crop 4, cutout 8, flip", 1.0, "crop 4, flip, cutout 8"),
+        ("none", 0.3, "none"),
+    ],
+)
+def test_milder_words(text: str, share: float, milder: str) -> None:
+    assert read_augment(text).milder(share) == read_augment(milder)

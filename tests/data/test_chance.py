@@ -51,7 +51,7 @@ def test_no_two_uses_share_a_stream() -> None:
 
 
 def test_the_streams_keep_their_numbers() -> None:
-    names = "ORDER TOP LEFT FLIP VFLIP ANGLE AREA ASPECT BRIGHTNESS CONTRAST SATURATION GREY NOISE CUTOUT_ROW CUTOUT_COLUMN MIXUP"
+    names = "ORDER TOP LEFT FLIP VFLIP ANGLE AREA ASPECT BRIGHTNESS CONTRAST SATURATION GREY NOISE CUTOUT_ROW CUTOUT_COLUMN MIXUP ASIDE"
     assert [each.name for each in Stream] == names.split()
 
 

@@ -287,8 +287,8 @@ def changed(source: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ("one more", "train had 32 pictures and has 33; pictures or labels of val changed"),
-        ("one less", "train had 32 pictures and has 31; pictures or labels of val changed"),
+        ("one more", "train had 33 pictures and has 34; pictures or labels of val changed"),
+        ("one less", "train had 33 pictures and has 32; pictures or labels of val changed"),
         ("another picture", "pictures or labels of train changed"),
         ("another name", "the classes were across, blob, down and are across, dot, down"),
         ("one more class", "the classes were across, blob, down and are across, blob, dot, down"),

@@ -20,7 +20,7 @@ from striate.spec.layout import lay
 from striate.spec.normed import before_norm
 from striate.spec.shape import Map
 from striate.train.evaluate import looked_at_again, probabilities
-from striate.train.grow import grown, require_grows, shrunk
+from striate.train.grow import grown, require_grows, shrunk, strength
 from striate.train.loop import Stopped
 from striate.train.muon import Muon
 from striate.train.optimiser import make_optimiser
@@ -68,6 +68,21 @@ def test_pictures_grow(
     assert grown(size, start, progress) == expected
 
 
+@pytest.mark.parametrize(
+    ("side", "start", "least", "share"),
+    [
+        (24, 0.75, 0.4, 0.4),
+        (28, 0.75, 0.4, 0.7),
+        (32, 0.75, 0.4, 1.0),
+        (16, 0.5, 0.0, 0.0),
+        # Without growing nothing is milder.
+        (32, None, 0.4, 1.0),
+    ],
+)
+def test_augmentation_rises_with_the_side(side: int, start: float | None, least: float, share: float) -> None:
+    assert strength((side, side), (32, 32), start, least) == pytest.approx(share)
+
+
 def test_shrunk_pictures_keep_their_mean() -> None:
     x = torch.rand(2, 3, 16, 16)
     assert shrunk(x, (16, 16)) is x
@@ -94,8 +109,11 @@ def test_a_network_that_cannot_grow_is_refused() -> None:
 
 
 def test_a_growing_run_is_resumed_to_the_bit(arrays: Path, tmp_path: Path) -> None:
-    keys = {"net": NET, "epochs": 4, "grow": 0.5, **EXACTLY}
+    keys = {"net": NET, "epochs": 4, "grow": 0.5, "augment": "crop 2, cutout 3", **EXACTLY}
+    train(arrays, tmp_path / "strong", **keys)
+    keys["grow_augment"] = 0.3
     train(arrays, tmp_path / "whole", **keys)
+    assert contents(tmp_path / "whole") != contents(tmp_path / "strong")
     for stop_at in (3, 9):
         cut = tmp_path / f"cut{stop_at}"
         with pytest.raises(Stopped):

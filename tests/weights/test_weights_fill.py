@@ -106,6 +106,13 @@ def test_convolutions_first_and_norms_behind_find_their_places() -> None:
     require_filled(net, state)
 
 
+def test_norms_without_a_trained_gamma_are_filled_too() -> None:
+    net = net_of("bn nogamma -> conv 4 3x3 nobias -> bn nogamma -> pool avg -> fc classes", (3, 8, 8))
+    state = random_state(net)
+    fill(net, renamed(state, {"0": "a", "1": "b", "2": "c", "4": "head"}))
+    require_filled(net, state)
+
+
 def test_tensors_that_are_no_weights_are_left_out() -> None:
     net = net_of(TEXT, (3, 8, 8))
     state = random_state(net)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -11,6 +12,8 @@ from torch import nn
 from striate.build.module import Net, SideClassifier
 from striate.build.module import Sequence as Bracket
 from striate.nn.scale import DropPath
+
+_Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 # What changes nothing at inference: a norm behind it can still be taken into the layer before it.
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d, DropPath)
@@ -20,6 +23,8 @@ def folded(net: Net) -> Net:
     """A copy for inference alone, in which a bn straight behind a conv or fc is part of its weights.
 
     w' = w * gamma / sqrt(var + eps);  b' = (b - mean) * gamma / sqrt(var + eps) + beta
+
+    A maxpool may stand between where every gamma is above 0: the largest stays the largest.
 
     The norms and side classifiers become identities; the answers are those of `net.eval()` but for rounding.
     Source: Jacob et al. 2018, section 3.2.
@@ -36,18 +41,31 @@ def folded_parts(parts: Sequence[nn.Module]) -> nn.Sequential:
     return made
 
 
-def _fold(container: nn.Module, before: nn.Module | None) -> nn.Module | None:
-    """Fold what stands in a container; `before` is the layer before it, and the last one comes back."""
+class _Before(NamedTuple):
+    """The layer that a bn may be taken into, and whether a maximum is taken between them."""
+
+    layer: nn.Conv2d | nn.Linear
+    pooled: bool = False
+
+
+def _fold(container: nn.Module, before: _Before | None) -> _Before | None:
+    """Fold what stands in a container; `before` is what stands before it, and what is there at its end comes back."""
     for name, child in list(container.named_children()):
         if isinstance(child, Bracket):
             before = _fold(child, before)
-        elif isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d) and before is not None:
-            _take_in(before, child)
+        elif (
+            isinstance(child, _Norm)
+            and before is not None
+            and not (before.pooled and (child.weight <= 0).any())
+        ):
+            _take_in(before.layer, child)
             setattr(container, name, nn.Identity())
         elif isinstance(child, SideClassifier):
             setattr(container, name, nn.Identity())
         elif isinstance(child, nn.Conv2d | nn.Linear):
-            before = child
+            before = _Before(child)
+        elif isinstance(child, nn.MaxPool2d) and before is not None:
+            before = _Before(before.layer, pooled=True)
         elif not isinstance(child, _NOTHING):
             for branch in child.children():
                 if isinstance(branch, Bracket):
@@ -56,8 +74,7 @@ def _fold(container: nn.Module, before: nn.Module | None) -> nn.Module | None:
     return before
 
 
-def _take_in(layer: nn.Module, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
-    assert isinstance(layer, nn.Conv2d | nn.Linear)
+def _take_in(layer: nn.Conv2d | nn.Linear, norm: _Norm) -> None:
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()

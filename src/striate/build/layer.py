@@ -76,8 +76,9 @@ def _batch_norm(layer: normalisation.BatchNorm, shape: Shape) -> nn.Module:
     kind = nn.BatchNorm2d if isinstance(shape, Map) else nn.BatchNorm1d
     norm = kind(shape.channels, eps=layer.eps, momentum=layer.momentum)
     if layer.nogamma:
+        # Weights files hold it all the same, as those of torch do.
         del norm.weight
-        norm.register_buffer("weight", torch.ones(shape.channels), persistent=False)
+        norm.register_buffer("weight", torch.ones(shape.channels))
     return norm
 
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -104,14 +105,34 @@ class Augment:
                 better = [type(word)(side // 4)] if side >= 4 else []
                 others = [each for each in self.words if each is not word]
                 raise _refused(
-                    f"`{word}` can leave nothing of pictures of {size[0]}x{size[1]}",
+                    f"`{word}` is too large for pictures of {size[0]}x{size[1]}",
                     f"a number below {side}",
                     Augment((*others, *better)),
                 )
 
+    def milder(self, share: float) -> Augment:
+        """The same words, their numbers nearer to what changes nothing; a word that takes no such number is left out.
+
+        share: 0 to 1, of the way from there to the numbers as they are.
+        Source: Tan and Le 2021, section 4.2 (less regularisation while pictures are small).
+        """
+        return self if share == 1 else Augment(tuple(_milder(self.words, share)))
+
     def mix(self, chance: Chance) -> Mix | None:
         """How the pictures of a batch are mixed, or None where they are not."""
         return next((word.mix(chance) for word in self.words if isinstance(word, Mixup)), None)
+
+
+def _milder(words: tuple[Word, ...], share: float) -> Iterator[Word]:
+    for word in words:
+        argument = type(word).argument
+        if argument is None:
+            yield word
+            continue
+        (number,) = astuple(word)
+        found = argument.milder(number, share)
+        if argument.has(found):
+            yield type(word)(found)  # type: ignore[call-arg, arg-type]
 
 
 def _mended(words: tuple[Word, ...]) -> Augment:

@@ -51,10 +51,12 @@ def _by_classes(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.N
             expected="at least two pictures in a class",
             cure="add pictures, or a val/ folder",
         )
-    drawn = np.argsort(uniform(seed, 0, np.arange(len(labels)), Stream.ASIDE), kind="stable")
+    # Class by class, the pictures of each in the order of a number drawn for them.
+    order = np.lexsort((uniform(seed, 0, np.arange(len(labels)), Stream.ASIDE), labels))
+    firsts = np.cumsum(counts) - counts
     aside = [
-        drawn[labels[drawn] == each][: min(max(round(share * count), 1), count - 1)]
-        for each, count in enumerate(counts.tolist())
+        order[first : first + min(max(round(share * count), 1), count - 1)]
+        for first, count in zip(firsts.tolist(), counts.tolist(), strict=True)
         if count > 1
     ]
     return np.sort(np.concatenate(aside))

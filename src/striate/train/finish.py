@@ -9,7 +9,7 @@ from striate.report.page import write_report
 from striate.runs.atomic import write_atomic
 from striate.runs.folder import json_bytes
 from striate.train.evaluate import probabilities
-from striate.train.loop import Stopped
+from striate.train.loop import Stopped, require_finite
 from striate.train.mistakes import worst_mistakes
 from striate.train.prepared import Job
 from striate.train.score import Score, score
@@ -24,7 +24,7 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
     stage: the last one.  Its network reads what it was trained on, so what a frozen part gives is not
     computed again.
 
-    Raises Stopped where `watch` asks to stop; a checkpoint was written before.
+    Raises Stopped where `watch` asks to stop, a checkpoint was written before; Diverged where an answer is NaN.
     """
     data = job.data
     load_weights(job.net, job.run.weights)
@@ -42,6 +42,7 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
         advance=advance,
     )  # fmt: skip
     watch.end()
+    require_finite(found, state, job.recipe)
     result = score(found, split.labels, data.classes)
     mistakes = worst_mistakes(found, split, data.classes, data.size)
     write_atomic(job.run.path / "mistakes.json", json_bytes(mistakes))

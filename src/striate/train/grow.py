@@ -30,6 +30,17 @@ def grown(size: tuple[int, int], start: float | None, progress: float) -> tuple[
     return height, width
 
 
+def strength(size: tuple[int, int], whole: tuple[int, int], start: float | None, least: float) -> float:
+    """The share of the numbers of augment that pictures of a size are changed by.
+
+    least + (1 - least) * (side - first) / (whole - first), first being the smallest side that grow allows
+
+    Source: Tan and Le 2021, section 4.2: small pictures need less regularisation.
+    """
+    first, side, full = max(grown(whole, start, 0.0)), max(size), max(whole)
+    return 1.0 if side == full else least + (1 - least) * (side - first) / (full - first)
+
+
 def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Pictures at a smaller size, N x C x H x W, averaged over the pixels that fall together."""
     if x.shape[2:] == size:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, NoReturn
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from striate.build.module import Net
@@ -24,7 +25,7 @@ from striate.train.checkpoint import save_checkpoint
 from striate.train.evaluate import probabilities
 from striate.train.fit import Meter
 from striate.train.frozen import Thaw
-from striate.train.grow import grown, shrunk
+from striate.train.grow import grown, shrunk, strength
 from striate.train.preparation import Feeder
 from striate.train.recipe import Recipe
 from striate.train.schedule import rate_factor
@@ -92,8 +93,10 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
             state.net.train()
         if state.epoch_step == 0:
             state.size = grown(loop.batches.size, recipe.grow, pace.progress_after(loop.batches.steps))
-        watch.begin(_epoch_name(state, recipe), loop.batches.steps)
-        for batch in () if pace.done else loop.batches.epoch(state.epoch, state.epoch_step):
+        share = strength(state.size, loop.batches.size, recipe.grow, recipe.grow_augment)
+        batches = replace(loop.batches, augment=loop.batches.augment.milder(share))
+        watch.begin(_epoch_name(state, recipe), batches.steps)
+        for batch in () if pace.done else batches.epoch(state.epoch, state.epoch_step):
             factor = rate_factor(recipe.schedule, pace.progress, recipe.warmup)
             rate = recipe.rate * state.rate_share * factor
             for group in state.optimiser.param_groups:
@@ -254,15 +257,20 @@ def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float]:
         advance=advance,
     )
     watch.end()
+    require_finite(found, state, loop.recipe)
+    right = found[np.arange(len(split.labels)), split.labels].astype(np.float64)
+    loss = float(-np.log(np.maximum(right, 1e-12)).mean())
+    return float((found.argmax(axis=1) == split.labels).mean()), loss
+
+
+def require_finite(found: NDArray[np.float32], state: State, recipe: Recipe) -> None:
+    """Raise Diverged where the network's answers are no numbers."""
     if not np.isfinite(found).all():
         raise Diverged(
             f"the network answers NaN after step {state.step}",
             expected="finite weights; others nearly always mean that the rate is too high",
-            cure=lower_rate(loop.recipe),
+            cure=lower_rate(recipe),
         )
-    right = found[np.arange(len(split.labels)), split.labels].astype(np.float64)
-    loss = float(-np.log(np.maximum(right, 1e-12)).mean())
-    return float((found.argmax(axis=1) == split.labels).mean()), loss
 
 
 def _loss(net: Net, logits: Tensor, target: Target, smoothing: float) -> Tensor:

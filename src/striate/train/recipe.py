@@ -81,6 +81,9 @@ class Recipe(BaseModel):
     grow: Annotated[float, Field(ge=0.25, lt=1)] | None = Field(
         None, description="share of the side of the pictures that the training begins with, as 0.75"
     )
+    grow_augment: Annotated[float, Field(ge=0, le=1)] = Field(
+        1.0, description="share of the numbers of augment that the smallest pictures of grow have, as 0.3"
+    )
     second_look: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0,
         description="a picture whose answer is less probable is tested again, mirrored and shifted by a pixel",

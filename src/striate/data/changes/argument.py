@@ -12,6 +12,7 @@ class Argument:
     """One number: its name, its domain, and a value that is often taken.
 
     least, most: the domain, both ends included; `least` is not where `above` is set.
+    nothing: the value that changes nothing.
     whole: whether it counts rows and columns.
     """
 
@@ -19,6 +20,7 @@ class Argument:
     least: float
     most: float
     often: float
+    nothing: float = 0.0
     whole: bool = False
     above: bool = False
 
@@ -33,6 +35,11 @@ class Argument:
         # NaN compares as false, so it is never in.
         inside = self.least < value <= self.most if self.above else self.least <= value <= self.most
         return inside and (not self.whole or value == int(value))
+
+    def milder(self, value: float, share: float) -> float:
+        """So much of the way from what changes nothing to a value: nothing + share * (value - nothing)."""
+        found = self.nothing + share * (value - self.nothing)
+        return round(found) if self.whole else found
 
     def require(self, word: str, value: float) -> None:
         """Raises RecipeError where the value lies outside the domain."""

@@ -43,7 +43,7 @@ class Crop:
             return
         (rows, columns), (height, width) = pictures[0].shape[:2], windows.shape[1:3]
         pad = int(self.pad)
-        down, across = _mirrored(rows, pad), _mirrored(columns, pad)
+        down, across = _reflected(rows, pad), _reflected(columns, pad)
         tops = chance.below(rows + 2 * pad - height + 1, Stream.TOP) - pad
         lefts = chance.below(columns + 2 * pad - width + 1, Stream.LEFT) - pad
         for picture, window, top, left in zip(pictures, windows, tops.tolist(), lefts.tolist(), strict=True):
@@ -54,7 +54,7 @@ class Crop:
                 seen.take(across[pad + left : pad + left + width], axis=1, out=window, mode="clip")
 
 
-def _mirrored(side: int, pad: int) -> NDArray[np.intp]:
+def _reflected(side: int, pad: int) -> NDArray[np.intp]:
     """The places -pad .. side + pad - 1 of a row of pixels that goes on beyond its ends as in a mirror."""
     last = max(1, side - 1)
     return np.minimum(np.abs((np.arange(-pad, side + pad) + last) % (2 * last) - last), side - 1)

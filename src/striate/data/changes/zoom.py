@@ -16,7 +16,7 @@ from striate.data.pictures import Picture, Pictures
 WIDEST = 4 / 3
 
 
-ARGUMENT = Argument("LOW", 0.01, 1, 0.35)
+ARGUMENT = Argument("LOW", 0.01, 1, 0.35, nothing=1)
 
 
 @dataclass(frozen=True, slots=True)
