@@ -46,7 +46,7 @@ def small(**keys: Any) -> striate.Classifier:
 @pytest.fixture(scope="module")
 def fitted(one_thread: None) -> striate.Classifier:
     """A classifier that knows bars from blobs."""
-    return small(epochs=12, rate=0.02).fit(X, Y)
+    return small(epochs=24, rate=0.02).fit(X, Y)
 
 
 def test_digits() -> None:
@@ -89,7 +89,7 @@ def test_cross_validation() -> None:
 
 
 def test_pipeline() -> None:
-    line = Pipeline([("scale", FunctionTransformer(lambda x: x / 255)), ("net", small(epochs=12, rate=0.02))])
+    line = Pipeline([("scale", FunctionTransformer(lambda x: x / 255)), ("net", small(epochs=24, rate=0.02))])
     line.fit(X, Y)
     assert line.score(X, Y) > 0.9
     assert line.predict_proba(X).shape == (90, 3)

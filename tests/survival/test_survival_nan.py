@@ -81,7 +81,7 @@ def test_a_rate_that_is_good_after_a_while(arrays: Path, tmp_path: Path) -> None
     job.run_job(make(arrays, runs[0], watch, **keys), watch, resume=False, checkpoint_s=1e9)
     events = read_events(runs[0] / "events.jsonl")
     back = [event for event in events if event["event"] == "rollback"]
-    assert len(back) == 2
+    assert len(back) >= 2
     assert [event["rate_share"] for event in back] == [
         pytest.approx(0.3 ** (i + 1)) for i in range(len(back))
     ]
