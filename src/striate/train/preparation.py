@@ -114,11 +114,15 @@ def measure(pictures: Pictures) -> tuple[tuple[float, ...], tuple[float, ...]]:
     total = np.zeros(pictures.shape[3])
     squares = np.zeros(pictures.shape[3])
     count = 0
-    for start in range(0, len(some), 256):
-        chunk = some[start : start + 256].astype(np.float64)
-        total += chunk.sum(axis=(0, 1, 2))
-        squares += (chunk**2).sum(axis=(0, 1, 2))
-        count += chunk.shape[0] * chunk.shape[1] * chunk.shape[2]
+    channels = pictures.shape[3]
+    # Squares of bytes are exact in float32.
+    exact = np.float32 if pictures.dtype == np.uint8 else np.float64
+    for start in range(0, len(some), 16):
+        # Rows of pictures below each other: numpy adds long rows twenty times as fast as the channels of a pixel.
+        rows = some[start : start + 16].reshape(-1, some.shape[2] * channels).astype(exact)
+        total += rows.sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0)
+        squares += np.square(rows).sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0)
+        count += rows.size // channels
     mean = total / count
     return tuple(mean.tolist()), _deviation(squares / count - mean**2)
 
