@@ -20,11 +20,13 @@ from receipt import Row, Session, write_receipt
 from seeds import Seeds
 from trainings import Training, train
 
+from striate.errors import counted
+
 # What is trained: the data, the flags, and the epochs.
 TRAINED = {
-    "lenet5 on MNIST, 5 epochs": ("mnist", ["--net", "lenet5"], 5),
-    "resnet20 on CIFAR-10, 8 epochs": ("cifar-10-batches-bin", ["--net", "resnet20"], 8),
-    "small64 on photographs, 15 epochs": ("caltech26", ["--net", "small64", "--size", "64"], 15),
+    "lenet5 on MNIST": ("mnist", ["--net", "lenet5"], 5),
+    "resnet20 on CIFAR-10": ("cifar-10-batches-bin", ["--net", "resnet20"], 8),
+    "small64 on photographs": ("caltech26", ["--net", "small64", "--size", "64"], 15),
 }
 
 
@@ -46,7 +48,8 @@ def main() -> None:
 def _row(name: str, options: argparse.Namespace) -> Row:
     folder, words, epochs = TRAINED[name]
     data = data_folder(options, folder)
-    words = [*words, "--epochs", "1" if options.quick else str(epochs)]
+    epochs = 1 if options.quick else epochs
+    words = [*words, "--epochs", str(epochs)]
 
     def run(precision: str, seeds: Seeds) -> Training:
         tell(name)
@@ -58,7 +61,7 @@ def _row(name: str, options: argparse.Namespace) -> Row:
     found = interleaved(sides, options.rounds, tell)
     halves, singles = ([100 * each.accuracy for each in found[side]] for side in sides)
     return Row(
-        what=f"{name}, test accuracy in bf16",
+        what=f"{name}, {counted(epochs, 'epoch')}, test accuracy in bf16",
         peer="the same in fp32",
         unit="%",
         better="neither",

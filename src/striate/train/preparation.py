@@ -110,21 +110,10 @@ def measure(pictures: Pictures) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
     A channel that never changes has deviation 1, so that it is only centred.
     """
-    some = pictures[:: max(1, len(pictures) // MOST_MEASURED)]
-    total = np.zeros(pictures.shape[3])
-    squares = np.zeros(pictures.shape[3])
-    count = 0
-    channels = pictures.shape[3]
-    # Squares of bytes are exact in float32.
-    exact = np.float32 if pictures.dtype == np.uint8 else np.float64
-    for start in range(0, len(some), 16):
-        # Rows of pictures below each other: numpy adds long rows twenty times as fast as the channels of a pixel.
-        rows = some[start : start + 16].reshape(-1, some.shape[2] * channels).astype(exact)
-        total += rows.sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0)
-        squares += np.square(rows).sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0)
-        count += rows.size // channels
-    mean = total / count
-    return tuple(mean.tolist()), _deviation(squares / count - mean**2)
+    total, squares, count = _sums(pictures)
+    values = count * total.shape[0] * total.shape[1]
+    mean = total.sum(axis=(0, 1)) / values
+    return tuple(mean.tolist()), _deviation(squares.sum(axis=(0, 1)) / values - mean**2)
 
 
 def measure_picture(pictures: Pictures) -> tuple[NDArray[np.float64], tuple[float, ...]]:
@@ -132,16 +121,24 @@ def measure_picture(pictures: Pictures) -> tuple[NDArray[np.float64], tuple[floa
 
     A channel that never changes at any pixel has deviation 1.
     """
+    total, squares, count = _sums(pictures)
+    mean = total / count
+    values = count * mean.shape[0] * mean.shape[1]
+    return mean, _deviation(squares.sum(axis=(0, 1)) / values - (mean**2).mean(axis=(0, 1)))
+
+
+def _sums(pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Sums of the values and of their squares at each pixel, H x W x C, over so many of the pictures."""
     some = pictures[:: max(1, len(pictures) // MOST_MEASURED)]
-    total = np.zeros(pictures.shape[1:])
-    squares = np.zeros(pictures.shape[3])
-    for start in range(0, len(some), 256):
-        chunk = some[start : start + 256].astype(np.float64)
-        total += chunk.sum(axis=0)
-        squares += (chunk**2).sum(axis=(0, 1, 2))
-    mean = total / len(some)
-    values = len(some) * mean.shape[0] * mean.shape[1]
-    return mean, _deviation(squares / values - (mean**2).mean(axis=(0, 1)))
+    total, squares = np.zeros((2, *some.shape[1:]))
+    # Squares of bytes are exact in float32.
+    exact = np.float32 if some.dtype == np.uint8 else np.float64
+    for start in range(0, len(some), 16):
+        # Picture upon picture: numpy is twenty times as fast as when it adds the channels of a picture's pixels.
+        chunk = some[start : start + 16].astype(exact)
+        total += chunk.sum(axis=0, dtype=np.float64)
+        squares += np.square(chunk).sum(axis=0, dtype=np.float64)
+    return total, squares, len(some)
 
 
 def _deviation(variance: NDArray[np.float64]) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ from enum import Enum
 from torch import Tensor, nn
 
 from striate.build.module import Net
+from striate.spec.initial import heads
 from striate.spec.layout import Placed
 from striate.spec.words import write_layer
 
@@ -44,11 +45,11 @@ def slots_of(net: Net) -> list[Slot]:
     """The slots of a network in the order in which its layers run, side classifiers where they branch off."""
     found = [(placed, side, _tensors(net, placed)) for placed, side in net.layout.places()]
     found = [each for each in found if each[2]]
-    heads = {side: placed.path for placed, side, tensors in found if _is_matrix(tensors)}
+    last_ones = heads(net.layout)
     source = net.layout.network.source
     slots = []
     for placed, side, tensors in found:
-        last = heads.get(side) == placed.path
+        last = placed.path in last_ones
         role = (Role.HEAD if last else Role.BODY) if side is None else Role.SIDE_HEAD if last else Role.SIDE
         place = source.place(placed.at) if source is not None and placed.at is not None else ""
         module = net.part(placed.path)
@@ -64,7 +65,3 @@ def _tensors(net: Net, placed: Placed) -> dict[str, Tensor]:
         # A closing softmax, which the logits do without.
         return {}
     return dict(module.state_dict(keep_vars=True))
-
-
-def _is_matrix(tensors: Mapping[str, Tensor]) -> bool:
-    return "weight" in tensors and tensors["weight"].ndim > 1
