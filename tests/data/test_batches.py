@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from data.augment_draws import assert_same, numbered
 from striate.data.augment import Augment, augmented, read_augment
@@ -108,6 +111,33 @@ def test_an_epoch_that_is_left_leaves_no_thread() -> None:
     for _ in training().epoch(0):
         break
     assert not [each for each in threading.enumerate() if each.name.startswith("batches")]
+
+
+@pytest.mark.parametrize("makers", [2, 3, 9])
+def test_more_makers_make_the_same_batches(makers: int) -> None:
+    more = replace(training(), makers=makers)
+    for first_step in (0, 2, 3):
+        expected, found = training().epoch(1, first_step), more.epoch(1, first_step)
+        for wanted, batch in zip(expected, found, strict=True):
+            assert_same_batch(batch, wanted)
+
+
+def test_a_maker_takes_no_helpers_and_leaves_the_others_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    made = TrainingBatches._make
+
+    def noting(self: TrainingBatches, *rest: Any) -> Batch:
+        seen.append(torch.get_num_threads())
+        return made(self, *rest)
+
+    monkeypatch.setattr(TrainingBatches, "_make", noting)
+    try:
+        list(training().epoch(0))
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_an_error_of_the_maker_reaches_the_user() -> None:

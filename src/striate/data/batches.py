@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from striate.data.augment import Augment, augmented
 from striate.data.chance import Chance, shuffled
 from striate.data.changes.mixup import Mix
 from striate.data.pictures import Pictures, centre
-from striate.data.threads import roam
+from striate.data.threads import alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class TrainingBatches:
     pictures: N x H x W x C as stored.  labels: N.  size: what the network sees.
     batch: pictures in a step; a last, smaller rest of an epoch is left out of it (it is another one in
     each epoch), and where there are fewer pictures than that all of them make a step.
+    makers: threads that make batches, each a whole one, beside what uses them.
     """
 
     pictures: Pictures
@@ -45,6 +47,7 @@ class TrainingBatches:
     batch: int
     augment: Augment
     seed: int
+    makers: int = 1
 
     @property
     def steps(self) -> int:
@@ -52,14 +55,14 @@ class TrainingBatches:
         return max(1, len(self.labels) // self.batch)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from `first_step` on; the next one is made while one is used."""
+        """The batches of an epoch from `first_step` on; the next ones are made while one is used."""
         order = shuffled(len(self.labels), self.seed, epoch)
-        with ThreadPoolExecutor(1, thread_name_prefix="batches", initializer=roam) as maker:
-            coming: Future[Batch] | None = None
+        with ThreadPoolExecutor(self.makers, thread_name_prefix="batches", initializer=alone) as pool:
+            coming: deque[Future[Batch]] = deque()
             for step in range(first_step, self.steps):
-                made = coming or maker.submit(self._make, order, step, epoch)
-                coming = maker.submit(self._make, order, step + 1, epoch) if step + 1 < self.steps else None
-                yield made.result()
+                for ahead in range(step + len(coming), min(step + 1 + self.makers, self.steps)):
+                    coming.append(pool.submit(self._make, order, ahead, epoch))
+                yield coming.popleft().result()
 
     def _make(self, order: NDArray[np.int64], step: int, epoch: int) -> Batch:
         index = order[step * self.batch : (step + 1) * self.batch]

@@ -33,6 +33,22 @@ def roam() -> None:
             os.sched_setaffinity(0, _ALLOWED)
 
 
+def alone() -> None:
+    """Let this thread run on any processor, and its work in torch be its own alone.
+
+    Else torch splits what it does among helpers of this thread's own.  OpenMP counts them, finds more threads
+    than processors, and lets none wait awake any more, the training's neither: beside another job, where to
+    be woken takes longest, a training step takes half as long again.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    roam()
+    # A thread's first question sets its number, which must not come behind the limit.
+    torch.get_num_threads()
+    threadpool_limits(1, user_api="openmp")
+
+
 def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
     """`work` of each item, by as many threads as there are cores, in the order of the items.
 

@@ -13,6 +13,7 @@ from striate.build.module import Net
 from striate.data.augment import Augment, read_augment
 from striate.data.batches import TrainingBatches
 from striate.data.gather import Data, Split
+from striate.data.threads import cores
 from striate.plan.memory import Thrift
 from striate.runs.folder import RunFolder
 from striate.spec.normed import before_norm
@@ -143,6 +144,8 @@ def begin_stage(
         min(recipe.batch, count),
         stage.augment,
         recipe.seed,
+        # The training needs the processors itself, unless it has a device of its own.
+        makers=1 if stage.feeder.device.type == "cpu" else cores(),
     )
     epochs = recipe.epochs or 1_000_000
     pace = Pace(
