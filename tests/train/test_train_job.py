@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 import tomllib
 from pathlib import Path
@@ -161,7 +163,7 @@ def test_stopped_again_and_again(unbroken: Path, arrays: Path, tmp_path: Path) -
         pytest.param(
             {"optimiser": "muon", "schedule": "cosine", "label_smoothing": 0.1}, marks=pytest.mark.slow
         ),
-        {"optimiser": "lbfgs", "clip": None},
+        {"optimiser": "lbfgs", "clip": None, "layout": "contiguous"},
         {"freeze": "body", "thaw": 2, "net": NET.replace("-> fc 12", "-> head: fc 12")},
         pytest.param({"epochs": 12, "patience": 2}, marks=pytest.mark.slow),
     ],
@@ -176,6 +178,37 @@ def test_other_recipes_are_resumed_as_well(arrays: Path, tmp_path: Path, keys: d
             train(arrays, out, Ear(stop_at), **keys)
         resume(out)
         assert contents(out) == contents(tmp_path / "unbroken"), stop_at
+
+
+def test_lbfgs_takes_the_layout_that_it_can_train_in(arrays: Path, tmp_path: Path) -> None:
+    job = make(
+        arrays, tmp_path / "run", net="conv 4 3x3 -> relu -> conv 4 3x3 -> relu -> maxpool 4 -> fc classes",
+        epochs=1, optimiser="lbfgs", layout="auto", precision="auto",
+    )  # fmt: skip
+    assert job.recipe.layout == "contiguous"
+    assert run_job(job, Silence(), resume=False).accuracy > 0
+
+
+LOADED = """
+import sys, torch
+from striate.train.optimiser import make_optimiser
+from striate.train.recipe import Recipe
+for kind in sys.argv[1:]:
+    net = torch.nn.Linear(3, 2)
+    made = make_optimiser([(net, 1.0)], Recipe(optimiser=kind, rate=0.1, weight_decay=0.0))
+    net(torch.ones(1, 3)).sum().backward()
+    before = net.weight.clone()
+    made.step()
+    assert not torch.equal(before, net.weight), kind
+sys.exit("torch._dynamo" in sys.modules)
+"""
+
+
+def test_no_optimiser_loads_the_compiler() -> None:
+    """It takes a second, and nothing is compiled."""
+    kinds = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "muon"]
+    found = subprocess.run([sys.executable, "-c", LOADED, *kinds], capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 def test_a_crash_before_the_first_checkpoint(unbroken: Path, arrays: Path, tmp_path: Path) -> None:

@@ -201,3 +201,12 @@ def test_one_length_is_set(tmp_path: Path) -> None:
     )
     file.write_text("epochs = 3\nbudget_s = 60\n")
     assert told(str(file), []).startswith(f"{file}: it says both epochs and budget_s\n")
+
+
+def test_lbfgs_is_refused_the_layout_it_fails_in() -> None:
+    assert told(None, ["optimiser=lbfgs", "layout=channels_last"]) == (
+        "--set: lbfgs cannot train in the layout channels_last\n"
+        "  expected: contiguous: it strings all gradients together as they lie in memory\n"
+        "  try: leave out layout"
+    )
+    assert read_recipe(None, ["optimiser=lbfgs"]).layout == "auto"

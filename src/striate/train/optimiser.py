@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -81,23 +82,34 @@ def _spare_the_compiler() -> None:
 
 
 def _make(groups: list[dict[str, Any]], recipe: Recipe, rate: float) -> torch.optim.Optimizer:
+    momentum = {"momentum": recipe.momentum}
+    betas = {"betas": (recipe.momentum, 0.999), "fused": True}
     match recipe.optimiser:
         case "sgd":
-            return torch.optim.SGD(groups, lr=rate, fused=True)
+            return _without_compiler(torch.optim.SGD, groups, lr=rate, fused=True)
         case "momentum":
-            return torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum, fused=True)
+            return _without_compiler(torch.optim.SGD, groups, lr=rate, fused=True, **momentum)
         case "nesterov":
-            return torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum, nesterov=True, fused=True)
+            return _without_compiler(torch.optim.SGD, groups, lr=rate, fused=True, nesterov=True, **momentum)
         case "adagrad":
-            return torch.optim.Adagrad(groups, lr=rate)
+            return _without_compiler(torch.optim.Adagrad, groups, lr=rate)
         case "rmsprop":
-            return torch.optim.RMSprop(groups, lr=rate, momentum=recipe.momentum)
+            return _without_compiler(torch.optim.RMSprop, groups, lr=rate, **momentum)
         case "adam":
-            return torch.optim.Adam(groups, lr=rate, betas=(recipe.momentum, 0.999), fused=True)
+            return _without_compiler(torch.optim.Adam, groups, lr=rate, **betas)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=rate, betas=(recipe.momentum, 0.999), fused=True)
+            return _without_compiler(torch.optim.AdamW, groups, lr=rate, **betas)
         case "muon":
-            return Muon(groups, lr=rate, momentum=recipe.momentum)
+            return Muon(groups, lr=rate, **momentum)
         case "lbfgs":
             weights = [weight for group in groups for weight in group["params"]]
             return torch.optim.LBFGS(weights, lr=rate, max_iter=4, history_size=10)
+
+
+def _without_compiler(
+    kind: type[torch.optim.Optimizer], groups: list[dict[str, Any]], **options: Any
+) -> torch.optim.Optimizer:
+    """An optimiser of torch's whose first step does not load the compiler either: what wraps it there does."""
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    made: torch.optim.Optimizer = type(kind.__name__, (kind,), {"step": step})(groups, **options)
+    return made

@@ -231,6 +231,13 @@ def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
             expected="how long the training is, in epochs or in time",
             cure=f"leave out {LENGTHS[0]}",
         )
+    if recipe.optimiser == "lbfgs" and recipe.layout == "channels_last":
+        raise RecipeError(
+            "lbfgs cannot train in the layout channels_last",
+            place=place,
+            expected="contiguous: it strings all gradients together as they lie in memory",
+            cure="leave out layout",
+        )
     return recipe
 
 

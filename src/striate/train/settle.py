@@ -49,6 +49,9 @@ def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
         chosen["second_look"] = 0.0
     if recipe.freeze is not None:
         chosen["grow"] = None
+    if recipe.optimiser == "lbfgs":
+        # `check_recipe` tells why.
+        chosen["layout"] = "contiguous"
     return recipe.model_copy(update=chosen)
 
 
