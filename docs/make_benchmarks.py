@@ -28,6 +28,7 @@ SECTIONS = {
     "ablation": "What each trick of the recipe `quick` is worth",
     "inference": "Answering",
     "memory": "Memory",
+    "thrift": "Three times the batch in the same memory",
     "start": "Until something begins",
 }
 

@@ -2,7 +2,7 @@
 
     python steps.py CASE
 
-CASE is JSON: net, a text or a name; shape, channels x height x width; batch; classes.
+CASE is JSON: net, a text or a name; shape, channels x height x width; batch; classes; keys of the recipe, if any.
 Order: seconds to train for.  Answer: steps and the s that they took.  Counted is all that a step is in the loop:
 the next batch, made beside the one before; its way into the network; forward, backward, the checks that all is
 finite, the optimiser.  Validation is not.
@@ -91,6 +91,7 @@ def main() -> None:
         given = {
             "optimiser": "momentum", "rate": 0.001, "weight_decay": 5e-4, "schedule": "constant", "warmup": 0.0,
             "batch": case["batch"], "epochs": 100_000, "augment": "none", "size": case["shape"][1],
+            **case.get("keys", {}),
         }  # fmt: skip
         job = new_job(
             noise(case, folder),

@@ -89,6 +89,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         own = {"epochs": self.epochs, "batch": self.batch, "rate": self.rate, "seed": self.seed}
         given: dict[str, Any] = {} if self.recipe is not None else dict(REPEATABLE)
         given |= {key: value for key, value in own.items() if value is not None}
+        if (self.keys or {}).get("optimiser") == "lbfgs":
+            given.pop("layout", None)
         given |= self.keys or {}
         with tempfile.TemporaryDirectory(prefix="striate-") as folder:
             arrays = Path(folder) / "arrays.npz"

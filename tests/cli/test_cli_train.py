@@ -16,8 +16,10 @@ from PIL import Image
 import striate
 from cli.conftest import NET, Call
 from striate.data import store
+from striate.errors import StriateError
 from striate.runs import atomic
-from striate.train import fit
+from striate.train import fit, job
+from striate.train.recipe import Recipe
 from train.drawn import draw, write_folder
 
 FAST = ("--net", NET, "--epochs", "1", "--set", "batch=8", "--device", "cpu")
@@ -425,3 +427,14 @@ def test_the_same_from_python(call: Call, bars: Path, here: Path) -> None:
         trained.predict(picture)[0].probabilities,
         striate.load("shell", device="cpu").predict(picture)[0].probabilities,
     )
+
+
+def test_what_is_set_goes_before_what_transfer_takes(
+    call: Call, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def caught(*_: Any, recipe: Recipe, **__: Any) -> None:
+        raise StriateError(f"{recipe.size} {recipe.freeze} {recipe.channels} {recipe.seed}")
+
+    monkeypatch.setattr(job, "new_job", caught)
+    words = ("--transfer", "--set", "size=96", "--set", "freeze=stage1", "--set", "seed=1", "--seed", "2")
+    assert "96 stage1 3 2" in call("train", str(photos), *words).err

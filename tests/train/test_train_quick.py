@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import striate
-from striate.build.initial import fit_whitening, initialise
+from striate.build.initial import fit_whitening, initialise, whitening
 from striate.build.module import Net, build
 from striate.errors import RecipeError
 from striate.nn.whitening import WhiteningConv2d
@@ -99,7 +99,7 @@ def test_a_network_that_cannot_grow_is_refused() -> None:
     assert str(caught.value) == (
         "grow: on 8x8 pixels the network has other weights than on 16x16\n"
         "  expected: a network that reads pictures of each size with the same weights\n"
-        "  try: `pool avg` before the first fc; or leave out grow"
+        "  try: `pool avg` before the first fc, numbers for padding; or grow=none"
     )
     deep = lay(read_text("[conv 4 3x3 -> maxpool 2] x4 -> pool avg -> fc classes"), Map(1, 16, 16), 3)
     with pytest.raises(RecipeError, match="grow: the network cannot read 8x8 pixels: "):
@@ -283,7 +283,7 @@ def test_a_bias_before_a_norm_is_not_trained(arrays: Path, tmp_path: Path) -> No
 def test_whitening_is_measured_behind_what_stands_before_it() -> None:
     net = built("conv 4 3x3 -> whiten 8 2x2 -> relu -> whiten 6 1x1 -> fc classes").train()
     x = torch.randn(64, 3, 12, 12)
-    assert fit_whitening(net, x)
+    fit_whitening(net, x)
     assert net.training
     first, second = (each for each in net.modules() if isinstance(each, WhiteningConv2d))
     inputs = net.get_submodule("0")(x)
@@ -293,7 +293,8 @@ def test_whitening_is_measured_behind_what_stands_before_it() -> None:
     then = WhiteningConv2d(8, 6, (1, 1), (1, 1))
     then.fit(wanted(inputs).relu())
     assert torch.equal(second.weight, then.weight)
-    assert not fit_whitening(built(NET), x)
+    assert whitening(net) == [first, second]
+    assert not whitening(built(NET))
 
 
 def test_a_run_with_whitening_is_resumed_and_loaded(arrays: Path, tmp_path: Path) -> None:

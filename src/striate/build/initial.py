@@ -125,12 +125,17 @@ def initialise(net: Net, *, initial: str = "auto", generator: torch.Generator | 
             norm.weight.zero_()
 
 
-def fit_whitening(net: Net, x: Tensor) -> bool:
+def whitening(net: Net) -> list[WhiteningConv2d]:
+    """Its layers whose windows are measured."""
+    return [module for module in net.modules() if isinstance(module, WhiteningConv2d)]
+
+
+def fit_whitening(net: Net, x: Tensor) -> None:
     """Measure what each `whiten` reads when pictures go through, and set its windows by it.
 
-    x: N x C x H x W, as the network reads them.  Returns whether there was one.
+    x: N x C x H x W, as the network reads them.
     """
-    layers = [module for module in net.modules() if isinstance(module, WhiteningConv2d)]
+    layers = whitening(net)
     waiting = set(layers)
 
     def fit(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -143,15 +148,13 @@ def fit_whitening(net: Net, x: Tensor) -> bool:
     hooks = [layer.register_forward_pre_hook(fit) for layer in layers]
     training = net.training
     try:
-        if layers:
-            net.eval()(x)
+        net.eval()(x)
     except _AllMeasured:
         pass
     finally:
         net.train(training)
         for hook in hooks:
             hook.remove()
-    return bool(layers)
 
 
 class _AllMeasured(Exception):

@@ -59,13 +59,17 @@ def features(
     from striate.data.gather import gather
     from striate.train.features import features_at
     from striate.train.preparation import Feeder
+    from striate.train.recipe import read_recipe
     from striate.train.trained import load_trained
 
     trained = load_trained(run, device=device)
     known = trained.preparation
     screen = Screen()
-    found = gather(data, size=known.size[0])
-    if found.channels != known.channels or found.stored_size != known.stored_size:
+    recipe = read_recipe(str(trained.run.recipe))
+    # Only small pictures that are all alike are no square, and those keep their size by themselves.
+    square = known.size[0] == known.size[1]
+    found = gather(data, size=known.size[0] if square else None, val_share=recipe.val_share, seed=recipe.seed)
+    if found.channels not in (known.channels, 1) or found.stored_size != known.stored_size:
         raise StriateError(
             f"the pictures are stored as {found.channels}x{found.stored_size[0]}x{found.stored_size[1]}",
             place=data,

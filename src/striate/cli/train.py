@@ -105,7 +105,7 @@ def train(
     set_up_process()
     from striate.cli.summary import print_summary
     from striate.train.job import new_job, run_job
-    from striate.train.recipe import read_recipe
+    from striate.train.recipe import read_recipe, read_settings
 
     given: dict[str, Any] = {
         "epochs": epochs, "target": target, "seed": seed, "size": size,
@@ -117,8 +117,10 @@ def train(
     if memory is not None:
         given["memory_bytes"] = byte_count(memory)
     given = {key: value for key, value in given.items() if value is not None}
+    # What a flag says of its own goes before.
+    given = read_settings(set_ or ()) | given
     text, given = begin_with(None if net is None else read(net), given, transfer=transfer)
-    chosen = read_recipe(recipe, set_ or (), given, net=text is not None)
+    chosen = read_recipe(recipe, given=given, net=text is not None)
     screen = Screen(quiet=quiet)
     with screen.stoppable():
         job = new_job(

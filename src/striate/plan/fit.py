@@ -11,6 +11,7 @@ from striate.plan.memory import StepMemory, Thrift, walk, walked
 from striate.plan.tape import Tape, tape
 from striate.spec.layout import Layout
 from striate.spec.normalisation import BatchNorm
+from striate.spec.normed import needs_two
 
 # Sizes are told apart in so many classes, rounded up.
 CLASSES = 300
@@ -85,7 +86,8 @@ class Fitter:
 
     def _rungs(self, made: Tape, limit: int) -> Iterator[Thrift]:
         normed = any(isinstance(placed.layer, BatchNorm) for placed in self.layout.layers())
-        pieces = [each for each in _divisions(self.batch) if normed or self.batch / each >= SMALL_PIECE]
+        least = (2 if needs_two(self.layout) else 1) if normed else SMALL_PIECE
+        pieces = [each for each in _divisions(self.batch) if self.batch // each >= least]
         if made.pairs:
             yield Thrift(pairs=True)
         if not normed:

@@ -404,6 +404,11 @@ def _places(part: Part, side: str | None) -> Iterator[tuple[Placed, str | None]]
         yield from _places(part.chain, part.path)
 
 
+def layers_in(part: Part) -> Iterator[Placed]:
+    """Every layer of a part, in order."""
+    return (placed for placed, _ in _places(part, None))
+
+
 def _sides(part: Part) -> Iterator[Side]:
     if isinstance(part, Chain):
         for each in part.parts:

@@ -22,6 +22,14 @@ def before_norm(layout: Layout) -> list[Placed]:
     return list(_in(layout.root))
 
 
+def needs_two(layout: Layout) -> bool:
+    """Whether a bn has one place only, as behind an fc: one picture alone has no variance there."""
+    return any(
+        isinstance(placed.layer, BatchNorm) and placed.input.elements == placed.input.channels
+        for placed in layout.layers()
+    )
+
+
 def _in(part: Part) -> Iterator[Placed]:
     if isinstance(part, Join):
         for chain in part.chains:

@@ -62,11 +62,11 @@ def looked_at_again(net: nn.Module, x: Tensor, logits: Tensor) -> Tensor:
     """
     height, width = x.shape[2:]
     wide = F.pad(x, (1, 1, 1, 1), mode="reflect" if min(height, width) > 1 else "replicate")
-    shifted = torch.cat([wide[:, :, :height, :width], wide[:, :, 2:, 2:]])
-    still = logits + net(x.flip(3)).float()
-    moved = net(torch.cat([shifted, shifted.flip(3)])).float().unflatten(0, (4, len(x))).sum(0)
-    mean: Tensor = (2 * still + moved) / 8
-    return mean
+    found: Tensor = 2 * (logits + net(x.flip(3)).float())
+    # One behind the other: together they would take more memory than a training step.
+    for moved in (wide[:, :, :height, :width], wide[:, :, 2:, 2:]):
+        found += net(moved).float() + net(moved.flip(3)).float()
+    return found / 8
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -14,6 +14,7 @@ from striate.plan.memory import StepMemory, Thrift
 from striate.plan.tape import steps, tape
 from striate.report.figures import size
 from striate.spec.layout import Layout
+from striate.spec.normed import needs_two
 from striate.train import heap
 from striate.train.machine import free_memory_bytes
 from striate.train.recipe import Recipe
@@ -135,7 +136,10 @@ def fitted(recipe: Recipe, layout: Layout, device: torch.device, watch: Watch) -
     The network is built.  Raises ResourceError as `require_fits`.
     """
     if recipe.freeze is not None:
-        return recipe.model_copy(update={"recompute": "none", "micro_batches": 1})
+        recipe = recipe.model_copy(update={"recompute": "none", "micro_batches": 1})
+    _require_two(recipe, layout)
+    if recipe.freeze is not None:
+        return recipe
     found = fitter(recipe, layout)
     heap.trim()
     room = room_for(recipe, device, built_bytes=found.memory(Thrift()).weights)
@@ -152,6 +156,19 @@ def fitted(recipe: Recipe, layout: Layout, device: torch.device, watch: Watch) -
     return recipe.model_copy(
         update={"recompute": written(chosen.thrift, layout), "micro_batches": chosen.thrift.micro_batches}
     )
+
+
+def _require_two(recipe: Recipe, layout: Layout) -> None:
+    assert recipe.batch is not None
+    pieces = min(recipe.micro_batches or 1, recipe.batch)
+    if recipe.batch // pieces < 2 and needs_two(layout):
+        whole = recipe.batch > 1
+        raise RecipeError(
+            "one picture alone has no variance for the bn behind an fc or on a map of 1x1",
+            place="micro_batches" if whole else "batch",
+            expected="at least 2 pictures " + ("in each piece" if whole else "in a step"),
+            cure=f"micro_batches={recipe.batch // 2}" if whole else "batch=2",
+        )
 
 
 def told(fit: Fit, batch: int, layout: Layout) -> str:

@@ -14,7 +14,7 @@ from striate.build.module import Net, build
 from striate.data.batches import evaluation_batches
 from striate.data.gather import Split
 from striate.errors import RecipeError, ResourceError, nearest
-from striate.spec.layout import Layout, lay
+from striate.spec.layout import Layout, Part, lay, layers_in
 from striate.spec.network import Flow, Network
 from striate.spec.shape import Map
 from striate.train.evaluate import autocast
@@ -36,10 +36,12 @@ def frozen_parts(layout: Layout, freeze: str) -> int:
     """
     steps = layout.network.flow.steps
     labels = [step.label or "" for step in steps]
+    weighty = [index for index, part in enumerate(layout.root.parts) if _has_weights(part)]
     if freeze in labels:
         count = labels.index(freeze) + 1
     elif freeze == BODY:
-        count = labels.index(HEAD) if HEAD in labels else len(labels) - 1
+        # The last part that can be trained is what is left.
+        count = labels.index(HEAD) if HEAD in labels else max([0, *weighty])
     else:
         raise RecipeError(
             f"the network has no part labelled `{freeze}`",
@@ -47,12 +49,16 @@ def frozen_parts(layout: Layout, freeze: str) -> int:
             expected="a label of its main flow, or body: " + ", ".join(label for label in labels if label),
             cure=nearest(freeze, [*labels, BODY]) or BODY,
         )
-    if not 0 < count < len(steps):
+    if not 0 < count <= max([0, *weighty]):
         what = "nothing is left to train" if count else "there is nothing before it"
         raise RecipeError(
             f"with `{freeze}` frozen, {what}", place="freeze", expected="a label further forward"
         )
     return count
+
+
+def _has_weights(part: Part) -> bool:
+    return any(placed.layer.weights(placed.input) for placed in layers_in(part))
 
 
 class Frozen:

@@ -6,7 +6,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.errors import FitError, RecipeError
-from striate.spec.layout import Layout, lay
+from striate.spec.convolution import Conv
+from striate.spec.layout import Layout, Placed, lay
+from striate.spec.pooling import AvgPool, MaxPool
 from striate.spec.shape import Map
 
 # The share of the training after which pictures have their whole size.
@@ -49,27 +51,41 @@ def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def require_grows(layout: Layout, start: float | None) -> None:
-    """Raise RecipeError where the network does not take the smallest pictures, or has other weights on them."""
+    """Raise RecipeError where the network does not take a size of smaller pictures, or is another one on them."""
     size = (layout.input.height, layout.input.width)
-    small = grown(size, start, 0.0)
-    if small == size:
-        return
-    try:
-        other = lay(layout.network, Map(layout.input.channels, *small), layout.classes)
-        same = [_weights(each) for each in (layout, other)]
-    except FitError as error:
-        problem = f"the network cannot read {small[0]}x{small[1]} pixels: {error.problem}"
+    # Sides grow in multiples of 4, so no size is passed over.
+    sizes = dict.fromkeys(grown(size, start, WHOLE_AFTER * step / max(size)) for step in range(max(size)))
+    for small in sizes:
+        if small != size and (problem := _misfit(layout, small)):
+            break
     else:
-        if same[0] == same[1]:
-            return
-        problem = f"on {small[0]}x{small[1]} pixels the network has other weights than on {size[0]}x{size[1]}"
+        return
     raise RecipeError(
         problem,
         place="grow",
         expected="a network that reads pictures of each size with the same weights",
-        cure="`pool avg` before the first fc; or leave out grow",
+        cure="`pool avg` before the first fc, numbers for padding; or grow=none",
     )
 
 
-def _weights(layout: Layout) -> list[int]:
-    return [placed.layer.weights(placed.input) for placed in layout.layers()]
+def _misfit(layout: Layout, small: tuple[int, int]) -> str:
+    """What hinders a network on smaller pictures; empty where nothing does."""
+    told, whole = (
+        f"{height}x{width}" for height, width in (small, (layout.input.height, layout.input.width))
+    )
+    try:
+        other = lay(layout.network, Map(layout.input.channels, *small), layout.classes)
+    except FitError as error:
+        return f"the network cannot read {told} pixels: {error.problem}"
+    for one, two in zip(layout.layers(), other.layers(), strict=True):
+        if one.layer.weights(one.input) != two.layer.weights(two.input):
+            return f"on {told} pixels the network has other weights than on {whole}"
+        if _padding(one) != _padding(two):
+            return f"on {told} pixels `{one.path}` is padded otherwise than on {whole}"
+    return ""
+
+
+def _padding(placed: Placed) -> list[tuple[int, int]]:
+    if not isinstance(placed.layer, Conv | MaxPool | AvgPool):
+        return []
+    return [(axis.before, axis.after) for axis in placed.layer.axes(placed.input)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from striate.build.initial import fit_whitening, initialise
+from striate.build.initial import fit_whitening, initialise, whitening
 from striate.build.module import build
 from striate.build.weights import load_weights, weights_bytes
 from striate.data.gather import Data, gather
@@ -99,7 +99,9 @@ def prepare(
         preparation = pretrained_preparation(path, data, recipe)
     if preparation is None:
         preparation = suited_preparation(data, recipe)
-    measured = recipe.weights is None and fit_whitening(net, first_pictures(data.train.pictures, preparation))
+    measured = recipe.weights is None and bool(whitening(net))
+    if measured:
+        fit_whitening(net, first_pictures(data.train.pictures, preparation))
     # Behind the first weights: they are drawn in the order of memory.
     recipe = arranged(recipe, net, layout, where, watch)
     recipe = fitted(recipe, layout, where, watch)
@@ -208,7 +210,7 @@ def read_back(run: RunFolder, record: Record, *, device: str | None, started: fl
             cure="striate train, which begins anew",
         ) from None
     layout = lay(network, Map(_channels(recipe, data), *data.size), len(data.classes))
-    where = choose_device(device or device_was.split(":")[0])
+    where = choose_device(device or device_was)
     require_fits(
         layout, recipe.model_copy(update={"recompute": "none"} if recipe.recompute == "auto" else {}), where
     )
@@ -249,6 +251,11 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
             run_rescued(loop, state, watch)
             if loop.meter is not None:
                 job.record["memory"] = loop.meter.to_record()
+            if job.recipe.target is not None and state.best_accuracy >= job.recipe.target:
+                break
+            if job.recipe.freeze is not None and number == 0 and job.recipe.thaw:
+                # What the next stage begins with; one that was resumed may have found nothing better since.
+                load_weights(job.net, job.run.weights)
         assert state is not None
         write_atomic(job.run.last_weights, weights_bytes(stage.whole(state.averaged())))
         return finish(job, stage, state, watch)
@@ -318,11 +325,11 @@ def _set_status(job: Job, status: str) -> None:
 def _channels(recipe: Recipe, data: Data) -> int:
     """The channels that the network reads: those of the pictures, or those of the recipe for grey ones."""
     wanted = recipe.channels or data.channels
-    if wanted != data.channels and data.channels != 1:
+    if wanted != data.channels and (data.channels, wanted) != (1, 3):
         raise RecipeError(
             f"the pictures have {counted(data.channels, 'channel')}",
             place="channels",
-            expected=f"{data.channels}; only grey pictures can be read as others",
+            expected=f"{data.channels}; only grey pictures can be read as others, which is 3",
             cure="leave out channels",
         )
     return wanted

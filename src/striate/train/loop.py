@@ -156,7 +156,7 @@ def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
         state.optimiser.zero_grad(set_to_none=True)
         value, right = add_gradients(
             net, x, target, loop.thrift, recipe.precision,
-            lambda logits, target: _loss(net, logits, target, recipe.label_smoothing),
+            lambda logits, target: loss_of(net, logits, target, recipe.label_smoothing),
         )  # fmt: skip
         length = nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf)
         answers.append(right)
@@ -225,7 +225,9 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
             f"accuracy {accuracy:.2%}{'  (best)' if best else ''}"
         )
     patience = loop.recipe.patience
-    if patience is not None and state.epoch - state.best_epoch >= patience and not state.pace.done:
+    # A stage has epochs of its own to get better in.
+    best_or_begun = max(state.best_epoch, state.first_epoch - 1)
+    if patience is not None and state.epoch - best_or_begun >= patience and not state.pace.done:
         watch.say(f"ends early: no better validation for {counted(patience, 'epoch')}")
         state.pace.remaining = 0
     if loop.recipe.target is not None and accuracy >= loop.recipe.target and not state.pace.done:
@@ -273,7 +275,7 @@ def require_finite(found: NDArray[np.float32], state: State, recipe: Recipe) -> 
         )
 
 
-def _loss(net: Net, logits: Tensor, target: Target, smoothing: float) -> Tensor:
+def loss_of(net: Net, logits: Tensor, target: Target, smoothing: float) -> Tensor:
     """Cross-entropy, and that of each side classifier times its weight."""
     loss = target.cross_entropy(logits.float(), smoothing)
     for weight, side in net.side_logits:

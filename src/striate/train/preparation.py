@@ -21,6 +21,9 @@ MOST_MEASURED = 10_000
 # Pictures that first weights are measured on.
 MOST_LOOKED_AT = 256
 
+# And values in all of them, twice as many at most: large pictures are fewer.
+MOST_VALUES = 25_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
@@ -89,6 +92,8 @@ def suited_preparation(data: Data, recipe: Recipe) -> Preparation:
     picture = b""
     if recipe.centre == "picture":
         at_each, deviation = measure_picture(centre(pictures, data.size))
+        if channels != data.channels:
+            at_each, deviation = at_each.repeat(channels, axis=2), deviation * channels
         mean = tuple(at_each.mean(axis=(0, 1)).tolist())
         picture = at_each.astype("<f4").tobytes()
     elif recipe.centre == "none":
@@ -101,7 +106,9 @@ def suited_preparation(data: Data, recipe: Recipe) -> Preparation:
 
 def first_pictures(pictures: Pictures, preparation: Preparation) -> Tensor:
     """A few of the pictures, evenly spread, as the network reads them: N x C x H x W on the CPU."""
-    some: Pictures = pictures[:: max(1, len(pictures) // MOST_LOOKED_AT)]
+    values = preparation.channels * preparation.size[0] * preparation.size[1]
+    most = max(1, min(MOST_LOOKED_AT, MOST_VALUES // values))
+    some: Pictures = pictures[:: max(1, len(pictures) // most)]
     return Feeder(preparation, torch.device("cpu")).pictures(centre(some, preparation.size))
 
 

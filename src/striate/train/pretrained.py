@@ -43,7 +43,8 @@ def load_pretrained(net: Net, path: Path, data: Data, watch: Watch) -> None:
 
 
 def pretrained_preparation(path: Path, data: Data, recipe: Recipe) -> Preparation | None:
-    """The preparation that weights were trained with, for the pictures of `data`; None where it is unknown.
+    """The preparation that weights were trained with, for the pictures of `data`; None where it is unknown
+    or was for other values.
 
     Known are those of a run, whose record lies beside the weights, and those published for a network of
     the zoo.  A mean picture is taken over for pictures of its size; for others the mean of each channel.
@@ -61,9 +62,10 @@ def pretrained_preparation(path: Path, data: Data, recipe: Recipe) -> Preparatio
     else:
         return None
     channels = recipe.channels or data.channels
-    if len(mean) != channels:
-        return None
     dtype = data.train.pictures.dtype.name
+    if len(mean) != channels or dtype != (before.dtype if known is not None else "uint8"):
+        # The values that it was for are on another scale than these.
+        return None
     return Preparation(data.size, data.stored_size, channels, mean, deviation, dtype, picture)
 
 

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from striate.data.augment import read_augment
 from striate.data.batches import TrainingBatches
-from striate.train.optimiser import make_optimiser
+from striate.errors import RecipeError
+from striate.train.fit import thrift_of
+from striate.train.loop import loss_of
 from striate.train.preparation import Feeder
 from striate.train.prepared import Prepared
+from striate.train.stage import optimiser_of
+from striate.train.target import fed
+from striate.train.thrifty import add_gradients
 from striate.train.watch import Watch
 
 LOWEST, HIGHEST = 1e-6, 10.0
@@ -47,39 +51,48 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
     """Train for `steps` steps with a rate that rises by the same factor in each.
 
     rate(k) = LOWEST * (HIGHEST / LOWEST)^(k / (steps - 1)), until the loss is not finite or 4 times its
-    lowest.  The loss is a running mean, corrected for its start.  The weights are used up.
+    lowest.  The loss is a running mean, corrected for its start.  Each step is one of `striate train`, at the
+    full size of the pictures.  The weights are used up.
+
+    Raises RecipeError for lbfgs.
 
     Source: Smith 2017, "Cyclical learning rates", section 3.3.
     """
-    recipe, data = made.recipe, made.data
+    recipe, data, net = made.recipe, made.data, made.net
     assert recipe.batch is not None
+    if recipe.optimiser == "lbfgs":
+        raise RecipeError(
+            "lbfgs searches along a line in each step, and its rate is not one of a range",
+            place="optimiser",
+            expected="an optimiser that takes one step for each gradient",
+            cure="--set optimiser=adamw",
+        )
     batches = TrainingBatches(
         data.train.pictures, data.train.labels, data.size, min(recipe.batch, len(data.train.labels)),
         read_augment(recipe.augment), recipe.seed,
     )  # fmt: skip
     feeder = Feeder(made.preparation, made.device)
-    optimiser = make_optimiser([(made.net, 1.0)], recipe)
+    optimiser = optimiser_of(net, [(net, 1.0)], recipe)
+    thrift = thrift_of(recipe, made.layout)
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
     watch.begin("learning rates", steps)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        made.net.train()
+        net.train()
         for step in range(steps):
             batch = next(batches.epoch(step // batches.steps, step % batches.steps))
             rate = LOWEST * (HIGHEST / LOWEST) ** (step / (steps - 1))
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("share", 1.0)
             optimiser.zero_grad(set_to_none=True)
-            logits = made.net(feeder.pictures(batch.pictures))
-            loss = F.cross_entropy(
-                logits, feeder.labels(batch.labels), label_smoothing=recipe.label_smoothing
-            )
-            loss.backward()  # type: ignore[no-untyped-call]
+            value, _ = add_gradients(
+                net, *fed(feeder, batch), thrift, recipe.precision,
+                lambda logits, target: loss_of(net, logits, target, recipe.label_smoothing),
+            )  # fmt: skip
             if recipe.clip is not None:
-                nn.utils.clip_grad_norm_(made.net.parameters(), recipe.clip)
-            value = loss.item()
+                nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
             if not math.isfinite(value):
                 break
             optimiser.step()

@@ -172,8 +172,8 @@ def read_recipe(
     """
     written: dict[str, Any] = {}
     place = ""
-    keys = [setting.partition("=")[0].strip() for setting in settings]
-    name = suited_recipe(name, [*keys, *(given or {})], net=net)
+    values = read_settings(settings)
+    name = suited_recipe(name, [*values, *(given or {})], net=net)
     if name is not None:
         place, text = _recipe_text(name)
         try:
@@ -183,6 +183,15 @@ def read_recipe(
                 f"this is not TOML: {error}", place=place, expected="key = value lines"
             ) from None
         check_recipe(written, place)
+    values.update(given or {})
+    check_recipe(values, "recipe")
+    if any(values.get(key) is not None for key in LENGTHS):
+        written = {key: value for key, value in written.items() if key not in LENGTHS}
+    return check_recipe({**written, **values}, place or "recipe")
+
+
+def read_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Keys and values of `key=value` texts.  Raises RecipeError as `read_recipe`."""
     values: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -192,11 +201,7 @@ def read_recipe(
             )
         values[key.strip()] = _value(value.strip())
     check_recipe(values, "--set")
-    values.update(given or {})
-    check_recipe(values, "recipe")
-    if any(values.get(key) is not None for key in LENGTHS):
-        written = {key: value for key, value in written.items() if key not in LENGTHS}
-    return check_recipe({**written, **values}, place or "recipe")
+    return values
 
 
 def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
@@ -230,6 +235,13 @@ def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
             place=place,
             expected="how long the training is, in epochs or in time",
             cure=f"leave out {LENGTHS[0]}",
+        )
+    if recipe.optimiser == "nesterov" and recipe.momentum == 0:
+        raise RecipeError(
+            "nesterov without momentum is sgd",
+            place=place,
+            expected="momentum above 0",
+            cure="optimiser=sgd",
         )
     if recipe.optimiser == "lbfgs" and recipe.layout == "channels_last":
         raise RecipeError(

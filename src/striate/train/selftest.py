@@ -113,6 +113,6 @@ def _best_s(work: Callable[[], object], device: torch.device) -> float:
         before = time.perf_counter()
         work()
         if device.type == "cuda":
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(device)
         best = min(best, time.perf_counter() - before)
     return best

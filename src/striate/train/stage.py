@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from torch import nn
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from striate.build.module import Net
@@ -162,14 +163,8 @@ def begin_stage(
     if recipe.ema is not None:
         mean = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
         average = AveragedModel(stage.net, multi_avg_fn=mean, use_buffers=True)
-    normed = [stage.net.part(placed.path) for placed in before_norm(stage.net.layout)]
-    for part in normed:
-        if isinstance(part.bias, nn.Parameter):
-            # The norm takes it out again: its gradient is 0, and costs a pass over the map.
-            part.bias.requires_grad_(False)
     shares = stage.thaw.shares() if stage.thaw else [(stage.net, 1.0)]
-    held = [part.weight for part in normed if isinstance(part.weight, nn.Parameter)]
-    state = State(stage.net, make_optimiser(shares, recipe, held), pace, average, stage=number)
+    state = State(stage.net, optimiser_of(stage.net, shares, recipe), pace, average, stage=number)
     if before is not None:
         state.rollbacks, state.rate_share = before.rollbacks, before.rate_share
         state.step = state.first_step = before.step
@@ -189,3 +184,14 @@ def begin_stage(
         thrift=Thrift() if recipe.freeze is not None else thrift_of(recipe, stage.net.layout),
     )
     return state, loop
+
+
+def optimiser_of(net: Net, shares: Sequence[tuple[nn.Module, float]], recipe: Recipe) -> Optimizer:
+    """The optimiser of a recipe for a network; biases before a norm stay.  shares: as for `make_optimiser`."""
+    normed = [net.part(placed.path) for placed in before_norm(net.layout)]
+    for part in normed:
+        if isinstance(part.bias, nn.Parameter):
+            # The norm takes it out again: its gradient is 0, and costs a pass over the map.
+            part.bias.requires_grad_(False)
+    held = [part.weight for part in normed if isinstance(part.weight, nn.Parameter)]
+    return make_optimiser(shares, recipe, held)

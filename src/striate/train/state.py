@@ -59,6 +59,9 @@ class State:
         assert isinstance(self.average.module, Net)
         return self.average.module
 
+    def _device(self) -> torch.device:
+        return next(self.net.parameters()).device
+
     def landmark(self, step: int) -> int:
         """The step at or before `step` whose state is kept for a way back: 64, 128, 256, ..., or the first.
 
@@ -84,8 +87,8 @@ class State:
                         if each is not None
                     }
         found["random.cpu"] = torch.get_rng_state()
-        if torch.cuda.is_available():
-            found["random.cuda"] = torch.cuda.get_rng_state()
+        if (device := self._device()).type == "cuda":
+            found["random.cuda"] = torch.cuda.get_rng_state(device)
         return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
 
     def numbers(self) -> dict[str, Any]:
@@ -159,8 +162,8 @@ class State:
                 if isinstance(value, Tensor) and value.shape == weight.shape:
                     state[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
         torch.set_rng_state(tensors["random.cpu"])
-        if "random.cuda" in tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(tensors["random.cuda"])
+        if "random.cuda" in tensors and (device := self._device()).type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], device)
         for name in (
             "first_epoch",
             "first_step",

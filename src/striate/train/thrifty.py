@@ -30,16 +30,18 @@ def add_gradients(
     itself and notes them as often; without one the gradients are those of the whole batch, to rounding.
     """
     count, loss, right = len(x), 0.0, 0
-    piece = -(-count // thrift.micro_batches)
-    for start in range(0, count, piece):
-        some, part = (x, target) if piece == count else (x[start : start + piece], target.piece(start, piece))
+    pieces = min(thrift.micro_batches, count)
+    for number in range(pieces):
+        # As even as can be: a bn takes statistics of each.
+        start, end = number * count // pieces, (number + 1) * count // pieces
+        some, part = (x, target) if pieces == 1 else (x[start:end], target.piece(start, end - start))
         with autocast(x.device, precision):
             if thrift.pairs or thrift.again:
                 logits = forward_again(net, some, thrift.again, pairs=thrift.pairs)
             else:
                 logits = net(some)
             found = loss_of(logits, part)
-            if piece != count:
+            if pieces > 1:
                 found = found * (len(some) / count)
         found.backward()  # type: ignore[no-untyped-call]
         loss += found.item()

@@ -146,7 +146,7 @@ def _time(
         if labels is not None:
             F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
         if x.device.type == "cuda":
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(x.device)
         taken = time.perf_counter() - before
         if step:
             best = min(best, taken)

@@ -1,0 +1,97 @@
+"""What three times the batch costs in the memory of the plain step.
+
+    python benchmarks/thrift.py [--only NAME,...] [--seconds S] [--rounds N] [--quick]
+
+The plain step of a batch needs so much memory, as `striate plan --train` says (`memory.py` tells how well).  The
+thrifty step has three times the pictures and must fit into the same: what it does for that (one tensor for a batch
+norm and its activation, parts made again in the backward pass, micro-batches) is what `--memory` would choose.
+Both are striate's own training loop, in bf16 and channels_last, as in steps.py; told is the time of a picture.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from options import only, parser, read, tell
+from pairs import interleaved
+from receipt import Row, Session, write_receipt
+from side import Side
+from steps import CASES, CLASSES, Case
+
+TIMES = 3
+NAMES = ("resnet20", "resnet18", "vgg11", "googlenet", "mobilenet_v2", "convnext_tiny")
+PRECISION, OPTIMISER = "bf16", "momentum"
+
+
+def main() -> None:
+    """Measure and write."""
+    made = parser(__doc__, rounds=5)
+    made.add_argument("--only", default="", help="names of networks, by commas")
+    made.add_argument("--seconds", type=float, default=4.0, help="of training, each side in each round")
+    options = read(made)
+    wanted = only(options, "resnet20") or NAMES
+    seconds = 0.2 if options.quick else options.seconds
+    session = Session()
+    # The smallest batch of each network in steps.py.
+    cases = {case.name: case for case in reversed(CASES) if case.name in NAMES}
+    rows = [_row(case, options.rounds, seconds) for case in cases.values() if case.name in wanted]
+    write_receipt(
+        "thrift", rows, session, rounds=options.rounds, quick=options.quick, out=options.out, peers={},
+        settings={"seconds": seconds, "precision": PRECISION, "optimiser": OPTIMISER},
+    )  # fmt: skip
+
+
+def _row(case: Case, rounds: int, seconds: float) -> Row:
+    import striate
+    from striate.plan.fit import Fitter
+    from striate.plan.memory import Thrift
+    from striate.train.fit import written
+
+    layout = striate.read(case.net).lay(case.shape, CLASSES)
+    plain_bytes = Fitter(layout, case.batch, PRECISION, OPTIMISER, False).memory(Thrift()).total
+    fit = Fitter(layout, TIMES * case.batch, PRECISION, OPTIMISER, False).fit(plain_bytes)
+    assert fit is not None, f"{TIMES} times the batch of {case} cannot fit"
+    recompute = written(fit.thrift, layout)
+    ways = {
+        "thrifty": (TIMES * case.batch, {"recompute": recompute, "micro_batches": fit.thrift.micro_batches}),
+        "plain": (case.batch, {"recompute": "none", "micro_batches": 1}),
+    }
+    tell(f"{case}: {recompute}, micro-batches {fit.thrift.micro_batches}")
+    with ExitStack() as open_:
+        sides = {}
+        for name, (batch, keys) in ways.items():
+            keys = {**keys, "precision": PRECISION, "layout": "channels_last"}
+            said = {"net": case.net, "shape": case.shape, "batch": batch, "classes": CLASSES, "keys": keys}
+            sides[name] = open_.enter_context(Side(Path(sys.executable), "ours/steps.py", json.dumps(said)))
+            # What is made once is made here.
+            sides[name].go(seconds=seconds / 2)
+
+        def turn(name: str) -> float:
+            answer = sides[name].go(seconds=seconds)
+            return 1000 * float(answer["s"]) / int(answer["steps"]) / ways[name][0]
+
+        found = interleaved({name: partial(turn, name) for name in sides}, rounds, tell)
+    return Row(
+        what=f"{TIMES} times the batch in the memory of {case}: a picture's time",
+        peer="the plain step",
+        unit="ms",
+        better="neither",
+        ours=found["thrifty"],
+        theirs=found["plain"],
+        figures={
+            "times the plain time": [
+                ours / theirs for ours, theirs in zip(found["thrifty"], found["plain"], strict=True)
+            ],
+            "MB of the plain step, planned": [plain_bytes / 1e6],
+            "MB of the thrifty step, planned": [fit.memory.total / 1e6],
+        },
+        note=f"recompute: {recompute}; micro-batches: {fit.thrift.micro_batches}",
+    )
+
+
+if __name__ == "__main__":
+    main()
