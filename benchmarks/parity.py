@@ -25,7 +25,7 @@ from striate.errors import counted
 # What is trained: the data, the flags, and the epochs.
 TRAINED = {
     "lenet5 on MNIST": ("mnist", ["--net", "lenet5"], 5),
-    "resnet20 on CIFAR-10": ("cifar-10-batches-bin", ["--net", "resnet20"], 8),
+    "resnet20 on CIFAR-10": ("cifar-10-batches-bin", ["--net", "resnet20"], 3),
     "small64 on photographs": ("caltech26", ["--net", "small64", "--size", "64"], 15),
 }
 
