@@ -71,21 +71,25 @@ class NoReceipt(Exception):
 
 def page(results: Path = RESULTS) -> str:
     """The whole page.  Raises NoReceipt for a file that lacks its receipt or does not add up."""
-    found = {file.stem: read(file) for file in sorted(results.glob("*.json"))}
-    titles = {**SECTIONS, **{name: name for name in found if name not in SECTIONS}}
+    found = {file.stem: read(file) for file in sorted(results.glob("*.json"), key=lambda file: file.stem)}
     rows = [row for each in found.values() for row in each["rows"] if row["kind"] == "measured"]
     compared = [row for row in rows if outcome(row) is not None]
     lost = sum(is_lost(row) for row in compared)
     parts = [HEAD]
     if compared:
         parts.append(f"In {len(compared)} measured comparisons striate loses {lost}.\n")
-    parts += [
-        section(title, found[name])
-        if name in found
-        else f"## {title}\n\nNot measured yet: `benchmarks/{name}.py`.\n"
-        for name, title in titles.items()
-    ]
+    for name in dict.fromkeys([*SECTIONS, *map(benchmark_of, found)]):
+        title = SECTIONS.get(name, name)
+        mine = [stem for stem in found if benchmark_of(stem) == name]
+        parts += [
+            section(title + stem.removeprefix(name).replace("-", ": ", 1), found[stem]) for stem in mine
+        ] or [f"## {title}\n\nNot measured yet: `benchmarks/{name}.py`.\n"]
     return "\n".join(parts)
+
+
+def benchmark_of(stem: str) -> str:
+    """The benchmark of a file of results: NAME.json, or NAME-PART.json where only a part of it was run."""
+    return stem.partition("-")[0]
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -103,7 +107,7 @@ def read(file: Path) -> dict[str, Any]:
         raise NoReceipt(f"{file.name}: its receipt lacks {', '.join(lacking)}")
     if made.get("quick") is not False:
         raise NoReceipt(f"{file.name}: a smoke run measures nothing")
-    if made.get("benchmark") != file.stem:
+    if made.get("benchmark") != benchmark_of(file.stem):
         raise NoReceipt(f"{file.name}: it is of the benchmark {made.get('benchmark')}")
     if not made.get("rows"):
         raise NoReceipt(f"{file.name}: it has no rows")

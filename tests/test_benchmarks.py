@@ -73,6 +73,17 @@ def test_what_is_not_measured_says_so(made: dict[str, Any], tmp_path: Path) -> N
     assert "Not measured yet: `benchmarks/steps.py`." in page
 
 
+def test_parts_of_a_benchmark_have_sections_of_their_own(made: dict[str, Any], tmp_path: Path) -> None:
+    results = a_file(tmp_path, a_row(what="a whole"))
+    whole = results / "steps.json"
+    for part in ("LeNet-5", "all-else"):
+        (results / f"steps-{part}.json").write_text(whole.read_text())
+    page = made["page"](results)
+    titles = [line for line in page.splitlines() if line.startswith("## A training step")]
+    assert titles == ["## A training step", "## A training step: LeNet-5", "## A training step: all-else"]
+    assert "In 3 measured comparisons" in page
+
+
 def test_band_and_ratio_by_hand() -> None:
     from pairs import Band, band, ratio
 
