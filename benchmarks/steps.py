@@ -80,6 +80,12 @@ def step_flops(case: Case) -> float:
     return 2.0 * case.batch * (3 * sum(work) - next(each for each in work if each))
 
 
+def step_ms(side: Side, seconds: float) -> float:
+    """Milliseconds of a training step, the mean over so many seconds of them."""
+    answer = side.go(seconds=seconds)
+    return 1000 * float(answer["s"]) / int(answer["steps"])
+
+
 def compare(
     case: Case, peers: dict[str, tuple[Path, str, dict[str, Any]]], peak: Peak, *, rounds: int, seconds: float
 ) -> list[Row]:
@@ -101,8 +107,7 @@ def compare(
 
         def turn(name: str) -> float:
             peak.look()
-            answer = sides[name].go(seconds=seconds)
-            return 1000 * float(answer["s"]) / int(answer["steps"])
+            return step_ms(sides[name], seconds)
 
         tell(f"{case}: striate computes in {sides['striate'].ready['arithmetic']}")
         found = interleaved({name: partial(turn, name) for name in sides}, rounds, tell)

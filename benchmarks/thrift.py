@@ -21,7 +21,7 @@ from options import only, parser, read, tell
 from pairs import interleaved
 from receipt import Row, Session, write_receipt
 from side import Side
-from steps import CASES, CLASSES, Case
+from steps import CASES, CLASSES, Case, step_ms
 
 TIMES = 3
 NAMES = ("resnet20", "resnet18", "googlenet", "mobilenet_v2", "convnext_tiny")
@@ -74,8 +74,7 @@ def _row(case: Case, rounds: int, seconds: float) -> Row:
                 taken += int(sides[name].go(seconds=seconds / 2)["steps"])
 
         def turn(name: str) -> float:
-            answer = sides[name].go(seconds=seconds)
-            return 1000 * float(answer["s"]) / int(answer["steps"]) / ways[name][0]
+            return step_ms(sides[name], seconds) / ways[name][0]
 
         found = interleaved({name: partial(turn, name) for name in sides}, rounds, tell)
     return Row(

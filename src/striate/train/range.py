@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain, count
 
 import numpy as np
 import torch
@@ -71,6 +72,7 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
         data.train.pictures, data.train.labels, data.size, min(recipe.batch, len(data.train.labels)),
         read_augment(recipe.augment), recipe.seed,
     )  # fmt: skip
+    drawn = chain.from_iterable(batches.epoch(epoch) for epoch in count())
     feeder = Feeder(made.preparation, made.device)
     optimiser = optimiser_of(net, [(net, 1.0)], recipe)
     thrift = thrift_of(recipe, made.layout)
@@ -81,8 +83,7 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         net.train()
-        for step in range(steps):
-            batch = next(batches.epoch(step // batches.steps, step % batches.steps))
+        for step, batch in zip(range(steps), drawn, strict=False):
             rate = LOWEST * (HIGHEST / LOWEST) ** (step / (steps - 1))
             for group in optimiser.param_groups:
                 group["lr"] = rate * group.get("share", 1.0)
