@@ -40,7 +40,9 @@ NAMES = {
 def main() -> None:
     """Measure and write."""
     made = parser(__doc__, rounds=3)
-    made.add_argument("--train", default="--epochs 1", help="flags of `striate train`")
+    made.add_argument(
+        "--train", default="--recipe quick --epochs 1 --augment none", help="flags of `striate train`"
+    )
     made.add_argument("--against", default="torch,keras", help="which of torch, keras, lightning")
     made.add_argument("--target", type=float, default=0.99, help="the test accuracy to reach")
     options = read(made)

@@ -13,9 +13,16 @@ T = TypeVar("T")
 Better = Literal["lower", "higher", "neither"]
 
 
+# Of fewer figures than this the band is from the lowest to the highest.
+FEW = 10
+
+
 @dataclass(frozen=True)
 class Band:
-    """The middle of some figures, and the range that all but the lowest and the highest tenth lie in."""
+    """The middle of some figures, and the range that all but the lowest and the highest tenth lie in.
+
+    Of fewer than 10 the range is that of all.
+    """
 
     n: int
     median: float
@@ -43,11 +50,15 @@ def interleaved(
 
 
 def band(figures: Sequence[float | None]) -> Band | None:
-    """Median and the 10 % and 90 % points of those that are there, between neighbours in proportion."""
+    """Median and the 10 % and 90 % points of those that are there, between neighbours in proportion.
+
+    Of fewer than 10 the lowest and the highest.
+    """
     there = [figure for figure in figures if figure is not None]
     if not there:
         return None
-    low, median, high = (float(point) for point in np.percentile(there, (10, 50, 90)))
+    ends = (0, 50, 100) if len(there) < FEW else (10, 50, 90)
+    low, median, high = (float(point) for point in np.percentile(there, ends))
     return Band(len(there), median, low, high)
 
 

@@ -79,8 +79,11 @@ def _row(name: str, options: argparse.Namespace) -> Row:
 def _verdict(halves: list[float], singles: list[float]) -> str:
     if len(halves) < 2:
         return "one seed each"
-    apart, spread = mean(halves) - mean(singles), max(stdev(halves), stdev(singles))
-    return f"the means are {apart:+.2f} points apart, the seeds of one arithmetic {spread:.2f} (standard deviation)"
+    apart = [one - other for one, other in zip(halves, singles, strict=True)]
+    return (
+        f"bf16 lies {mean(apart):+.2f} points beside fp32 in the mean of seeds that begin alike, standard deviation "
+        f"{stdev(apart):.2f}; that of the seeds is {stdev(halves):.2f} in bf16 and {stdev(singles):.2f} in fp32"
+    )
 
 
 if __name__ == "__main__":

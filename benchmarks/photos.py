@@ -38,7 +38,7 @@ NAMES = {
 def main() -> None:
     """Measure and write."""
     made = parser(__doc__, rounds=3)
-    made.add_argument("--train", default="--budget 2m", help="flags of `striate train`")
+    made.add_argument("--train", default="--budget 40s", help="flags of `striate train`")
     made.add_argument("--target", type=float, default=0.6, help="the test accuracy to reach")
     made.add_argument("--epochs", type=int, default=20, help="that a peer trains for at most")
     made.add_argument("--against", default="fastai,keras", help="which of fastai, keras")

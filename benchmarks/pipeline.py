@@ -5,9 +5,9 @@
 caltech26's training photographs in batches, as they are (JPEG, about 300x200) and enlarged to 500x375, the usual
 size of ImageNet's (JPEG at quality 90): a random resized crop, a random flip, normalised float32.  striate's first
 epoch reads every header, hashes, decodes and stores, and augments out of the store; later epochs only augment, and
-are measured as well with its own default, a random crop and a flip.  torchvision (ImageFolder, DataLoader) and timm
-(create_loader) decode in every epoch.  Counted is the CPU time of all threads and workers; the wall time stands
-beside it.
+are measured as well with its own default, a random crop and a flip, against torchvision's.  torchvision (ImageFolder,
+DataLoader) and timm (create_loader) decode in every epoch.  Counted is the CPU time of all threads and workers; the
+wall time stands beside it.
 
 striate stores a picture at 8/7 of the side that the network sees, so what its random crop enlarges has less detail
 than a crop of the original; that is what it trains on.
@@ -34,10 +34,16 @@ from PIL import Image
 from receipt import Row, Session, write_receipt
 from side import Side
 
-PEERS = {
+PEERS: dict[str, dict[str, Any]] = {
     "torchvision, no workers": {"workers": 0},
     "torchvision, 2 workers": {"workers": 2},
     "timm, 2 workers": {"workers": 2, "timm": True},
+}
+
+# Those that a crop and a flip are compared with.
+CROPPING = {
+    "torchvision, no workers": {"workers": 0, "crop": True},
+    "torchvision, 2 workers": {"workers": 2, "crop": True},
 }
 
 RESIZED, CROPPED = "zoom 0.08, flip", "crop 0, flip"
@@ -75,17 +81,17 @@ def main() -> None:
                 }
                 for name, more in PEERS.items():
                     sides[name] = partial(theirs.go, what="epoch", **said, **more)
+                for name, more in CROPPING.items():
+                    sides[f"{name}, crop"] = partial(theirs.go, what="epoch", **said, **more)
                 found = interleaved(sides, options.rounds, partial(progress, f"{kind} to {size}x{size}"))
                 rates = a_core(found["later"])
-                for epoch, told in (
-                    ("first", "first epoch"),
-                    ("later", "later epoch"),
-                    ("cropped", "later epoch, crop and flip"),
-                ):
-                    rows += [
-                        row(f"{size}x{size} out of {kind}, {told}", name, found[epoch], found[name])
-                        for name in PEERS
-                    ]
+                what = f"{size}x{size} out of {kind}"
+                for epoch in ("first", "later"):
+                    rows += [row(f"{what}, {epoch} epoch", name, found[epoch], found[name]) for name in PEERS]
+                rows += [
+                    row(f"{what}, later epoch, crop and flip", name, found["cropped"], found[f"{name}, crop"])
+                    for name in CROPPING
+                ]
         side = 64 if options.quick else 128
         seconds = 1.0 if options.quick else options.seconds
         said = {"what": "waiting", "data": str(data), "size": side, "seconds": seconds, "augment": RESIZED}

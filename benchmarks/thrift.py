@@ -6,7 +6,8 @@ The plain step of a batch needs so much memory, as `striate plan --train` says (
 thrifty step has three times the pictures and must fit into the same: what it does for that (one tensor for a batch
 norm and its activation, parts made again in the backward pass, micro-batches) is what `--memory` would choose.
 VGG is left out: its step is nearly all weights, and to add up gradients of pieces takes more than it leaves.
-Both are striate's own training loop, in bf16 and channels_last, as in steps.py; told is the time of a picture.
+Both are striate's own training loop, in bf16 and channels_last, as in steps.py, and give back what they free, as under
+a `--memory` that leaves no more; told is the time of a picture, and the measured peak of either process.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from options import only, parser, read, tell
 from pairs import interleaved
 from receipt import Row, Session, write_receipt
 from side import Side
-from steps import CASES, CLASSES, Case, step_ms
+from steps import CASES, CLASSES, Case
 
 TIMES = 3
 NAMES = ("resnet20", "resnet18", "googlenet", "mobilenet_v2", "convnext_tiny")
@@ -66,17 +67,23 @@ def _row(case: Case, rounds: int, seconds: float) -> Row:
         sides = {}
         for name, (batch, keys) in ways.items():
             keys = {**keys, "precision": PRECISION, "layout": "channels_last"}
-            said = {"net": case.net, "shape": case.shape, "batch": batch, "classes": CLASSES, "keys": keys}
+            said = {
+                "net": case.net, "shape": case.shape, "batch": batch, "classes": CLASSES, "keys": keys,
+                "tight": True,
+            }  # fmt: skip
             sides[name] = open_.enter_context(Side(Path(sys.executable), "ours/steps.py", json.dumps(said)))
             # What is made once is made here, and the steps taken whose peak the loop measures, which are slower.
             taken = 0
             while taken <= MEASURED_STEPS:
                 taken += int(sides[name].go(seconds=seconds / 2)["steps"])
 
-        def turn(name: str) -> float:
-            return step_ms(sides[name], seconds) / ways[name][0]
+        def turn(name: str) -> tuple[float, float]:
+            answer = sides[name].go(seconds=seconds)
+            return 1000 * answer["s"] / answer["steps"] / ways[name][0], (answer["peak_bytes"] or 0) / 1e6
 
-        found = interleaved({name: partial(turn, name) for name in sides}, rounds, tell)
+        turns = interleaved({name: partial(turn, name) for name in sides}, rounds, tell)
+        found = {name: [each for each, _ in answers] for name, answers in turns.items()}
+        peaks = {name: [peak for _, peak in answers] for name, answers in turns.items()}
     return Row(
         what=f"{TIMES} times the batch in the memory of {case}: a picture's time",
         peer="the plain step",
@@ -90,6 +97,8 @@ def _row(case: Case, rounds: int, seconds: float) -> Row:
             ],
             "MB of the plain step, planned": [plain_bytes / 1e6],
             "MB of the thrifty step, planned": [fit.memory.total / 1e6],
+            "MB of the plain process, measured": peaks["plain"],
+            "MB of the thrifty process, measured": peaks["thrifty"],
         },
         note=f"recompute: {recompute}; micro-batches: {fit.thrift.micro_batches}",
     )

@@ -3,9 +3,9 @@
     python benchmarks/transfer.py [--folder DIR] [--rounds N] [--quick]
 
 Each round times, one behind the other: a forward pass of EfficientNet-Lite0 over all pictures of the folder
-(training, validation and test) in plain torch (float32, contiguous, batches of 64, pictures decoded before), and
-the whole command in a process of its own, decoding, training, test and report included.  A command can hardly be
-quicker than the pass, so nobody wins: 1.3 passes and some seconds is what it may take.
+(training, validation and test) as torch does it by itself (float32, contiguous, norms not folded, batches of 64,
+pictures decoded before), and the whole command in a process of its own, decoding, training, test and report included.
+They are different work, so nobody wins.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from receipt import Row, Session, write_receipt
 from seeds import Seeds
 from side import Side
 from trainings import Training, train
-
-ALLOWED = 1.3
 
 
 def main() -> None:
@@ -67,11 +65,10 @@ def measure(options: argparse.Namespace, data: Path) -> None:
         found = interleaved(sides, options.rounds, tell)
         pictures = int(forward.ready["pictures"])
     commands, passes = found["striate"], [float(each["s"]) for each in found["forward pass"]]
-    beyond = [made.whole_s - ALLOWED * once for made, once in zip(commands, passes, strict=True)]
     rows = [
         Row(
             what=f"`--transfer` on {pictures:,} photographs ({data.name})",
-            peer="one forward pass over them, plain PyTorch",
+            peer="one forward pass over them: float32, contiguous, norms not folded",
             unit="s",
             better="neither",
             ours=[each.whole_s for each in commands],
@@ -80,7 +77,6 @@ def measure(options: argparse.Namespace, data: Path) -> None:
                 "passes that the command takes": [
                     made.whole_s / once for made, once in zip(commands, passes, strict=True)
                 ],
-                f"s beyond {ALLOWED} passes": beyond,
                 "test accuracy of striate": [each.accuracy for each in commands],
                 "s of the training part": [each.training_s for each in commands],
             },

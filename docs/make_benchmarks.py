@@ -35,9 +35,10 @@ SECTIONS = {
 HEAD = """# Benchmarks
 
 Generated from the receipts in `benchmarks/results`; [benchmarks/README.md](../benchmarks/README.md) says how to
-run them again and what each row means. A figure is the median of its rounds, in brackets where all but the lowest
-and the highest tenth of them lie; **x2.00** says that striate was twice as good as the peer in the median round,
-sides running one behind the other in each. Rows that striate loses stay, and begin with **loses**.
+run them again and what each row means. A figure is the median of its rounds, in brackets the lowest and the highest
+(of 10 rounds and more, all but the lowest and the highest tenth); **x2.00** says that striate was twice as good as the
+peer in the median round, sides running one behind the other in each. Rows that striate loses stay, and begin with
+**loses**.
 """
 
 # Where more was seen beside a table, it is folded away.

@@ -2,10 +2,11 @@
 
     python steps.py CASE
 
-CASE is JSON: net, a text or a name; shape, channels x height x width; batch; classes; keys of the recipe, if any.
-Order: seconds to train for.  Answer: steps and the s that they took.  Counted is all that a step is in the loop:
-the next batch, made beside the one before; its way into the network; forward, backward, the checks that all is
-finite, the optimiser.  Validation is not.
+CASE is JSON: net, a text or a name; shape, channels x height x width; batch; classes; keys of the recipe, if any;
+tight, whether freed memory goes back to the system in all steps, as under a `--memory` that leaves no more.
+Order: seconds to train for.  Answer: steps, the s that they took, and the peak_bytes of the whole process, files not
+counted.  Counted is all that a step is in the loop: the next batch, made beside the one before; its way into the
+network; forward, backward, the checks that all is finite, the optimiser.  Validation is not.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 from line import Line
 
 import striate
+from striate.train import heap
 from striate.train.job import new_job, run_job
 from striate.train.recipe import read_recipe
 from striate.train.watch import Silence
@@ -55,8 +57,9 @@ class Turns(Silence):
         self._steps += 1
         if self._taken >= self._seconds:
             if self._seconds:
-                self._line.tell(steps=self._steps, s=self._taken)
+                self._line.tell(steps=self._steps, s=self._taken, peak_bytes=heap.peak_bytes())
             self.wait()
+            heap.forget_peak()
         self._at = time.perf_counter()
 
     def wait(self) -> None:
@@ -103,6 +106,8 @@ def main() -> None:
             started=time.monotonic(),
             watch=Silence(),
         )
+        if case.get("tight"):
+            heap.keep_freed_again = heap.give_back_freed
         turns = Turns(line)
         line.tell(arithmetic=f"{job.recipe.precision} {job.recipe.layout}", precision=job.recipe.precision)
         run_job(job, turns, resume=False, checkpoint_s=1e9)

@@ -1,11 +1,12 @@
 """Pictures from a folder to what a network reads, by torchvision or timm, in batches of 64.
 
-Order: what, `epoch` or `waiting`; data; size; workers; timm, whether its loader is taken; seconds, of `waiting`.
+Order: what, `epoch` or `waiting`; data; size; workers; timm, whether its loader is taken; crop, whether pictures are
+resized and cropped; seconds, of `waiting`.
 Answer: pictures, s, cpu_s with that of the workers; for `waiting`, share of the time that the loop waited for data.
 
-torchvision: ImageFolder, RandomResizedCrop, RandomHorizontalFlip, ToTensor, Normalize, DataLoader.  timm:
-create_dataset and create_loader with is_training, prefetcher off on a CPU.  Every epoch starts its workers anew,
-which is the default.
+torchvision: ImageFolder, RandomResizedCrop, or Resize to 8/7 of the side and RandomCrop, as 256 and 224 are;
+RandomHorizontalFlip, ToTensor, Normalize, DataLoader.  timm: create_dataset and create_loader with is_training,
+prefetcher off on a CPU.  Every epoch starts its workers anew, which is the default.
 """
 
 from __future__ import annotations
@@ -35,9 +36,14 @@ def loader(order: dict[str, Any], batch: int) -> Any:
             ImageDataset(folder), (3, size, size), batch, is_training=True, num_workers=workers,
             use_prefetcher=False, scale=(0.08, 1.0), hflip=0.5, color_jitter=0.0, persistent_workers=False,
         )  # fmt: skip
+    cut = (
+        [transforms.Resize(round(size * 8 / 7)), transforms.RandomCrop(size)]
+        if order.get("crop")
+        else [transforms.RandomResizedCrop(size)]
+    )
     change = transforms.Compose(
         [
-            transforms.RandomResizedCrop(size),
+            *cut,
             transforms.RandomHorizontalFlip(),
             transforms.ToTensor(),
             transforms.Normalize(MEAN, DEVIATION),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from striate.zoo.list import zoo_names, zoo_net, zoo_text
 
 if TYPE_CHECKING:
     from striate.build.module import Net
+    from striate.train.recipe import Recipe
     from striate.train.trained import Trained
 
 # What `transfer` begins with: small, quick on a CPU, and its weights install by name.
@@ -70,14 +72,14 @@ class NetText:
 
 
 def read(net: str | Path | NetText) -> NetText:
-    """Read a network: a text, the path of a `.net` file, or the name of one in the zoo.
+    """Read a network: a text, the path of a `.net` or `.txt` file, or the name of one in the zoo.
 
     Raises NotationError, with its place, where it cannot be read.
     """
     if isinstance(net, NetText):
         return net
     said = str(net)
-    if isinstance(net, Path) or said.endswith(".net"):
+    if isinstance(net, Path) or said.endswith((".net", ".txt")):
         return NetText(read_text(_file_text(Path(net)), said))
     if said in zoo_names():
         return NetText(read_text(zoo_text(said), f"{said}.net"), zoo=said)
@@ -142,16 +144,15 @@ def train(
     """
     require_train("train")
     from striate.train.job import new_job, run_job
-    from striate.train.recipe import read_recipe
     from striate.train.trained import load_trained
     from striate.train.watch import Silence
 
     started = time.monotonic()
-    text, keys = begin_with(None if net is None else read(net), keys, transfer=transfer)
+    text, chosen = begin_with(None if net is None else read(net), recipe, keys, transfer=transfer)
     job = new_job(
         data,
         network=None if text is None else text.network,
-        recipe=read_recipe(recipe, given=keys, net=text is not None),
+        recipe=chosen,
         out=None if out is None else Path(out),
         device=device,
         strict=strict,
@@ -163,23 +164,28 @@ def train(
 
 
 def begin_with(
-    text: NetText | None, keys: dict[str, Any], *, transfer: bool
-) -> tuple[NetText | None, dict[str, Any]]:
-    """The network and the keys of a recipe that begins with weights from elsewhere.
+    text: NetText | None, recipe: str | None, keys: Mapping[str, Any], *, transfer: bool = False
+) -> tuple[NetText | None, Recipe]:
+    """The network and the recipe that a training begins with.
 
+    text: the network, or None to choose one.  recipe: a name or file.  keys: set on top of it.
     transfer: EfficientNet-Lite0 with its published weights where no network is said, everything before the
     head frozen.  Where weights are given for a network of the zoo, pictures have the channels and the size
-    that it was published for unless the keys say otherwise.
+    that it was published for unless the recipe or the keys say otherwise.
 
-    Raises StriateError where weights are given without a network.
+    Raises StriateError where weights are given without a network, or a key stands without that which it is
+    about; and what `read_recipe` raises.
     """
-    keys = dict(keys)
+    from striate.train.recipe import read_recipe
+
+    open_: dict[str, Any] = {}
     if transfer:
+        open_["freeze"] = "body"
         if text is None:
-            text = read(TRANSFER_NET)
-            keys.setdefault("weights", "builtin")
-        keys.setdefault("freeze", "body")
-    if keys.get("weights") is None:
+            text, open_["weights"] = read(TRANSFER_NET), "builtin"
+    chosen = _with(read_recipe(recipe, given=keys, net=text is not None), open_)
+    _require_whole(chosen)
+    if chosen.weights is None:
         if transfer:
             raise StriateError(
                 "nothing is known yet that could be transferred",
@@ -187,17 +193,39 @@ def begin_with(
                 expected="weights for the network that was given",
                 cure="--weights FILE, or leave out --net",
             )
-        return text, keys
+        return text, chosen
     if text is None:
         raise StriateError(
             "weights are given without their network", place="weights", expected="both", cure="--net resnet18"
         )
     if text.zoo is not None:
         channels, height, _ = zoo_net(text.zoo).input
-        keys.setdefault("channels", channels)
-        keys.setdefault("size", height)
-        keys.setdefault("published", text.zoo)
-    return text, keys
+        chosen = _with(chosen, {"channels": channels, "size": height, "published": text.zoo})
+    return text, chosen
+
+
+def _with(recipe: Recipe, keys: Mapping[str, Any]) -> Recipe:
+    """The recipe with keys that nobody set."""
+    return recipe.model_copy(
+        update={key: value for key, value in keys.items() if key not in recipe.model_fields_set}
+    )
+
+
+def _require_whole(recipe: Recipe) -> None:
+    if recipe.weights_sha256 is not None and recipe.weights is None:
+        raise StriateError(
+            "a hash is given without the weights that it is of",
+            place="weights_sha256",
+            expected="both",
+            cure="--weights FILE, or leave out --sha256",
+        )
+    if recipe.thaw and recipe.freeze is None:
+        raise StriateError(
+            "nothing is frozen that could thaw",
+            place="thaw",
+            expected="a part that is kept as it is until then",
+            cure="--freeze body, or leave out --thaw",
+        )
 
 
 def load(run: str | Path, *, device: str | None = None) -> Trained:

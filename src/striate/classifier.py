@@ -14,7 +14,7 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from striate.api import NetText, read, require_train
+from striate.api import NetText, begin_with, read, require_train
 from striate.errors import DataError, StriateError, counted
 from striate.train.trained import Trained
 
@@ -66,7 +66,6 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on pictures and labels."""
         require_train("Classifier.fit")
         from striate.train.job import new_job, run_job
-        from striate.train.recipe import read_recipe
         from striate.train.trained import load_trained
         from striate.train.watch import Silence
 
@@ -92,14 +91,15 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if (self.keys or {}).get("optimiser") == "lbfgs":
             given.pop("layout", None)
         given |= self.keys or {}
+        text, chosen = begin_with(None if self.net is None else read(self.net), self.recipe, given)
         with tempfile.TemporaryDirectory(prefix="striate-") as folder:
             arrays = Path(folder) / "arrays.npz"
             np.savez(arrays, x_train=pictures, y_train=numbers.astype(np.int64))
             try:
                 job = new_job(
                     arrays,
-                    network=None if self.net is None else read(self.net).network,
-                    recipe=read_recipe(self.recipe, given=given, net=self.net is not None),
+                    network=None if text is None else text.network,
+                    recipe=chosen,
                     out=Path(folder) / "run",
                     device=self.device,
                     strict=False,

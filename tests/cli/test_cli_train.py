@@ -84,8 +84,7 @@ def test_recipes_and_settings(call: Call, bars: Path, here: Path) -> None:
     )  # fmt: skip
     assert said.code == 0
     assert "1 epoch of batches of 32, sgd at rate 0.25" in said.out
-    assert call("train", str(bars), "--recipe", "a/recipe.toml", "--net", "a/net.txt", "--out", "b").code == 1
-    again = call("train", str(bars), "--recipe", "a/recipe.toml", "--net", NET, "--out", "b")
+    again = call("train", str(bars), "--recipe", "a/recipe.toml", "--net", "a/net.txt", "--out", "b")
     assert again.code == 0
     assert (here / "a" / "recipe.toml").read_bytes() == (here / "b" / "recipe.toml").read_bytes()
     assert (here / "a" / "last.safetensors").read_bytes() == (here / "b" / "last.safetensors").read_bytes()
@@ -187,6 +186,15 @@ def test_predict_s_errors(call: Call, run: Path, here: Path) -> None:
     assert call("predict", "latest", "cat.jpg").err == (
         "striate: runs: there is no run here yet\n  try: striate train DATA\n"
     )
+
+
+def test_runs_that_answer_together_have_names(call: Call, run: Path, here: Path, photos: Path) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(run, here / "runs" / name)
+    alone = call("predict", "one", str(photos))
+    assert alone.code == 0
+    for others in (["two"], ["runs/two"], ["two", "latest"], ["runs/latest"]):
+        assert call("predict", "one", *others, str(photos)) == alone
 
 
 def test_predict_with_a_run_without_weights(call: Call, run: Path, here: Path, photos: Path) -> None:

@@ -114,6 +114,14 @@ def test_latest_is_by_time_not_by_name() -> None:
     assert find_run("latest").path.name == "a"
 
 
+def test_latest_is_by_time_wherever_it_was_made() -> None:
+    """Noon in a zone two hours ahead is before eleven in Greenwich; a time that cannot be read comes last."""
+    finished("runs/host", "2026-01-01T12:00:00+0200")
+    finished("runs/container", "2026-01-01T11:00:00+0000")
+    finished("runs/odd", "yesterday")
+    assert [run.path.name for run in list_runs()] == ["container", "host", "odd"]
+
+
 def test_a_folder_named_latest_is_itself() -> None:
     finished("runs/other", "2027-01-01T00:00:00+0000")
     finished("runs/latest")

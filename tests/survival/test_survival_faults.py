@@ -207,7 +207,8 @@ def test_a_network_or_recipe_that_was_edited_is_told(
     assert str(caught.value) == (
         f"{out}: {name} was edited since the run began\n"
         "  expected: the network and the recipe that the run began with\n"
-        f"  try: put them back, or striate train --net {out}/net.txt --recipe {out}/recipe.toml, which begins anew"
+        f"  try: put them back, or striate train {arrays} --net {out}/net.txt --recipe {out}/recipe.toml, "
+        "which begins anew"
     )
     if name == "net.txt" and "conv" in old:
         # Without the sums, as by hand: the checkpoint does not fit.

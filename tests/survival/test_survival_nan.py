@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from striate.errors import DataError
+from striate.report.trace import read_trace
 from striate.runs.events import read_events
 from striate.train import checkpoint as checkpoint_module
 from striate.train import finish, job, loop, rescue
@@ -187,7 +188,13 @@ def test_the_best_weights_are_those_of_the_record_after_a_rollback(
     # No checkpoint but the first.
     job.run_job(made, watch, resume=False, checkpoint_s=1e9)
     result = json.loads((out / "run.json").read_bytes())["result"]
-    assert (result["best_epoch"], result["validation_accuracy"]) == (1, 0.9)
+    assert (result["best_epoch"], result["validation_accuracy"], result["best_undone"]) == (1, 0.9, True)
+    trace = read_trace(read_events(out / "events.jsonl"), ())
+    assert (trace.undone, trace.best) == (True, None)
+    page = (out / "report.html").read_text()
+    assert "before the run went back" in page
+    assert "of an epoch from which the run went back; it is not drawn" in page
+    assert "The ring is epoch" not in page
 
 
 @pytest.mark.parametrize("poison", [float("inf"), float("-inf"), float("nan")])

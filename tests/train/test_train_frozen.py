@@ -14,6 +14,7 @@ from striate.spec.layout import lay
 from striate.spec.shape import Map
 from striate.train.frozen import Frozen, Thaw, frozen_parts
 from striate.train.preparation import Feeder, Preparation
+from striate.train.recipe import Recipe
 from train.drawn import SIDE, draw
 
 TEXT = (
@@ -44,7 +45,8 @@ def test_body_then_tail_is_the_whole(text: str, freeze: str, count: int) -> None
     assert frozen_parts(whole.layout, freeze) == count
     frozen = Frozen(whole, count)
     pictures = split()
-    made = frozen.features(pictures, Feeder(PLAIN, CPU), PLAIN.size, "fp32", lambda done: None)
+    recipe = Recipe(precision="fp32")
+    made = frozen.features(pictures, Feeder(PLAIN, CPU), PLAIN.size, recipe, lambda done: None)
     with torch.no_grad():
         exact = whole.eval()(Feeder(PLAIN, CPU).pictures(pictures.pictures))
         found = frozen.tail.eval()(frozen.feeder(CPU).pictures(made.pictures))
@@ -129,9 +131,19 @@ def test_rates_fall_towards_the_first_part() -> None:
 
 def test_features_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from striate.errors import ResourceError
-    from striate.train import frozen as module
+    from striate.train import fit
 
-    monkeypatch.setattr(module, "free_memory_bytes", lambda device: 1000)
-    with pytest.raises(ResourceError, match=r"what the frozen part gives for 20 pictures takes 0\.0 GB"):
-        Frozen(net(), 1).features(split(), Feeder(PLAIN, CPU), PLAIN.size, "fp32", lambda done: None)
+    monkeypatch.setattr(fit, "free_memory_bytes", lambda device: 1000)
+    recipe, feeder = Recipe(precision="fp32"), Feeder(PLAIN, CPU)
+    told = r"what the frozen part gives for 20 pictures takes 0\.0 GB\n"
+    with pytest.raises(ResourceError, match=told + r"  expected: less than the 0\.0 GB that are free\n"):
+        Frozen(net(), 1).features(split(), feeder, PLAIN.size, recipe, lambda done: None)
+    monkeypatch.setattr(fit.heap, "resident_bytes", lambda: 99_999_000)
+    own = recipe.model_copy(update={"memory_bytes": 100_000_000})
+    left = (
+        told
+        + r"  expected: less than the 0\.0 GB that are left\n  try: more --memory, or freeze a later label"
+    )
+    with pytest.raises(ResourceError, match=left):
+        Frozen(net(), 1).features(split(), feeder, PLAIN.size, own, lambda done: None)
     assert np.isfinite(split().pictures).all()

@@ -170,6 +170,24 @@ def test_without_norms_pieces_come_first() -> None:
     assert found.thrift.micro_batches > 1
 
 
+def test_what_is_open_is_chosen_beside_what_is_said() -> None:
+    fitter = Fitter(
+        built("[conv 16 3x3 -> bn -> relu] x8 -> pool avg -> fc 5").layout, 256, "fp32", "adamw", False
+    )
+    pieces = fitter.fit(fitter.least_bytes(pieces=2), pieces=2)
+    assert pieces is not None
+    assert pieces.thrift.micro_batches == 2
+    assert pieces.thrift.again
+    limit = fitter.memory(Thrift()).total // 4
+    plain = fitter.fit(limit, again=Thrift())
+    assert plain is not None
+    assert plain.thrift == Thrift(micro_batches=plain.thrift.micro_batches)
+    fewer = Thrift(micro_batches=plain.thrift.micro_batches // 2)
+    assert plain.memory.total <= limit < fitter.memory(fewer).total
+    assert fitter.fit(limit, again=Thrift(), pieces=1) is None
+    assert fitter.least_bytes(again=Thrift(), pieces=1) >= fitter.memory(Thrift()).total
+
+
 def test_the_recipe_says_what_was_chosen() -> None:
     layout = built(DEEP).layout
     thrift = Thrift(True, ((0, 3), (6, 9)), 2)
@@ -244,6 +262,42 @@ def test_what_cannot_fit(arrays: Path, tmp_path: Path, monkeypatch: pytest.Monke
         "  try: --memory 722M, or a smaller network, or smaller pictures by --size"
     )
     make(arrays, tmp_path / "run", memory_bytes=722_000_000, **keys)
+
+
+def test_what_the_recipe_forbids_is_told_where_it_would_help(
+    arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = fit.Room(3_000_000, own=False)
+    monkeypatch.setattr(fit, "room_for", lambda *said, **named: room)
+    with pytest.raises(ResourceError) as caught:
+        make(arrays, tmp_path / "run", net=NET, batch=64, recompute="none", micro_batches=1)
+    assert str(caught.value).endswith(
+        "try: a smaller network, or smaller pictures by --size, or --set recompute=auto --set micro_batches=none"
+    )
+    assert read_recipe(None, ["micro_batches=none"]).micro_batches is None
+
+
+def test_what_thaws_fits_as_well(arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--memory` holds for the steps behind the head's; resumed they are the same."""
+    headed = NET.replace("-> fc classes", "-> head: fc classes")
+    probe = make(arrays, tmp_path / "probe", net=headed)
+    room = Fitter(probe.layout, 16, "fp32", "adamw", False).memory(Thrift(pairs=True)).total
+    monkeypatch.setattr(fit, "free_memory_bytes", lambda device: room)
+    keys = {"net": headed, "freeze": "body", "thaw": 2, "epochs": 1}
+    ear = Ear()
+    train(arrays, tmp_path / "thrifty", ear, **keys)
+    assert any(line.startswith("memory    a step takes ") for line in ear.said)
+    assert "          no weights were given: what is frozen stays as it was drawn" in ear.said
+    assert read_recipe(str(tmp_path / "thrifty" / "recipe.toml")).recompute == "pairs"
+    with pytest.raises(Stopped):
+        train(arrays, tmp_path / "stopped", Ear(stop_at=11), **keys)
+    resume(tmp_path / "stopped")
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "thrifty")
+
+
+def test_no_more_pictures_are_planned_for_than_there_are(arrays: Path, tmp_path: Path) -> None:
+    job = make(arrays, tmp_path / "run", batch=5000)
+    assert job.recipe.batch == len(job.data.train.labels)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux counts it")

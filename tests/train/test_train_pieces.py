@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -17,7 +18,13 @@ from striate.data.gather import Split
 from striate.train.choose import suited_batch, suited_epochs, suited_net, suited_recipe
 from striate.train.evaluate import probabilities
 from striate.train.grow import require_grows
-from striate.train.machine import choose_device, describe_machine, free_memory_bytes, versions
+from striate.train.machine import (
+    choose_device,
+    describe_machine,
+    free_memory_bytes,
+    left_of_container,
+    versions,
+)
 from striate.train.mistakes import MOST, png, worst_mistakes
 from striate.train.optimiser import make_optimiser, suited_decay, suited_rate
 from striate.train.preparation import Feeder, Preparation, measure
@@ -264,6 +271,19 @@ def test_devices() -> None:
             choose_device(name)
         assert str(caught.value).startswith(f"--device: this machine has no device `{name}`\n  expected: one")
         assert str(caught.value).endswith("cpu\n  try: leave out --device")
+
+
+def test_files_that_a_container_keeps_in_memory_give_way(tmp_path: Path) -> None:
+    def group(limit: str, used: int) -> int | None:
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        (tmp_path / "memory.current").write_text(f"{used}\n")
+        (tmp_path / "memory.stat").write_text("anon 100\ninactive_file 2000\nactive_file 500\nslab 10\n")
+        return left_of_container(tmp_path)
+
+    assert group("4000", 3000) == 3500
+    assert group("4000", 2000) == 4000
+    assert group("max", 3000) is None
+    assert left_of_container(tmp_path / "nowhere") is None
 
 
 def test_the_machine_is_described() -> None:

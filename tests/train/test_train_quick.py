@@ -202,6 +202,12 @@ def test_a_training_ends_at_its_target(arrays: Path, tmp_path: Path) -> None:
     assert any(said.startswith("reaches 50.00% after ") for said in ear.said)
 
 
+def test_a_target_that_the_last_epoch_reaches_is_told(arrays: Path, tmp_path: Path) -> None:
+    ear = Ear()
+    train(arrays, tmp_path / "run", ear, net=NET, epochs=1, rate=0.01, target=0.01)
+    assert any(said.startswith("reaches 1.00% after ") for said in ear.said)
+
+
 def test_a_target_that_is_missed_is_told(arrays: Path, tmp_path: Path) -> None:
     ear = Ear()
     train(arrays, tmp_path / "run", ear, net=NET, epochs=1, rate=1e-6, target=1.0)

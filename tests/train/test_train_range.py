@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from striate.errors import RecipeError
 from striate.notation.reader import read_text
 from striate.spec.shape import Map
 from striate.train.job import prepare
+from striate.train.loop import Diverged, Stopped
+from striate.train.prepared import Prepared
 from striate.train.range import HIGHEST, LOWEST, range_test, read_range
 from striate.train.recipe import read_recipe
 from striate.train.tune import ALIKE, ARRANGEMENTS, arrange, tune
 from striate.train.watch import Silence
+from train.jobs import Ear
 
 FIXED = {"precision": "fp32", "layout": "contiguous"}
 
@@ -44,6 +48,38 @@ def test_rates_rise_by_one_factor(arrays: Path) -> None:
     assert all(math.isfinite(loss) for loss in found.losses)
     assert 1e-5 < found.suggested < 1
     assert min(found.losses) < 0.9 * found.losses[0]
+
+
+def prepared(arrays: Path, net: str, **keys: object) -> Prepared:
+    return prepare(
+        arrays, network=read_text(net), recipe=read_recipe(None, given={**FIXED, **keys}), device="cpu",
+        strict=False, watch=Silence(),
+    )  # fmt: skip
+
+
+def test_a_first_step_that_is_lost_is_told(arrays: Path) -> None:
+    made = prepared(arrays, "conv 8 3x3 -> relu -> pool avg -> fc classes")
+    with torch.no_grad():
+        next(made.net.parameters()).fill_(float("inf"))
+    with pytest.raises(Diverged) as caught:
+        range_test(made, steps=10, watch=Silence())
+    assert str(caught.value) == (
+        "the first step is lost already: the loss is nan, the gradient's length nan\n"
+        "  expected: finite numbers at the lowest rate\n"
+        "  try: --set initial=auto, or a network with bn"
+    )
+
+
+def test_a_test_that_was_stopped_tells_nothing(arrays: Path) -> None:
+    made = prepared(arrays, "conv 8 3x3 -> relu -> pool avg -> fc classes")
+    with pytest.raises(Stopped, match="stopped before the end, so nothing is told"):
+        range_test(made, steps=30, watch=Ear(stop_at=5))
+
+
+def test_a_part_that_is_frozen_has_no_range(arrays: Path) -> None:
+    made = prepared(arrays, "conv 8 3x3 -> relu -> pool avg -> head: fc classes", freeze="body")
+    with pytest.raises(RecipeError, match="a part is frozen, and the rates of what is left"):
+        range_test(made, steps=30, watch=Silence())
 
 
 def test_tuning_leaves_everything_as_it_was(arrays: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from safetensors.torch import load_file
 import striate
 from striate.api import begin_with
 from striate.errors import StriateError
+from striate.train import pretrained
+from striate.train.recipe import Recipe, read_recipe
+from striate.train.watch import Silence
 from train.drawn import draw
 
 NET = "stem: [conv 8 3x3 nobias -> bn -> relu -> maxpool 2] -> pool avg -> head: fc classes"
@@ -70,21 +74,59 @@ def test_grey_pictures_for_a_network_of_colours(tmp_path: Path) -> None:
 
 
 def test_transfer_chooses_what_is_left_open() -> None:
-    text, keys = begin_with(None, {"epochs": 3}, transfer=True)
+    text, recipe = begin_with(None, None, {"epochs": 3}, transfer=True)
     assert text is not None
     assert text.zoo == "efficientnet_lite0"
-    assert keys == {
+    assert recipe.model_dump(exclude_unset=True) == {
         "epochs": 3, "weights": "builtin", "freeze": "body", "channels": 3, "size": 224,
         "published": "efficientnet_lite0",
     }  # fmt: skip
 
 
-def test_what_is_said_stands() -> None:
-    _, keys = begin_with(
-        striate.read("resnet18"), {"weights": "a.pth", "size": 128, "freeze": "stem"}, transfer=True
-    )
-    assert (keys["size"], keys["freeze"], keys["weights"]) == (128, "stem", "a.pth")
-    assert begin_with(None, {"epochs": 3}, transfer=False) == (None, {"epochs": 3})
+def test_what_is_said_stands(tmp_path: Path) -> None:
+    said = {"weights": "a.pth", "size": 128, "freeze": "stem"}
+    _, recipe = begin_with(striate.read("resnet18"), None, said, transfer=True)
+    assert (recipe.size, recipe.freeze, recipe.weights) == (128, "stem", "a.pth")
+    assert (recipe.channels, recipe.published) == (3, "resnet18")
+    file = tmp_path / "mine.toml"
+    file.write_text('weights = "a.pth"\nsize = 128\nfreeze = "stem"\n')
+    _, written = begin_with(striate.read("resnet18"), str(file), {}, transfer=True)
+    assert written == recipe
+    assert begin_with(None, None, {"epochs": 3}) == (None, read_recipe("quick", given={"epochs": 3}))
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (
+            {"weights_sha256": "0" * 64},
+            "weights_sha256: a hash is given without the weights that it is of\n"
+            "  expected: both\n  try: --weights FILE, or leave out --sha256",
+        ),
+        (
+            {"thaw": 3},
+            "thaw: nothing is frozen that could thaw\n"
+            "  expected: a part that is kept as it is until then\n  try: --freeze body, or leave out --thaw",
+        ),
+    ],
+)
+def test_keys_that_stand_alone_are_refused(keys: dict[str, object], told: str) -> None:
+    with pytest.raises(StriateError) as caught:
+        begin_with(striate.read("resnet18"), None, keys)
+    assert str(caught.value) == told
+
+
+def test_the_hash_of_the_weights_that_come_along_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "lite.pth"
+    file.write_bytes(b"weights")
+    monkeypatch.setattr(pretrained, "backbone_weights", lambda: file)
+    right = hashlib.sha256(b"weights").hexdigest()
+    recipe = Recipe(weights="builtin", weights_sha256=right)
+    assert pretrained.find_weights(recipe, Silence()) == file
+    with pytest.raises(StriateError, match="the right file, or the right hash"):
+        pretrained.find_weights(recipe.model_copy(update={"weights_sha256": "0" * 64}), Silence())
 
 
 @pytest.mark.parametrize(
@@ -107,7 +149,7 @@ def test_what_is_said_stands() -> None:
 )
 def test_half_of_it_is_refused(net: str | None, keys: dict[str, object], transfer: bool, said: str) -> None:
     with pytest.raises(StriateError) as caught:
-        begin_with(striate.read(net) if net else None, keys, transfer=transfer)
+        begin_with(striate.read(net) if net else None, None, keys, transfer=transfer)
     assert str(caught.value) == said
 
 

@@ -10,7 +10,7 @@ one input reaches.
   he          normal, std sqrt(2 / fan_in) (He et al. 2015)
   orthogonal  orthogonal rows, or columns where these are fewer, gain sqrt(2) (Saxe et al. 2014)
   dirac       the first output channels of a convolution hand their input on, one channel each, and all other
-              weights are uniform, +- 1 / sqrt(fan_in) (Zagoruyko and Komodakis 2017; Jordan 2024, section 3.1)
+              weights are uniform, +- 1 / sqrt(fan_in) (Zagoruyko and Komodakis 2017; Jordan 2024, section 3.3)
   auto        for each layer what suits the activation behind it: he before relu and its kin, xavier before
               tanh, sigmoid and the loss
 

@@ -75,6 +75,14 @@ def features(
             place=data,
             expected=f"{known.channels}x{known.stored_size[0]}x{known.stored_size[1]}, as the network reads them",
         )
+    kind = found.train.pictures.dtype.name
+    if kind != known.dtype:
+        raise StriateError(
+            f"the pictures hold values of kind {kind}",
+            place=data,
+            expected=f"{known.dtype}, as those that the network was trained on",
+            cure="the same scaling in both",
+        )
     feeder = Feeder(known, trained.device)
     arrays: dict[str, Any] = {"classes": np.array(found.classes)}
     for name, split in (("train", found.train), ("val", found.val), ("test", found.test)):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import read, require_train
+from striate.api import begin_with, read, require_train
 from striate.cli.console import prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
@@ -67,15 +67,16 @@ def lr(
     from striate.report.rates import draw_rates
     from striate.train.job import prepare
     from striate.train.range import range_test
-    from striate.train.recipe import read_recipe
+    from striate.train.recipe import read_settings
 
-    given: dict[str, Any] = {} if size is None else {"size": size}
+    given = read_settings(set_ or ()) | ({} if size is None else {"size": size})
+    text, chosen = begin_with(None if net is None else read(net), recipe, given)
     screen = Screen()
     with screen.stoppable():
         made = prepare(
             data,
-            network=None if net is None else read(net).network,
-            recipe=read_recipe(recipe, set_ or (), given, net=net is not None),
+            network=None if text is None else text.network,
+            recipe=chosen,
             device=device,
             strict=False,
             watch=screen,

@@ -58,7 +58,7 @@ def predict(
     require_train("striate predict")
     set_up_process()
     runs = [run]
-    while pictures and (Path(pictures[0]) / "run.json").is_file():
+    while pictures and _is_run(pictures[0]):
         runs.append(pictures[0])
         pictures = pictures[1:]
     if not pictures:
@@ -96,6 +96,22 @@ def predict(
                 complaints.print(f"{trouble.place}: {trouble.problem}")
     if failed:
         raise DataError(f"{failed:,} of {counted(len(paths), 'picture')} could not be read", place="predict")
+
+
+def _is_run(said: str) -> bool:
+    """Whether a word means a run: its folder, or a name that is no picture's and no other folder's."""
+    from striate.errors import RunError
+    from striate.runs.folder import find_run
+
+    if (Path(said) / "run.json").is_file():
+        return True
+    if Path(said).exists():
+        return False
+    try:
+        find_run(said)
+    except RunError:
+        return False
+    return True
 
 
 def _paths(said: tuple[str, ...]) -> list[Path]:

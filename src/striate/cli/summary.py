@@ -26,15 +26,13 @@ def print_summary(run: RunFolder, record: dict[str, Any], score: Score) -> None:
         f"{result['split']} accuracy {score.accuracy:.2%} of {score.pictures:,} pictures "
         f"(95 % interval {low:.2%} to {high:.2%}), loss {score.loss:.3f}"
     )
+    best = f"{result['best_epoch'] + 1}" + (", before the run went back" if result["best_undone"] else "")
     if result["split"] == "test":
         console.print(
-            f"chosen on validation: {result['validation_accuracy']:.2%} after epoch {result['best_epoch'] + 1}; "
-            "tested once"
+            f"chosen on validation: {result['validation_accuracy']:.2%} after epoch {best}; tested once"
         )
     else:
-        console.print(
-            f"there is no test split: these pictures also chose the best epoch ({result['best_epoch'] + 1})"
-        )
+        console.print(f"there is no test split: these pictures also chose the best epoch ({best})")
     if len(score.classes) <= MOST_CLASSES:
         _print_classes(score)
     if len(score.classes) <= MOST_CONFUSED:

@@ -105,7 +105,7 @@ def train(
     set_up_process()
     from striate.cli.summary import print_summary
     from striate.train.job import new_job, run_job
-    from striate.train.recipe import read_recipe, read_settings
+    from striate.train.recipe import read_settings
 
     given: dict[str, Any] = {
         "epochs": epochs, "target": target, "seed": seed, "size": size,
@@ -119,8 +119,7 @@ def train(
     given = {key: value for key, value in given.items() if value is not None}
     # What a flag says of its own goes before.
     given = read_settings(set_ or ()) | given
-    text, given = begin_with(None if net is None else read(net), given, transfer=transfer)
-    chosen = read_recipe(recipe, given=given, net=text is not None)
+    text, chosen = begin_with(None if net is None else read(net), recipe, given, transfer=transfer)
     screen = Screen(quiet=quiet)
     with screen.stoppable():
         job = new_job(

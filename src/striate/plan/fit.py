@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,8 +49,11 @@ class Fitter:
     optimiser: str
     average: bool
 
-    def fit(self, limit_bytes: int) -> Fit | None:
+    def fit(self, limit_bytes: int, *, again: Thrift | None = None, pieces: int | None = None) -> Fit | None:
         """The cheapest step whose peak is at most `limit_bytes`, or None where there is none.
+
+        again: what is made again, where that is not open; its number of pieces says nothing.
+        pieces: of the batch, where that is not open.
 
         The rungs, each taken where the one before does not suffice: nothing; one tensor for a batch norm
         and its activation; runs of steps made again in the backward pass; the batch in pieces as well.
@@ -58,20 +61,26 @@ class Fitter:
         """
         made = tape(self.layout, self.precision)
         plain = self._memory(made, Thrift())
-        if plain.total <= limit_bytes:
-            return Fit(Thrift(), plain, plain, 0.0)
-        for thrift in self._rungs(made, limit_bytes):
+        if again is None:
+            ways = self._rungs(made, limit_bytes, pieces)
+        else:
+            ways = (replace(again, micro_batches=each) for each in ([pieces] if pieces else self._pieces()))
+        for thrift in ways:
             memory = self._memory(made, thrift)
             if memory.total <= limit_bytes:
                 return Fit(thrift, memory, plain, arithmetic(made, thrift))
         return None
 
-    def least_bytes(self) -> int:
-        """The smallest limit that a step fits, to a percent."""
+    def least_bytes(self, *, again: Thrift | None = None, pieces: int | None = None) -> int:
+        """The smallest limit that a step fits, to a percent.  again, pieces: as for `fit`."""
         low, high = 0, self._memory(tape(self.layout, self.precision), Thrift()).total
+        while self.fit(high, again=again, pieces=pieces) is None:
+            # Pieces add up gradients, which may take more than they leave.
+            low, high = high, 2 * high
         while high - low > high // 100:
             middle = (low + high) // 2
-            low, high = (low, middle) if self.fit(middle) is not None else (middle, high)
+            fits = self.fit(middle, again=again, pieces=pieces) is not None
+            low, high = (low, middle) if fits else (middle, high)
         return high
 
     def memory(self, thrift: Thrift) -> StepMemory:
@@ -84,18 +93,29 @@ class Fitter:
             average=self.average, thrift=thrift,
         )  # fmt: skip
 
-    def _rungs(self, made: Tape, limit: int) -> Iterator[Thrift]:
-        normed = any(isinstance(placed.layer, BatchNorm) for placed in self.layout.layers())
-        least = (2 if needs_two(self.layout) else 1) if normed else SMALL_PIECE
-        pieces = [each for each in _divisions(self.batch) if self.batch // each >= least]
+    def _rungs(self, made: Tape, limit: int, only: int | None) -> Iterator[Thrift]:
+        """only: the one number of pieces, where it is not open."""
+        yield Thrift(micro_batches=only or 1)
         if made.pairs:
-            yield Thrift(pairs=True)
-        if not normed:
-            yield from (Thrift(micro_batches=each) for each in pieces if each > 1)
-        for each in pieces if normed else [*pieces[-1:], *_divisions(self.batch)[len(pieces) :]]:
+            yield Thrift(pairs=True, micro_batches=only or 1)
+        if only is not None:
+            divisions = [only]
+        elif any(isinstance(placed.layer, BatchNorm) for placed in self.layout.layers()):
+            divisions = self._pieces()
+        else:
+            divisions = self._pieces()
+            large = [each for each in divisions if self.batch // each >= SMALL_PIECE]
+            yield from (Thrift(micro_batches=each) for each in large if each > 1)
+            divisions = [*large[-1:], *divisions[len(large) :]]
+        for each in divisions:
             thrift = self._recomputing(made, limit, each)
             if thrift is not None:
                 yield thrift
+
+    def _pieces(self) -> list[int]:
+        """Numbers of pieces, from one on, whose pictures have the variance that the network needs."""
+        least = 2 if needs_two(self.layout) else 1
+        return [each for each in _divisions(self.batch) if self.batch // each >= least] or [1]
 
     def _recomputing(self, made: Tape, limit: int, micro_batches: int) -> Thrift | None:
         """The runs to make again that cost least, or None."""

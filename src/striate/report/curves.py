@@ -205,6 +205,8 @@ def _note(trace: Trace) -> Html:
             "p", f"No epoch ended; the last step that was noted is {count(trace.last_step)}.", css="soft"
         )
     ring = f"The ring is epoch {trace.best.epoch}, whose weights were kept. " if trace.best else ""
+    if trace.undone:
+        ring = "The weights that were kept are of an epoch from which the run went back; it is not drawn. "
     return tag(
         "p",
         f"{ring}Training is the mean over an epoch while it ran, with its dropout and augmentation, and is "

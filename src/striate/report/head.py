@@ -81,7 +81,8 @@ def _figures(facts: Facts) -> Iterator[Html]:
         best = facts.trace.best.epoch
     epochs = result.epochs if result and result.epochs else len(facts.trace.epochs)
     if best:
-        yield _figure(f"{best}", "best epoch", f"of {epochs:,}, by validation")
+        undone = ", before the run went back" if facts.trace.undone else ""
+        yield _figure(f"{best}", "best epoch", f"of {epochs:,}, by validation{undone}")
 
 
 def _so_far(facts: Facts) -> Iterator[Html]:

@@ -33,7 +33,10 @@ def _sums(plan: Plan, memory: object) -> Html:
             ("input", f"{plan.input}, channels x height x width"),
             ("weights", f"{count(plan.weights)}{side}, {size(4 * plan.weights)} as float32"),
             ("multiply-adds", f"{count(plan.multiply_adds)} a picture"),
-            ("kept for the backward pass", f"{size(plan.saved_bytes)} for a batch of {pictures}"),
+            (
+                "kept for the backward pass",
+                f"{size(plan.saved_bytes)} for a batch of {pictures}, plain float32",
+            ),
             *_peak(memory),
         ]
     )
@@ -71,7 +74,8 @@ def _layers(plan: Plan) -> Html:
     note = tag(
         "p",
         "Sees is the receptive field, how many rows and columns of the picture one unit reads; the bars "
-        "are shares of the multiply-adds; kept is what a step holds in memory for the whole batch.",
+        "are shares of the multiply-adds; kept is what a plain step in float32 holds in memory for the whole "
+        "batch, before bf16, recomputing or micro-batches.",
         css="soft",
     )
     if len(rows) <= SHOWN:

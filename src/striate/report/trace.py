@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from striate.report.value import number, share, whole
 
@@ -33,14 +33,18 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All steps and epochs that were noted, in order."""
+    """All steps and epochs that were noted, in order.
+
+    undone: the weights that were kept are of an epoch from which the run went back.
+    """
 
     steps: tuple[Step, ...]
     epochs: tuple[Epoch, ...]
+    undone: bool = False
 
     @property
     def best(self) -> Epoch | None:
-        """The epoch whose weights were kept."""
+        """The epoch whose weights were kept, if it stands."""
         return next((each for each in reversed(self.epochs) if each.best), None)
 
     @property
@@ -68,13 +72,21 @@ def read_trace(events: Sequence[Mapping[str, object]], times: Sequence[Mapping[s
     elapsed = {whole(each.get("epoch")): number(each.get("elapsed_s")) for each in times}
     steps: dict[int, Step] = {}
     epochs: dict[int, Epoch] = {}
+    undone = False
     for event in events:
         step, epoch = whole(event.get("step")), whole(event.get("epoch"))
+        if event.get("event") == "rollback":
+            kept = whole(event.get("best_epoch"))
+            if kept is not None and kept not in epochs:
+                undone = True
+                epochs = {place: replace(each, best=False) for place, each in epochs.items()}
+            continue
         if step is None or step == 0:
             continue
         if event.get("event") == "step":
             steps[step] = Step(step, number(event.get("loss")), number(event.get("rate")))
         elif event.get("event") == "epoch" and epoch is not None:
+            undone = undone and event.get("best") is not True
             epochs[epoch] = Epoch(
                 epoch=epoch + 1,
                 step=step,
@@ -85,4 +97,6 @@ def read_trace(events: Sequence[Mapping[str, object]], times: Sequence[Mapping[s
                 best=event.get("best") is True,
                 elapsed_s=elapsed.get(epoch),
             )
-    return Trace(tuple(steps[each] for each in sorted(steps)), tuple(epochs[each] for each in sorted(epochs)))
+    return Trace(
+        tuple(steps[each] for each in sorted(steps)), tuple(epochs[each] for each in sorted(epochs)), undone
+    )

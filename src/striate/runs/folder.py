@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,11 @@ class RunFolder:
     """
 
     path: Path
+
+    @property
+    def quoted(self) -> str:
+        """The folder as a shell takes it."""
+        return shlex.quote(str(self.path))
 
     @property
     def net(self) -> Path:
@@ -147,7 +154,7 @@ def _occupied(out: Path) -> RunError:
         "there is a run in this folder already" if is_run else "this exists and is not an empty folder",
         place=str(out),
         expected="a new or empty folder",
-        cure=f"another --out, or striate resume {out}" if is_run else "another --out",
+        cure=f"another --out, or striate resume {shlex.quote(str(out))}" if is_run else "another --out",
     )
 
 
@@ -185,11 +192,16 @@ def list_runs(root: Path = ROOT) -> list[RunFolder]:
         record = child / "run.json"
         if record.is_file():
             try:
-                created = str(json.loads(record.read_bytes()).get("created", ""))
+                created = _moment(str(json.loads(record.read_bytes()).get("created", "")))
             except (OSError, ValueError, AttributeError):
-                created = ""
+                created = 0.0
             found.append((created, child.name, RunFolder(child)))
     return [run for _, _, run in sorted(found, key=lambda each: each[:2], reverse=True)]
+
+
+def _moment(created: str) -> float:
+    """Seconds since 1970.  Raises ValueError where it is no time."""
+    return datetime.fromisoformat(created).timestamp()
 
 
 def _read_json(path: Path, run: Path) -> Record:

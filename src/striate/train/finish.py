@@ -6,7 +6,9 @@ import shutil
 
 from striate.build.weights import load_weights
 from striate.report.page import write_report
+from striate.report.trace import read_trace
 from striate.runs.atomic import write_atomic
+from striate.runs.events import read_events
 from striate.runs.folder import json_bytes
 from striate.train.evaluate import probabilities
 from striate.train.loop import Stopped, require_finite
@@ -33,7 +35,7 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
     def advance(done: int) -> None:
         watch.advance(done, "")
         if watch.stopping():
-            raise Stopped("stopped in the test; everything is saved", cure=f"striate resume {job.run.path}")
+            raise Stopped("stopped in the test; everything is saved", cure=f"striate resume {job.run.quoted}")
 
     watch.begin(name, len(split.labels))
     found = probabilities(
@@ -50,6 +52,7 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
         "split": name,
         **result.to_record(),
         "best_epoch": state.best_epoch,
+        "best_undone": read_trace(read_events(job.run.events.path), ()).undone,
         "validation_accuracy": state.best_accuracy,
         "epochs": state.epoch,
         "steps": state.step,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import torch
 
 from striate.errors import RecipeError, ResourceError, nearest
-from striate.plan.fit import Fit, Fitter, arithmetic
+from striate.plan.fit import Fit, Fitter
 from striate.plan.memory import StepMemory, Thrift
 from striate.plan.tape import steps, tape
 from striate.report.figures import size
@@ -120,13 +120,13 @@ def room_for(recipe: Recipe, device: torch.device, *, built_bytes: int = 0) -> R
 def require_fits(layout: Layout, recipe: Recipe, device: torch.device) -> None:
     """Raise ResourceError where a training step cannot fit whatever is done, with the size that would do.
 
-    Where a part is frozen nothing is kept for it, and this asks nothing.
+    Where a part stays frozen nothing is kept for it, and this asks nothing.
     """
     room = room_for(recipe, device)
-    if room is None or recipe.freeze is not None:
+    if room is None or _stays_frozen(recipe):
         return
     found = fitter(recipe, layout)
-    if _fit(found, recipe, layout, room.bytes) is None:
+    if found.fit(room.bytes, **_said(recipe, layout)) is None:
         raise _refused(found, recipe, layout, room)
 
 
@@ -135,19 +135,21 @@ def fitted(recipe: Recipe, layout: Layout, device: torch.device, watch: Watch) -
 
     The network is built.  Raises ResourceError as `require_fits`.
     """
-    if recipe.freeze is not None:
+    if _stays_frozen(recipe):
         recipe = recipe.model_copy(update={"recompute": "none", "micro_batches": 1})
     _require_two(recipe, layout)
-    if recipe.freeze is not None:
+    if _stays_frozen(recipe):
         return recipe
     found = fitter(recipe, layout)
     heap.trim()
-    room = room_for(recipe, device, built_bytes=found.memory(Thrift()).weights)
+    # Its running mean is not.
+    built_bytes = found.memory(Thrift()).weights // (2 if found.average else 1)
+    room = room_for(recipe, device, built_bytes=built_bytes)
     if room is None:
         thrift = thrift_of(recipe, layout)
         chosen = Fit(thrift, found.memory(thrift), found.memory(Thrift()), 0.0)
     else:
-        fit = _fit(found, recipe, layout, room.bytes)
+        fit = found.fit(room.bytes, **_said(recipe, layout))
         if fit is None:
             raise _refused(found, recipe, layout, room)
         chosen = fit
@@ -156,6 +158,11 @@ def fitted(recipe: Recipe, layout: Layout, device: torch.device, watch: Watch) -
     return recipe.model_copy(
         update={"recompute": written(chosen.thrift, layout), "micro_batches": chosen.thrift.micro_batches}
     )
+
+
+def _stays_frozen(recipe: Recipe) -> bool:
+    """Whether a part never trains.  Where it thaws, a step is at last one of the whole network."""
+    return recipe.freeze is not None and not recipe.thaw
 
 
 def _require_two(recipe: Recipe, layout: Layout) -> None:
@@ -187,21 +194,25 @@ def told(fit: Fit, batch: int, layout: Layout) -> str:
     return line + ", ".join(said)
 
 
-def _fit(found: Fitter, recipe: Recipe, layout: Layout, room: int) -> Fit | None:
-    """What the recipe says, where it says it; else the cheapest."""
-    if recipe.recompute == "auto" and recipe.micro_batches is None:
-        return found.fit(room)
+class _Said(TypedDict):
+    again: Thrift | None
+    pieces: int | None
+
+
+def _said(recipe: Recipe, layout: Layout) -> _Said:
+    """What a recipe leaves open for `Fitter.fit` to choose, and what not."""
     thrift = thrift_of(recipe, layout)
-    memory = found.memory(thrift)
-    if memory.total > room:
-        return None
-    made = tape(layout, found.precision)
-    return Fit(thrift, memory, found.memory(Thrift()), arithmetic(made, thrift))
+    return {
+        "again": None if recipe.recompute == "auto" else thrift,
+        "pieces": None if recipe.micro_batches is None else thrift.micro_batches,
+    }
 
 
 def _refused(found: Fitter, recipe: Recipe, layout: Layout, room: Room) -> ResourceError:
-    chosen = recipe.recompute == "auto" and recipe.micro_batches is None
-    least = found.least_bytes() if chosen else found.memory(thrift_of(recipe, layout)).total
+    said = _said(recipe, layout)
+    least = found.least_bytes(**said)
+    opened = {"recompute=auto": said["again"], "micro_batches=none": said["pieces"]}
+    free = "".join(f" --set {setting}" for setting, value in opened.items() if value is not None)
     place = f"batch {recipe.batch} of {layout.input}"
     if room.own and recipe.memory_bytes is not None:
         # What the process has grows a little until the step.
@@ -211,14 +222,14 @@ def _refused(found: Fitter, recipe: Recipe, layout: Layout, room: Room) -> Resou
             "for it",
             place=place,
             expected="weights, gradients, optimiser state and activations in memory",
-            cure=f"--memory {megabytes}M, or a smaller network, or smaller pictures by --size",
+            cure=f"--memory {megabytes}M, or a smaller network, or smaller pictures by --size"
+            + (f", or{free}" if free else ""),
         )
     return ResourceError(
         f"a training step needs {size(least)} and {size(room.bytes)} are free",
         place=place,
         expected="weights, gradients, optimiser state and activations in memory",
-        cure="a smaller network, or smaller pictures by --size"
-        + ("" if chosen else ", or --set recompute=auto without micro_batches"),
+        cure="a smaller network, or smaller pictures by --size" + (f", or{free}" if free else ""),
     )
 
 
@@ -269,13 +280,16 @@ class Meter:
         return {"predicted_bytes": self.predicted.total, "measured_bytes": self.measured_bytes}
 
 
-def meter(recipe: Recipe, layout: Layout, device: torch.device) -> Meter:
-    """What measures a run; the network is built, the optimiser not."""
+def meter(recipe: Recipe, layout: Layout, device: torch.device, *, resumed: bool) -> Meter:
+    """What measures a run; the network is built, and its running mean.
+
+    resumed: what the optimiser keeps is there already.
+    """
     found = fitter(recipe, layout)
     predicted = found.memory(thrift_of(recipe, layout))
     heap.trim()
     own = heap.own_bytes()
-    weights = found.memory(Thrift()).weights // (2 if found.average else 1)
-    room = room_for(recipe, device, built_bytes=weights)
+    built_bytes = predicted.weights + (predicted.optimiser if resumed else 0)
+    room = room_for(recipe, device, built_bytes=built_bytes)
     roomy = room is None or PIECES * predicted.total <= room.bytes
-    return Meter(predicted, roomy, device, None if own is None else own - weights)
+    return Meter(predicted, roomy, device, None if own is None else own - built_bytes)

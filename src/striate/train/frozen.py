@@ -18,8 +18,9 @@ from striate.spec.layout import Layout, Part, lay, layers_in
 from striate.spec.network import Flow, Network
 from striate.spec.shape import Map
 from striate.train.evaluate import autocast
-from striate.train.machine import free_memory_bytes
+from striate.train.fit import room_for
 from striate.train.preparation import Feeder, Preparation
+from striate.train.recipe import Recipe
 
 # The label of the classifier in the networks of the zoo.
 HEAD = "head"
@@ -100,22 +101,23 @@ class Frozen:
         split: Split,
         feeder: Feeder,
         size: tuple[int, int],
-        precision: str,
+        recipe: Recipe,
         advance: Callable[[int], None],
     ) -> Split:
         """What the body makes of the middle of each picture, as a split of float32 N x H x W x C."""
         count = len(split.labels)
         needed = 4 * count * self.shape.elements
-        free = free_memory_bytes(torch.device("cpu"))
-        if free is not None and needed > 0.7 * free:
+        room = room_for(recipe, torch.device("cpu"))
+        if room is not None and needed > 0.7 * room.bytes:
             raise ResourceError(
                 f"what the frozen part gives for {count:,} pictures takes {needed / 1e9:.1f} GB",
                 place="freeze",
-                expected=f"less than the {free / 1e9:.1f} GB that are free",
-                cure="freeze a later label, where the maps are smaller",
+                expected=f"less than the {room.bytes / 1e9:.1f} GB that are {'left' if room.own else 'free'}",
+                cure=("more --memory, or " if room.own else "")
+                + "freeze a later label, where the maps are smaller",
             )
         found = np.empty((count, self.shape.height, self.shape.width, self.shape.channels), dtype=np.float32)
-        with torch.inference_mode(), autocast(feeder.device, precision):
+        with torch.inference_mode(), autocast(feeder.device, recipe.precision):
             for some in evaluation_batches(split.pictures, split.labels, size, 64):
                 x = self.body(feeder.pictures(some.pictures))
                 x = x.float().reshape(len(some.index), *self.shape)

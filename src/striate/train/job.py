@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -83,9 +84,8 @@ def prepare(
     layout.require_classes(len(data.classes))
     if recipe.freeze is not None:
         frozen_parts(layout, recipe.freeze)
-    else:
-        # Before the network is built: the system may end a process that takes too much.
-        require_fits(layout, recipe.model_copy(update={"batch": settled_batch(recipe, data)}), where)
+    # Before the network is built: the system may end a process that takes too much.
+    require_fits(layout, recipe.model_copy(update={"batch": settled_batch(recipe, data)}), where)
     with torch.random.fork_rng(devices=[]):
         net = build(layout)
     recipe = settle(recipe, data, net)
@@ -172,7 +172,9 @@ def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Wat
         # There where it was killed while it tidied up.
         shutil.rmtree(run.state, ignore_errors=True)
         raise RunError(
-            "this run is finished", place=str(run.path), cure=f"striate predict {run.path} PICTURE"
+            "this run is finished",
+            place=str(run.path),
+            cure=f"striate predict {run.quoted} PICTURE",
         )
     recipe = read_recipe(str(run.recipe))
     if record.get("status") == "diverged":
@@ -180,7 +182,8 @@ def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Wat
             "this run diverged, and would do so again",
             place=str(run.path),
             expected="a run that was stopped",
-            cure=f"striate train {record.get('source', 'DATA')} {lower_rate(recipe, LOWEST_SHARE / 10)}",
+            cure=f"striate train {shlex.quote(str(record.get('source', 'DATA')))} "
+            f"{lower_rate(recipe, LOWEST_SHARE / 10)}",
         )
     with held(run):
         pass
@@ -242,14 +245,19 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
         first = 0 if checkpoint is None else checkpoint.numbers["stage"]
         for number, stage in stages(job.net, job.data, job.recipe, feeder, watch, first=first):
             state, loop = begin_stage(stage, number, job.run, job.started, state, checkpoint_s)
-            if checkpoint is not None and number == first:
+            resumed = checkpoint is not None
+            if checkpoint is not None:
                 _restore(job, state, checkpoint)
+                # All of it is copied.
+                checkpoint = None
                 job.run.events.cut(state.events_bytes)
                 watch.say(f"goes on at step {state.step}")
-            if job.recipe.freeze is None:
-                loop = replace(loop, meter=meter(job.recipe, job.layout, job.device))
+            if job.recipe.freeze is None or stage.thaw is not None:
+                measured = meter(job.recipe, job.layout, job.device, resumed=resumed)
+                loop = replace(loop, meter=measured)
             run_rescued(loop, state, watch)
-            if loop.meter is not None:
+            if loop.meter is not None and stage.thaw is None:
+                # While parts are frozen still a step is no whole one.
                 job.record["memory"] = loop.meter.to_record()
             if job.recipe.target is not None and state.best_accuracy >= job.recipe.target:
                 break
@@ -301,7 +309,7 @@ def _status_kept(job: Job) -> Iterator[None]:
         with suppress(ResourceError):
             _set_status(job, ends.get(type(error), "failed"))
         if isinstance(error, KeyboardInterrupt):
-            error.add_note(f"striate resume {job.run.path}")
+            error.add_note(f"striate resume {job.run.quoted}")
         if isinstance(error, RuntimeError) and _is_out_of_memory(error):
             raise ResourceError(
                 f"the memory of `{job.device}` is full",
@@ -361,8 +369,8 @@ def _require_same_texts(run: RunFolder, record: Record) -> None:
                 f"{path.name} was edited since the run began",
                 place=str(run.path),
                 expected="the network and the recipe that the run began with",
-                cure=f"put them back, or striate train --net {run.net} --recipe {run.recipe}, "
-                "which begins anew",
+                cure=f"put them back, or striate train {shlex.quote(str(record.get('source', 'DATA')))} "
+                f"--net {shlex.quote(str(run.net))} --recipe {shlex.quote(str(run.recipe))}, which begins anew",
             )
 
 

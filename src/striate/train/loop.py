@@ -136,7 +136,7 @@ def stop(loop: Loop, state: State) -> NoReturn:
     """Write a checkpoint and raise Stopped."""
     save(loop, state)
     raise Stopped(
-        f"stopped at step {state.step}; everything is saved", cure=f"striate resume {loop.run.path}"
+        f"stopped at step {state.step}; everything is saved", cure=f"striate resume {loop.run.quoted}"
     )
 
 
@@ -230,7 +230,7 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
     if patience is not None and state.epoch - best_or_begun >= patience and not state.pace.done:
         watch.say(f"ends early: no better validation for {counted(patience, 'epoch')}")
         state.pace.remaining = 0
-    if loop.recipe.target is not None and accuracy >= loop.recipe.target and not state.pace.done:
+    if loop.recipe.target is not None and accuracy >= loop.recipe.target:
         watch.say(f"reaches {loop.recipe.target:.2%} after {state.pace.elapsed_s():.1f} s")
         state.pace.remaining = 0
     state.epoch += 1

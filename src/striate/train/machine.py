@@ -56,14 +56,24 @@ def free_memory_bytes(device: torch.device) -> int | None:
     except OSError:
         if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
             found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        if limit != "max":
-            found.append(int(limit) - used)
-    except (OSError, ValueError):
-        pass
+    left = left_of_container(Path("/sys/fs/cgroup"))
+    if left is not None:
+        found.append(left)
     return min(found) if found else None
+
+
+def left_of_container(group: Path) -> int | None:
+    """Bytes up to the limit of a control group; files that it keeps in memory give way, and do not count."""
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        if limit == "max":
+            return None
+        used = int((group / "memory.current").read_text())
+        kept = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        files = sum(int(kept.get(name, 0)) for name in ("active_file", "inactive_file"))
+        return int(limit) - max(0, used - files)
+    except (OSError, ValueError):
+        return None
 
 
 def versions() -> dict[str, str]:

@@ -48,7 +48,8 @@ def make_optimiser(
 
     shares: the modules that are trained, each with its share of the rate.
     held: weights whose length tells nothing, for muon.
-    Weight decay falls on weights of convolutions and fc only, not on biases, norms and scales.
+    Weight decay falls on weights of convolutions and fc only, not on biases, norms and scales, whose rate is
+    `norm_rate` times the others' (Page 2019, "How to train your ResNet" 8; Jordan 2024, section 3.4).
     """
     assert recipe.rate is not None
     assert recipe.weight_decay is not None

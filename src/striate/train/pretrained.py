@@ -28,10 +28,9 @@ def find_weights(recipe: Recipe, watch: Watch) -> Path:
     Raises StriateError where it is missing, is not what its sum says, or does not come.
     """
     assert recipe.weights is not None
-    if recipe.weights == BUILTIN:
-        return backbone_weights()
+    where = str(backbone_weights()) if recipe.weights == BUILTIN else recipe.weights
     with counting(watch, "weights, bytes") as progress:
-        return fetch(recipe.weights, sha256=recipe.weights_sha256, progress=progress)
+        return fetch(where, sha256=recipe.weights_sha256, progress=progress)
 
 
 def load_pretrained(net: Net, path: Path, data: Data, watch: Watch) -> None:

@@ -14,7 +14,7 @@ from striate.data.augment import read_augment
 from striate.data.batches import TrainingBatches
 from striate.errors import RecipeError
 from striate.train.fit import thrift_of
-from striate.train.loop import loss_of
+from striate.train.loop import Diverged, Stopped, loss_of
 from striate.train.preparation import Feeder
 from striate.train.prepared import Prepared
 from striate.train.stage import optimiser_of
@@ -55,7 +55,8 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
     lowest.  The loss is a running mean, corrected for its start.  Each step is one of `striate train`, at the
     full size of the pictures.  The weights are used up.
 
-    Raises RecipeError for lbfgs.
+    Raises RecipeError for lbfgs and where a part is frozen, Diverged where not even the first loss is a number,
+    Stopped where `watch` asks to stop.
 
     Source: Smith 2017, "Cyclical learning rates", section 3.3.
     """
@@ -68,12 +69,18 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
             expected="an optimiser that takes one step for each gradient",
             cure="--set optimiser=adamw",
         )
+    if recipe.freeze is not None:
+        raise RecipeError(
+            "a part is frozen, and the rates of what is left say nothing of the rest",
+            place="freeze",
+            expected="a network that trains as a whole",
+            cure="leave out freeze",
+        )
     batches = TrainingBatches(
-        data.train.pictures, data.train.labels, data.size, min(recipe.batch, len(data.train.labels)),
-        read_augment(recipe.augment), recipe.seed,
+        data.train.pictures, data.train.labels, data.size, recipe.batch, read_augment(recipe.augment), recipe.seed,
     )  # fmt: skip
     drawn = chain.from_iterable(batches.epoch(epoch) for epoch in count())
-    feeder = Feeder(made.preparation, made.device)
+    feeder = Feeder(made.preparation, made.device, recipe.layout)
     optimiser = optimiser_of(net, [(net, 1.0)], recipe)
     thrift = thrift_of(recipe, made.layout)
     rates: list[float] = []
@@ -92,18 +99,25 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
                 net, *fed(feeder, batch), thrift, recipe.precision,
                 lambda logits, target: loss_of(net, logits, target, recipe.label_smoothing),
             )  # fmt: skip
-            if recipe.clip is not None:
-                nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
-            if not math.isfinite(value):
+            length = nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf)
+            if not math.isfinite(value) or not math.isfinite(length):
                 break
             optimiser.step()
             mean = SMOOTHING * mean + (1 - SMOOTHING) * value
             rates.append(rate)
             losses.append(mean / (1 - SMOOTHING ** (step + 1)))
             watch.advance(step + 1, f"rate {rate:.2g}, loss {losses[-1]:.3f}")
-            if losses[-1] > TOO_HIGH * min(losses) or watch.stopping():
+            if losses[-1] > TOO_HIGH * min(losses):
                 break
+            if watch.stopping():
+                raise Stopped("stopped before the end, so nothing is told")
     watch.end()
+    if not losses:
+        raise Diverged(
+            f"the first step is lost already: the loss is {value}, the gradient's length {float(length)}",
+            expected="finite numbers at the lowest rate",
+            cure="--set initial=auto, or a network with bn",
+        )
     return read_range(tuple(rates), tuple(losses))
 
 

@@ -140,7 +140,7 @@ class Recipe(BaseModel):
     )
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(0, description="of everything that is drawn")
 
-    @field_validator("clip", "grow", "ema", "target", "patience", mode="before")
+    @field_validator("clip", "grow", "ema", "target", "patience", "micro_batches", mode="before")
     @classmethod
     def _none(cls, value: object) -> object:
         """`none`: TOML has no word for nothing, and leaving the key out means the default."""

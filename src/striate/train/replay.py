@@ -36,7 +36,7 @@ def replay(run: RunFolder, *, out: Path | None, device: str | None, started: flo
     """
     record = run.read_record()
     if record.get("status") != "done":
-        raise RunError("this run is not finished", place=str(run.path), cure=f"striate resume {run.path}")
+        raise RunError("this run is not finished", place=str(run.path), cure=f"striate resume {run.quoted}")
     if read_recipe(str(run.recipe)).budget_s is not None:
         raise RunError(
             "this run had a budget, and its schedule followed the clock",

@@ -64,7 +64,13 @@ def _roll_back(loop: Loop, state: State) -> None:
     for event in before[len(_rollbacks(events)) :]:
         events.append(event)
     events.append(
-        {"event": "rollback", "step": state.step, "failed_step": failed, "rate_share": state.rate_share}
+        {
+            "event": "rollback",
+            "step": state.step,
+            "failed_step": failed,
+            "rate_share": state.rate_share,
+            "best_epoch": state.best_epoch,
+        }
     )
     # Killed before this, a resumed run diverges and comes back once more.
     save(loop, state)

@@ -92,8 +92,9 @@ def check_words(recipe: Recipe) -> None:
 
 
 def settled_batch(recipe: Recipe, data: Data) -> int:
-    """Pictures in a step: what the recipe says, or what suits their number."""
-    return recipe.batch or suited_batch(len(data.train.labels), recipe.optimiser)
+    """Pictures in a step: what the recipe says, or what suits their number; never more than there are."""
+    count = len(data.train.labels)
+    return min(count, recipe.batch or suited_batch(count, recipe.optimiser))
 
 
 def tell_data(data: Data, watch: Watch) -> None:
@@ -120,3 +121,5 @@ def tell_recipe(recipe: Recipe, layout: Layout, watch: Watch) -> None:
         f"recipe    {length} of batches of {recipe.batch}, {recipe.optimiser} at rate {recipe.rate:g}, "
         f"{recipe.schedule}, augment: {recipe.augment}, seed {recipe.seed}"
     )
+    if recipe.freeze is not None and recipe.weights is None:
+        watch.say("          no weights were given: what is frozen stays as it was drawn")

@@ -104,7 +104,7 @@ def _head(frozen: Frozen, data: Data, recipe: Recipe, feeder: Feeder, watch: Wat
         watch.advance(done, "")
 
     watch.begin("frozen part, once for all pictures", sum(len(split.labels) for split in splits))
-    found = [frozen.features(split, feeder, data.size, recipe.precision, advance) for split in splits]
+    found = [frozen.features(split, feeder, data.size, recipe, advance) for split in splits]
     watch.end()
     frozen.tail.to(feeder.device)
     size = (frozen.shape.height, frozen.shape.width)
@@ -137,12 +137,11 @@ def begin_stage(
     """The state and the loop of a stage; figures of the stage before go on."""
     recipe = stage.recipe
     assert recipe.batch is not None
-    count = len(stage.train.labels)
     batches = TrainingBatches(
         stage.train.pictures,
         stage.train.labels,
         stage.size,
-        min(recipe.batch, count),
+        recipe.batch,
         stage.augment,
         recipe.seed,
         # The training needs the processors itself, unless it has a device of its own.
@@ -181,7 +180,10 @@ def begin_stage(
         checkpoint_s,
         whole=stage.whole,
         thaw=stage.thaw,
-        thrift=Thrift() if recipe.freeze is not None else thrift_of(recipe, stage.net.layout),
+        # What a frozen part gives is read by a network of its own.
+        thrift=Thrift()
+        if recipe.freeze is not None and stage.thaw is None
+        else thrift_of(recipe, stage.net.layout),
     )
     return state, loop
 
