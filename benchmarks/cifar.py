@@ -35,12 +35,17 @@ from trainings import Training, train
 
 EPOCHS, PICTURES = 200, 50_000
 
+TRAIN = (
+    "--budget 11m45s --set batch=2000 --set second_look=1 --set grow=none --set val_share=0.02 "
+    "--augment 'flip, crop 2'"
+)
+
 
 def main() -> None:
     """Measure and write."""
     made = parser(__doc__, rounds=3)
     made.add_argument("--recipe", default="quick", help="of striate, a name or a file; empty for none")
-    made.add_argument("--train", default="", help="more flags of `striate train`")
+    made.add_argument("--train", default=TRAIN, help="more flags of `striate train`")
     made.add_argument("--target", type=float, default=0.94, help="the test accuracy to reach")
     made.add_argument("--seconds", type=float, default=30.0, help="of training by the peer in each round")
     options = read(made)

@@ -191,15 +191,15 @@ def table_row(row: dict[str, Any]) -> str:
 
 def verdict(row: dict[str, Any]) -> str:
     """What the rounds say."""
+    kinds = {"measured": "", "extrapolated": ", extrapolated", "literature": ", from the literature"}
     if outcome(row) is None:
-        return ""
+        return kinds[row["kind"]].removeprefix(", ")
     if row["ratio"] is None:
         said = "did not get there" if is_lost(row) else "the peer did not get there"
     else:
         times = Band(**row["ratio"])
         said = f"x{times.median:.2f}" if is_lost(row) else f"**x{times.median:.2f}**"
         said += f" ({times.low:.2f} to {times.high:.2f})" if times.n > 1 else ""
-    kinds = {"measured": "", "extrapolated": ", extrapolated", "literature": ", from the literature"}
     return ("**loses**: " if is_lost(row) else "") + said + kinds[row["kind"]]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +92,7 @@ def read(net: str | Path | NetText) -> NetText:
         raise NotationError(
             f"there is no network `{said}`",
             place="network",
-            expected="a text such as `conv 32 3x3 -> relu -> fc classes`, a .net file or a name of the zoo",
+            expected="a text such as `conv 32 3x3 -> relu -> fc classes`, a .net or .txt file or a name of the zoo",
             cure=near,
         ) from None
 
@@ -178,12 +178,12 @@ def begin_with(
     """
     from striate.train.recipe import read_recipe
 
-    open_: dict[str, Any] = {}
+    if transfer and text is None:
+        # Weights that a recipe names are of another network.
+        text, keys = read(TRANSFER_NET), {"weights": "builtin", "weights_sha256": None, **keys}
+    chosen = read_recipe(recipe, given=keys, net=text is not None)
     if transfer:
-        open_["freeze"] = "body"
-        if text is None:
-            text, open_["weights"] = read(TRANSFER_NET), "builtin"
-    chosen = _with(read_recipe(recipe, given=keys, net=text is not None), open_)
+        chosen = _with(chosen, {"freeze": "body"}, chosen.model_fields_set)
     _require_whole(chosen)
     if chosen.weights is None:
         if transfer:
@@ -195,20 +195,22 @@ def begin_with(
             )
         return text, chosen
     if text is None:
+        near = chosen.published or (TRANSFER_NET if chosen.weights == "builtin" else "resnet18")
         raise StriateError(
-            "weights are given without their network", place="weights", expected="both", cure="--net resnet18"
+            "weights are given without their network", place="weights", expected="both", cure=f"--net {near}"
         )
     if text.zoo is not None:
         channels, height, _ = zoo_net(text.zoo).input
-        chosen = _with(chosen, {"channels": channels, "size": height, "published": text.zoo})
+        suited = {"channels": channels, "size": height, "published": text.zoo}
+        # The recipe of a run says what suited the network of that run.
+        other = chosen.published not in (None, text.zoo)
+        chosen = _with(chosen, suited, keys if other else chosen.model_fields_set)
     return text, chosen
 
 
-def _with(recipe: Recipe, keys: Mapping[str, Any]) -> Recipe:
-    """The recipe with keys that nobody set."""
-    return recipe.model_copy(
-        update={key: value for key, value in keys.items() if key not in recipe.model_fields_set}
-    )
+def _with(recipe: Recipe, keys: Mapping[str, Any], said: Collection[str]) -> Recipe:
+    """The recipe with those of the keys that were not said."""
+    return recipe.model_copy(update={key: value for key, value in keys.items() if key not in said})
 
 
 def _require_whole(recipe: Recipe) -> None:

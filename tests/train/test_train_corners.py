@@ -24,7 +24,7 @@ from striate.train.loop import Stopped
 from striate.train.preparation import Preparation, first_pictures
 from striate.train.pretrained import pretrained_preparation
 from striate.train.range import range_test
-from striate.train.recipe import Recipe, read_recipe
+from striate.train.recipe import Recipe, read_recipe, read_settings
 from striate.train.watch import Silence
 from train.jobs import NET, Ear, contents, make, resume, train
 
@@ -169,7 +169,7 @@ def test_what_is_behind_the_last_weights_cannot_be_trained() -> None:
 
 def test_nesterov_needs_momentum() -> None:
     with pytest.raises(RecipeError) as caught:
-        read_recipe(None, ["optimiser=nesterov", "momentum=0"])
+        read_recipe(None, given=read_settings(["optimiser=nesterov", "momentum=0"]))
     assert str(caught.value) == (
         "--set: nesterov without momentum is sgd\n  expected: momentum above 0\n  try: optimiser=sgd"
     )
@@ -177,7 +177,7 @@ def test_nesterov_needs_momentum() -> None:
 
 def test_a_range_of_rates_is_nothing_for_lbfgs(arrays: Path) -> None:
     made = prepare(
-        arrays, network=read_text(NET), recipe=read_recipe(None, ["optimiser=lbfgs"]), device="cpu",
+        arrays, network=read_text(NET), recipe=read_recipe(None, given=read_settings(["optimiser=lbfgs"])), device="cpu",
         strict=False, watch=Silence(),
     )  # fmt: skip
     with pytest.raises(RecipeError) as caught:
@@ -192,7 +192,7 @@ def test_a_range_of_rates_is_nothing_for_lbfgs(arrays: Path) -> None:
 def test_a_range_of_rates_is_one_of_the_steps_that_will_be_trained(arrays: Path) -> None:
     keys = ["optimiser=muon", "norm_rate=3", "augment=mixup 0.3", "precision=fp32", "batch=16"]
     made = prepare(
-        arrays, network=read_text(NET), recipe=read_recipe(None, keys), device="cpu", strict=False,
+        arrays, network=read_text(NET), recipe=read_recipe(None, given=read_settings(keys)), device="cpu", strict=False,
         watch=Silence(),
     )  # fmt: skip
     found = range_test(made, steps=12, watch=Silence())

@@ -45,8 +45,7 @@ def test_body_then_tail_is_the_whole(text: str, freeze: str, count: int) -> None
     assert frozen_parts(whole.layout, freeze) == count
     frozen = Frozen(whole, count)
     pictures = split()
-    recipe = Recipe(precision="fp32")
-    made = frozen.features(pictures, Feeder(PLAIN, CPU), PLAIN.size, recipe, lambda done: None)
+    made = frozen.features(pictures, Feeder(PLAIN, CPU), PLAIN.size, "fp32", lambda done: None)
     with torch.no_grad():
         exact = whole.eval()(Feeder(PLAIN, CPU).pictures(pictures.pictures))
         found = frozen.tail.eval()(frozen.feeder(CPU).pictures(made.pictures))
@@ -134,10 +133,10 @@ def test_features_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -
     from striate.train import fit
 
     monkeypatch.setattr(fit, "free_memory_bytes", lambda device: 1000)
-    recipe, feeder = Recipe(precision="fp32"), Feeder(PLAIN, CPU)
+    recipe, frozen = Recipe(), Frozen(net(), 1)
     told = r"what the frozen part gives for 20 pictures takes 0\.0 GB\n"
     with pytest.raises(ResourceError, match=told + r"  expected: less than the 0\.0 GB that are free\n"):
-        Frozen(net(), 1).features(split(), feeder, PLAIN.size, recipe, lambda done: None)
+        frozen.require_room(20, recipe, CPU)
     monkeypatch.setattr(fit.heap, "resident_bytes", lambda: 99_999_000)
     own = recipe.model_copy(update={"memory_bytes": 100_000_000})
     left = (
@@ -145,5 +144,8 @@ def test_features_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -
         + r"  expected: less than the 0\.0 GB that are left\n  try: more --memory, or freeze a later label"
     )
     with pytest.raises(ResourceError, match=left):
-        Frozen(net(), 1).features(split(), feeder, PLAIN.size, own, lambda done: None)
+        frozen.require_room(20, own, CPU)
+    # The limit of a GPU is of its own memory.
+    monkeypatch.setattr(fit, "free_memory_bytes", lambda device: 10**9)
+    frozen.require_room(20, own, torch.device("cuda"))
     assert np.isfinite(split().pictures).all()

@@ -24,7 +24,7 @@ from striate.runs.folder import RunFolder
 from striate.train import fit
 from striate.train.fit import thrift_of, written
 from striate.train.loop import Stopped
-from striate.train.recipe import read_recipe
+from striate.train.recipe import read_recipe, read_settings
 from striate.train.replay import replay
 from striate.train.target import Target
 from striate.train.thrifty import add_gradients
@@ -274,7 +274,7 @@ def test_what_the_recipe_forbids_is_told_where_it_would_help(
     assert str(caught.value).endswith(
         "try: a smaller network, or smaller pictures by --size, or --set recompute=auto --set micro_batches=none"
     )
-    assert read_recipe(None, ["micro_batches=none"]).micro_batches is None
+    assert read_recipe(None, given=read_settings(["micro_batches=none"])).micro_batches is None
 
 
 def test_what_thaws_fits_as_well(arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +287,7 @@ def test_what_thaws_fits_as_well(arrays: Path, tmp_path: Path, monkeypatch: pyte
     ear = Ear()
     train(arrays, tmp_path / "thrifty", ear, **keys)
     assert any(line.startswith("memory    a step takes ") for line in ear.said)
-    assert "          no weights were given: what is frozen stays as it was drawn" in ear.said
+    assert "          no weights were given: what is frozen begins as it was drawn" in ear.said
     assert read_recipe(str(tmp_path / "thrifty" / "recipe.toml")).recompute == "pairs"
     with pytest.raises(Stopped):
         train(arrays, tmp_path / "stopped", Ear(stop_at=11), **keys)

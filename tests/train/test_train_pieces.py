@@ -28,7 +28,7 @@ from striate.train.machine import (
 from striate.train.mistakes import MOST, png, worst_mistakes
 from striate.train.optimiser import make_optimiser, suited_decay, suited_rate
 from striate.train.preparation import Feeder, Preparation, measure
-from striate.train.recipe import Optimiser, Recipe, read_recipe
+from striate.train.recipe import Optimiser, Recipe, read_recipe, read_settings
 
 CPU = torch.device("cpu")
 
@@ -253,8 +253,12 @@ def test_the_recipe_that_suits() -> None:
     assert suited_recipe(None, [], net=True) is None
     assert suited_recipe("classic", [], net=False) == "classic"
     assert read_recipe(None).optimiser == "adamw"
-    assert read_recipe(None, ["epochs=3"], net=False) == read_recipe("quick", ["epochs=3"])
-    assert read_recipe(None, ["optimiser=adam"], net=False) == read_recipe(None, ["optimiser=adam"])
+    assert read_recipe(None, given=read_settings(["epochs=3"]), net=False) == read_recipe(
+        "quick", given=read_settings(["epochs=3"])
+    )
+    assert read_recipe(None, given=read_settings(["optimiser=adam"]), net=False) == read_recipe(
+        None, given=read_settings(["optimiser=adam"])
+    )
 
 
 def test_the_length_that_suits() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.errors import RecipeError
-from striate.train.recipe import Recipe, check_recipe, read_recipe, recipe_names, write_recipe
+from striate.train.recipe import Recipe, check_recipe, read_recipe, read_settings, recipe_names, write_recipe
 
 KEYS = ", ".join(Recipe.model_fields)
 
@@ -19,7 +19,7 @@ KEYS = ", ".join(Recipe.model_fields)
 def told(name: str | None, settings: list[str], **keys: Any) -> str:
     """The error of a recipe that cannot be read."""
     with pytest.raises(RecipeError) as caught:
-        read_recipe(name, settings, keys)
+        read_recipe(name, given={**read_settings(settings), **keys})
     return str(caught.value)
 
 
@@ -60,7 +60,7 @@ def test_recipes_that_come_with_striate() -> None:
     for name in recipe_names():
         read_recipe(name)
     assert read_recipe("classic").optimiser == "nesterov"
-    assert read_recipe("classic", ["optimiser=sgd"]).optimiser == "sgd"
+    assert read_recipe("classic", given=read_settings(["optimiser=sgd"])).optimiser == "sgd"
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ def test_recipes_that_come_with_striate() -> None:
     ],
 )
 def test_values_that_are_set(setting: str, key: str, value: object) -> None:
-    assert getattr(read_recipe(None, [setting]), key) == value
+    assert getattr(read_recipe(None, given=read_settings([setting])), key) == value
 
 
 def test_the_last_setting_wins() -> None:
-    assert read_recipe(None, ["rate=1", "rate=2"]).rate == 2
-    assert read_recipe(None, ["seed=1"], {"seed": 2}).seed == 2
+    assert read_recipe(None, given=read_settings(["rate=1", "rate=2"])).rate == 2
+    assert read_recipe(None, given={**read_settings(["seed=1"]), "seed": 2}).seed == 2
 
 
 def test_an_unknown_key(tmp_path: Path) -> None:
@@ -154,8 +154,8 @@ def test_values_out_of_their_domain(setting: str, rest: str) -> None:
 
 
 def test_the_cures_work() -> None:
-    assert read_recipe(None, ["schedule=cosine"]).schedule == "cosine"
-    assert read_recipe(None, []).rate is None
+    assert read_recipe(None, given=read_settings(["schedule=cosine"])).schedule == "cosine"
+    assert read_recipe(None).rate is None
 
 
 @pytest.mark.parametrize("setting", ["rate", "=1", " = 1", ""])
@@ -189,10 +189,10 @@ def test_one_length_is_set(tmp_path: Path) -> None:
     """A length that is set takes the place of the other one of the recipe."""
     file = tmp_path / "mine.toml"
     file.write_text("epochs = 20\nrate = 0.5\n")
-    recipe = read_recipe(str(file), [], {"budget_s": 60.0})
+    recipe = read_recipe(str(file), given={"budget_s": 60.0})
     assert (recipe.epochs, recipe.budget_s, recipe.rate) == (None, 60.0, 0.5)
     file.write_text("budget_s = 60\n")
-    recipe = read_recipe(str(file), ["epochs=3"])
+    recipe = read_recipe(str(file), given=read_settings(["epochs=3"]))
     assert (recipe.epochs, recipe.budget_s) == (3, None)
     assert told(None, ["epochs=3"], budget_s=60.0) == (
         "recipe: it says both epochs and budget_s\n"
@@ -209,4 +209,4 @@ def test_lbfgs_is_refused_the_layout_it_fails_in() -> None:
         "  expected: contiguous: it strings all gradients together as they lie in memory\n"
         "  try: leave out layout"
     )
-    assert read_recipe(None, ["optimiser=lbfgs"]).layout == "auto"
+    assert read_recipe(None, given=read_settings(["optimiser=lbfgs"])).layout == "auto"

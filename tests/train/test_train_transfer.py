@@ -14,7 +14,7 @@ import striate
 from striate.api import begin_with
 from striate.errors import StriateError
 from striate.train import pretrained
-from striate.train.recipe import Recipe, read_recipe
+from striate.train.recipe import Recipe, read_recipe, write_recipe
 from striate.train.watch import Silence
 from train.drawn import draw
 
@@ -79,8 +79,26 @@ def test_transfer_chooses_what_is_left_open() -> None:
     assert text.zoo == "efficientnet_lite0"
     assert recipe.model_dump(exclude_unset=True) == {
         "epochs": 3, "weights": "builtin", "freeze": "body", "channels": 3, "size": 224,
-        "published": "efficientnet_lite0",
+        "published": "efficientnet_lite0", "weights_sha256": None,
     }  # fmt: skip
+
+
+def test_what_suited_the_network_of_another_run_does_not_stand(tmp_path: Path) -> None:
+    """Its recipe says every key, also those that were chosen for its network."""
+    _, before = begin_with(None, None, {"weights_sha256": "0" * 64}, transfer=True)
+    file = tmp_path / "recipe.toml"
+    file.write_text(write_recipe(before.model_copy(update={"size": 192})))
+    _, recipe = begin_with(striate.read("resnet18"), str(file), {"weights": "a.pth"})
+    assert (recipe.published, recipe.size, recipe.channels) == ("resnet18", 224, 3)
+    _, recipe = begin_with(striate.read("resnet18"), str(file), {"weights": "a.pth", "size": 96})
+    assert (recipe.published, recipe.size) == ("resnet18", 96)
+    _, recipe = begin_with(striate.read("efficientnet_lite0"), str(file), {})
+    assert (recipe.published, recipe.size, recipe.freeze) == ("efficientnet_lite0", 192, "body")
+    with pytest.raises(StriateError, match="try: --net efficientnet_lite0"):
+        begin_with(None, str(file), {})
+    file.write_text('weights = "resnet18.pth"\nweights_sha256 = "' + "1" * 64 + '"\n')
+    _, recipe = begin_with(None, str(file), {}, transfer=True)
+    assert (recipe.weights, recipe.weights_sha256) == ("builtin", None)
 
 
 def test_what_is_said_stands(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def lr(
     data
         What to train on, as for `striate train`.
     net
-        A text, a .net file or a name of the zoo; chosen by the pictures if left out.
+        A text, a .net or .txt file or a name of the zoo; chosen by the pictures if left out.
     steps
         Steps of training, one rate each.
     size

@@ -50,7 +50,7 @@ def plan(
     Parameters
     ----------
     net
-        A text, a .net file, or the name of a network of the zoo.
+        A text, a .net or .txt file, or the name of a network of the zoo.
     input
         Shape of the pictures, as 3x224x224; a network of the zoo knows its own.
     classes

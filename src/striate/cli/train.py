@@ -60,7 +60,7 @@ def train(
     data
         What to train on.
     net
-        A text, a .net file or a name of the zoo; chosen by the pictures if left out.
+        A text, a .net or .txt file or a name of the zoo; chosen by the pictures if left out.
     epochs
         Passes over the training pictures.
     budget
@@ -72,7 +72,8 @@ def train(
     size
         Side of the pictures in pixels; chosen by the pictures if left out.
     recipe
-        classic, quick, best or a .toml file; where neither it nor a network nor an optimiser is given, quick.
+        classic, quick, best or a .toml file; where neither it nor a network, optimiser or frozen part is given,
+        quick.
     set_
         A key of the recipe, as rate=0.01; may stand many times.
     out

@@ -24,7 +24,8 @@ class RunFolder:
     """The files of one run.
 
     net.txt: the text of the network.  recipe.toml: how it is trained.  data.json: what the pictures were.
-    run.json: the record: status, result, versions, machine.  weights.safetensors: the best weights.
+    run.json: the record: status, result, versions, machine.  start.safetensors: the first weights, where they
+    are not drawn from the seed alone.  weights.safetensors: the best weights.
     last.safetensors: the last ones.  events.jsonl: what happened.  times.jsonl: when.  state/: to resume.
     report.html: all of it to look at.
     """

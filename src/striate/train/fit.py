@@ -96,11 +96,12 @@ def fitter(recipe: Recipe, layout: Layout) -> Fitter:
 class Room(NamedTuple):
     """Bytes that a training step may take over what the process has without a network.
 
-    own: they are what the recipe leaves, and not what the machine does.
+    own: they are what the recipe leaves, and not what the machine does.  taken: what the process has.
     """
 
     bytes: int
     own: bool
+    taken: int = 0
 
 
 def room_for(recipe: Recipe, device: torch.device, *, built_bytes: int = 0) -> Room | None:
@@ -114,7 +115,7 @@ def room_for(recipe: Recipe, device: torch.device, *, built_bytes: int = 0) -> R
         return room
     taken = 0 if device.type == "cuda" else (heap.resident_bytes() or 0) - built_bytes
     left = max(0, recipe.memory_bytes - taken)
-    return Room(left, own=True) if room is None or left <= room.bytes else room
+    return Room(left, own=True, taken=taken) if room is None or left <= room.bytes else room
 
 
 def require_fits(layout: Layout, recipe: Recipe, device: torch.device) -> None:
@@ -216,7 +217,7 @@ def _refused(found: Fitter, recipe: Recipe, layout: Layout, room: Room) -> Resou
     place = f"batch {recipe.batch} of {layout.input}"
     if room.own and recipe.memory_bytes is not None:
         # What the process has grows a little until the step.
-        megabytes = -(-(least + recipe.memory_bytes - room.bytes + _SPARE_BYTES) // 1_000_000)
+        megabytes = -(-(least + room.taken + _SPARE_BYTES) // 1_000_000)
         return ResourceError(
             f"a training step needs {size(least)}, and {size(room.bytes)} of {size(recipe.memory_bytes)} are left "
             "for it",
@@ -280,16 +281,16 @@ class Meter:
         return {"predicted_bytes": self.predicted.total, "measured_bytes": self.measured_bytes}
 
 
-def meter(recipe: Recipe, layout: Layout, device: torch.device, *, resumed: bool) -> Meter:
+def meter(recipe: Recipe, layout: Layout, device: torch.device, optimiser_bytes: int) -> Meter:
     """What measures a run; the network is built, and its running mean.
 
-    resumed: what the optimiser keeps is there already.
+    optimiser_bytes: what the optimiser keeps by now; nothing, unless the run was resumed.
     """
     found = fitter(recipe, layout)
     predicted = found.memory(thrift_of(recipe, layout))
     heap.trim()
     own = heap.own_bytes()
-    built_bytes = predicted.weights + (predicted.optimiser if resumed else 0)
+    built_bytes = predicted.weights + optimiser_bytes
     room = room_for(recipe, device, built_bytes=built_bytes)
     roomy = room is None or PIECES * predicted.total <= room.bytes
     return Meter(predicted, roomy, device, None if own is None else own - built_bytes)

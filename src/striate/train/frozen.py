@@ -96,16 +96,14 @@ class Frozen:
             theirs.load_state_dict(ours.state_dict())
         return self.net
 
-    def features(
-        self,
-        split: Split,
-        feeder: Feeder,
-        size: tuple[int, int],
-        recipe: Recipe,
-        advance: Callable[[int], None],
-    ) -> Split:
-        """What the body makes of the middle of each picture, as a split of float32 N x H x W x C."""
-        count = len(split.labels)
+    def require_room(self, count: int, recipe: Recipe, device: torch.device) -> None:
+        """Raise ResourceError where what the body makes of so many pictures does not fit.
+
+        device: that of the network; the features lie in the memory of the process.
+        """
+        if device.type != "cpu":
+            # The recipe's limit is of the device.
+            recipe = recipe.model_copy(update={"memory_bytes": None})
         needed = 4 * count * self.shape.elements
         room = room_for(recipe, torch.device("cpu"))
         if room is not None and needed > 0.7 * room.bytes:
@@ -116,8 +114,19 @@ class Frozen:
                 cure=("more --memory, or " if room.own else "")
                 + "freeze a later label, where the maps are smaller",
             )
+
+    def features(
+        self,
+        split: Split,
+        feeder: Feeder,
+        size: tuple[int, int],
+        precision: str,
+        advance: Callable[[int], None],
+    ) -> Split:
+        """What the body makes of the middle of each picture, as a split of float32 N x H x W x C."""
+        count = len(split.labels)
         found = np.empty((count, self.shape.height, self.shape.width, self.shape.channels), dtype=np.float32)
-        with torch.inference_mode(), autocast(feeder.device, recipe.precision):
+        with torch.inference_mode(), autocast(feeder.device, precision):
             for some in evaluation_batches(split.pictures, split.labels, size, 64):
                 x = self.body(feeder.pictures(some.pictures))
                 x = x.float().reshape(len(some.index), *self.shape)

@@ -11,7 +11,7 @@ from pathlib import Path
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _MMAP_MAX, _LARGE_BYTES = 65_536, 128 * 1024
 
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_STATUS, _CLEAR, _MAPS = (Path("/proc/self") / name for name in ("status", "clear_refs", "smaps"))
 
 # Whether this program rules its process, as a command does and a library does not.
 _ruled = False
@@ -52,8 +52,12 @@ def trim() -> None:
 
 
 def resident_bytes() -> int | None:
-    """Bytes of this process in memory; None where the system does not tell."""
-    return _field("VmRSS")
+    """Bytes of this process in memory, libraries too; None where the system does not tell.
+
+    Files of data that are mapped, as stored pictures are, give way to others and do not count.
+    """
+    whole = _field("VmRSS")
+    return None if whole is None else whole - _mapped_bytes()
 
 
 def own_bytes() -> int | None:
@@ -74,6 +78,23 @@ def forget_peak() -> bool:
     except OSError:
         return False
     return True
+
+
+def _mapped_bytes() -> int:
+    """Of data files in memory: all that is mapped, has a name, and is no library or program."""
+    total, counts = 0, False
+    try:
+        for line in _MAPS.read_text(errors="replace").splitlines():
+            name = line.split(maxsplit=5)
+            if len(name) >= 5 and "-" in name[0]:
+                counts = (
+                    len(name) == 6 and name[5].startswith("/") and ".so" not in name[5] and "x" not in name[1]
+                )
+            elif counts and name[0] == "Rss:":
+                total += int(name[1]) * 1024
+    except (OSError, ValueError):
+        return 0
+    return total
 
 
 def _field(name: str) -> int | None:

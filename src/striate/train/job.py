@@ -245,7 +245,6 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
         first = 0 if checkpoint is None else checkpoint.numbers["stage"]
         for number, stage in stages(job.net, job.data, job.recipe, feeder, watch, first=first):
             state, loop = begin_stage(stage, number, job.run, job.started, state, checkpoint_s)
-            resumed = checkpoint is not None
             if checkpoint is not None:
                 _restore(job, state, checkpoint)
                 # All of it is copied.
@@ -253,10 +252,9 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
                 job.run.events.cut(state.events_bytes)
                 watch.say(f"goes on at step {state.step}")
             if job.recipe.freeze is None or stage.thaw is not None:
-                measured = meter(job.recipe, job.layout, job.device, resumed=resumed)
-                loop = replace(loop, meter=measured)
+                loop = replace(loop, meter=meter(job.recipe, job.layout, job.device, state.optimiser_bytes()))
             run_rescued(loop, state, watch)
-            if loop.meter is not None and stage.thaw is None:
+            if loop.meter is not None and loop.meter.steps and stage.thaw is None:
                 # While parts are frozen still a step is no whole one.
                 job.record["memory"] = loop.meter.to_record()
             if job.recipe.target is not None and state.best_accuracy >= job.recipe.target:

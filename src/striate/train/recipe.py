@@ -155,25 +155,23 @@ def recipe_names() -> list[str]:
 
 def read_recipe(
     name: str | None,
-    settings: Sequence[str] = (),
-    given: Mapping[str, Any] | None = None,
     *,
+    given: Mapping[str, Any] | None = None,
     net: bool = True,
 ) -> Recipe:
     """A recipe by name or file, with single keys set on top.
 
     name: the name of one that comes with striate, or a `.toml` file; None for what suits: the defaults where
     a network is given, else see `suited_recipe`.
-    settings: `key=value` texts, the value as TOML or a bare word.
-    given: keys with values, as from flags of their own.  A length that is set takes the place of the
+    given: keys with values, as from flags or `read_settings`.  A length that is set takes the place of the
     recipe's own, be it in epochs or in time.
 
     Raises RecipeError for an unknown name or key, nearest one suggested, or a value out of its domain.
     """
     written: dict[str, Any] = {}
     place = ""
-    values = read_settings(settings)
-    name = suited_recipe(name, [*values, *(given or {})], net=net)
+    values = dict(given or {})
+    name = suited_recipe(name, values, net=net)
     if name is not None:
         place, text = _recipe_text(name)
         try:
@@ -183,7 +181,6 @@ def read_recipe(
                 f"this is not TOML: {error}", place=place, expected="key = value lines"
             ) from None
         check_recipe(written, place)
-    values.update(given or {})
     check_recipe(values, "recipe")
     if any(values.get(key) is not None for key in LENGTHS):
         written = {key: value for key, value in written.items() if key not in LENGTHS}
@@ -191,7 +188,7 @@ def read_recipe(
 
 
 def read_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """Keys and values of `key=value` texts.  Raises RecipeError as `read_recipe`."""
+    """Keys and values of `key=value` texts, the value as TOML or a bare word.  Raises RecipeError as `read_recipe`."""
     values: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")

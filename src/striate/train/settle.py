@@ -122,4 +122,5 @@ def tell_recipe(recipe: Recipe, layout: Layout, watch: Watch) -> None:
         f"{recipe.schedule}, augment: {recipe.augment}, seed {recipe.seed}"
     )
     if recipe.freeze is not None and recipe.weights is None:
-        watch.say("          no weights were given: what is frozen stays as it was drawn")
+        verb = "begins" if recipe.thaw else "stays"
+        watch.say(f"          no weights were given: what is frozen {verb} as it was drawn")

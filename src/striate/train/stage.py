@@ -96,6 +96,7 @@ def stages(
 
 def _head(frozen: Frozen, data: Data, recipe: Recipe, feeder: Feeder, watch: Watch) -> Stage:
     splits = [data.train, data.val] + ([data.test] if data.test is not None else [])
+    frozen.require_room(sum(len(split.labels) for split in splits), recipe, feeder.device)
     done = 0
 
     def advance(more: int) -> None:
@@ -104,7 +105,7 @@ def _head(frozen: Frozen, data: Data, recipe: Recipe, feeder: Feeder, watch: Wat
         watch.advance(done, "")
 
     watch.begin("frozen part, once for all pictures", sum(len(split.labels) for split in splits))
-    found = [frozen.features(split, feeder, data.size, recipe, advance) for split in splits]
+    found = [frozen.features(split, feeder, data.size, recipe.precision, advance) for split in splits]
     watch.end()
     frozen.tail.to(feeder.device)
     size = (frozen.shape.height, frozen.shape.width)

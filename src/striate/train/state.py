@@ -62,6 +62,12 @@ class State:
     def _device(self) -> torch.device:
         return next(self.net.parameters()).device
 
+    def optimiser_bytes(self) -> int:
+        """What the optimiser keeps by now."""
+        kept = [value for slots in self.optimiser.state.values() for value in slots.values()]
+        tensors = [each for value in kept for each in (value if isinstance(value, list) else [value])]
+        return sum(each.nbytes for each in tensors if isinstance(each, Tensor))
+
     def landmark(self, step: int) -> int:
         """The step at or before `step` whose state is kept for a way back: 64, 128, 256, ..., or the first.
 
