@@ -79,7 +79,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         striate.read("resnet17")
     assert str(caught.value) == (
         "network: there is no network `resnet17`\n"
-        "  expected: a text such as `conv 32 3x3 -> relu -> fc classes`, a .net file or a name of the zoo\n"
+        "  expected: a text such as `conv 32 3x3 -> relu -> fc classes`, a .net or .txt file or a name of the zoo\n"
         f"  try: {caught.value.cure}"
     )
     assert striate.read(caught.value.cure).zoo == caught.value.cure

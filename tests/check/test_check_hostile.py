@@ -48,7 +48,7 @@ def test_whole_texts(checked: Checked) -> None:
 
 TEXTS = {
     ("too-many-pixels", "cat/bomb.tif"): "its header declares 60,000 x 60,000 pixels, and 100,000,000 are the "
-    "most | shrink it, or raise the limit if you trust it",
+    "most | shrink it, or raise max_pixels if you trust it",
     ("missing-file", "cat/circle.jpg"): "a link that leads in a circle | remove the link",
     ("missing-file", "cat/nowhere.jpg"): "a link that leads nowhere | mend its path",
     ("special-file", "cat/zeros.jpg"): "it is no ordinary file | remove it",

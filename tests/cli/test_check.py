@@ -138,7 +138,7 @@ def refusals(here: Path) -> dict[tuple[str, ...], str]:
         "  try: --force, or another --report\n",
         ("check", "odd", "--report", "gone/x"): "gone: there is no such folder\n"
         "  expected: a folder for the file\n",
-        ("check", "m.csv", "--manifest", "m.csv", "--force"): "--manifest: this is what is to be checked\n"
+        ("check", "m.csv", "--manifest", "m.csv", "--force"): "--manifest: this is what is to be read\n"
         "  expected: another file\n",
         ("check", "odd", "--max-pixels", "0"): "--max-pixels: the limit is 0\n  expected: at least 1\n",
     }  # fmt: skip

@@ -170,7 +170,7 @@ def test_plan_of_the_zoo_and_of_a_file(call: Call, here: Path) -> None:
         (
             ["lenet6"],
             "network: there is no network `lenet6`\n"
-            "  expected: a text such as `conv 32 3x3 -> relu -> fc classes`, a .net file or a name of the zoo\n"
+            "  expected: a text such as `conv 32 3x3 -> relu -> fc classes`, a .net or .txt file or a name of the zoo\n"
             "  try: lenet5",
         ),
         (
@@ -303,13 +303,24 @@ def test_a_bug_is_not_hidden(call: Call, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
-    [("90s", 90), ("90", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400), ("1h1m1s", 3661), (" 2m ", 120)],
+    [
+        ("90s", 90),
+        ("90", 90),
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("1h1m1s", 3661),
+        (" 2m ", 120),
+        ("90.5", 90.5),
+    ],
 )
 def test_times(text: str, wanted: float) -> None:
     assert seconds(text) == wanted
 
 
-@pytest.mark.parametrize("text", ["", "0", "0s", "-5s", "10min", "m", "1m1h", "five", "1e3", "nan"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "0s", "-5s", "1h30", "1m30", "10min", "m", "1m1h", "five", "1e3", "nan"]
+)
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(StriateError) as caught:
         seconds(text)

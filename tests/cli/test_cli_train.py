@@ -327,7 +327,7 @@ def test_out_below_a_file(call: Call, here: Path, bars: Path) -> None:
     assert refused(call, here, str(bars), *FAST, "--out", "file/run") == (
         "striate: file/run: cannot be written: Not a directory\n"
         "  expected: a folder that may be written to\n"
-        "  try: --out DIR in another place\n"
+        "  try: another place, or the permission to write there\n"
     )
 
 

@@ -76,7 +76,7 @@ def test_it_overwrites_nothing_unless_forced(photos: Path) -> None:
         ({"count": 0}, "--count: 0 pictures cannot be shown\n  expected: 1 to 200\n  try: --count 24"),
         ({"count": 201}, "--count: 201 pictures cannot be shown\n  expected: 1 to 200\n  try: --count 24"),
         ({"epoch": -1}, "--epoch: there is no epoch -1\n  expected: 0 or more\n  try: --epoch 0"),
-        ({"seed": -1}, "--seed: -1 cannot be a seed\n  expected: 0 or more\n  try: --seed 0"),
+        ({"seed": -1}, "--seed: -1 cannot be a seed\n  expected: 0 to 4294967295\n  try: --seed 0"),
         (
             {"out": Path("sheet.jpg")},
             "sheet.jpg: a sheet is a PNG file\n  expected: a name that ends in .png\n  try: --out sheet.png",

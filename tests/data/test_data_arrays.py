@@ -136,12 +136,21 @@ def test_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "data_batch_1.bin").write_bytes(cifar_record(0, 10, 20, 30) + ramp)
     (folder / "data_batch_10.bin").write_bytes(cifar_record(0, 1, 2, 3))
     (folder / "data_batch_2.bin").write_bytes(cifar_record(1, 4, 5, 6))
+    with pytest.raises(DataError) as error:
+        list_data("c")
+    assert str(error.value) == (
+        "c: there is no data_batch_3.bin, but data_batch_10.bin\n"
+        "  expected: all batches from 1 on\n"
+        "  try: fetch it again, in CIFAR's binary version"
+    )
+    for number in range(3, 10):
+        (folder / f"data_batch_{number}.bin").write_bytes(cifar_record(1, 4, 5, 6))
     (folder / "test_batch.bin").write_bytes(cifar_record(1, 7, 8, 9))
     (folder / "batches.meta.txt").write_text("plane\ncar\n\n")
     listing = list_data("c")
     assert (listing.kind, listing.classes) == ("cifar", ("plane", "car"))
     train, test = listing.arrays
-    assert train.labels.tolist() == [0, 1, 1, 0]  # data_batch_10 comes after data_batch_2
+    assert train.labels.tolist() == [0, 1, *[1] * 8, 0]  # data_batch_10 comes after data_batch_2
     assert train.pictures[0, 31, 31].tolist() == [10, 20, 30]
     assert train.pictures[1, 1, 2].tolist() == [34, 34, 34]  # row 1, column 2: 32 + 2 in each plane
     assert train.pictures.flags.c_contiguous
@@ -279,6 +288,44 @@ def test_npz_whose_header_lies(tmp_path: Path) -> None:
         archive.writestr("y_train.npy", b"")
     with pytest.raises(DataError, match="it declares 9,000,000,000,000 bytes and holds at most 131"):
         list_data(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("shape", [(-1, 28, 28, 1), (-1, -1, 28, 28)])
+def test_npz_of_a_negative_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile("a.npz", "w") as archive:
+        archive.writestr("x_train.npy", file.getvalue() + bytes(784))
+        archive.writestr("y_train.npy", b"")
+    with pytest.raises(DataError) as error:
+        list_data("a.npz")
+    told = f"a.npz: x_train: it is no array (a side of its shape {shape} is negative)\n  expected: {NPZ}"
+    assert str(error.value) == told
+
+
+def test_npz_whose_members_lack_their_suffix(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for name, array in (("x_train", np.zeros((2, 3, 3), np.uint8)), ("y_train", np.arange(2))):
+            file = io.BytesIO()
+            np.save(file, array)
+            archive.writestr(name, file.getvalue())
+    (split,) = list_data(tmp_path / "a.npz").arrays
+    assert split.pictures.shape == (2, 3, 3, 1)
+
+
+def test_npz_of_values_that_no_float32_holds(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x_train=np.full((2, 3, 3), -1.7e308), y_train=np.arange(2))
+    with pytest.raises(DataError, match="it holds NaN or infinity"):
+        list_data(tmp_path / "a.npz")
+
+
+def test_npz_whose_classes_would_speak_to_the_terminal(tmp_path: Path) -> None:
+    labels = np.array(["\x1b]0;hello\x07", "b"])
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((2, 3, 3), np.uint8), y_train=labels)
+    assert not any("\x1b" in name for name in list_data(tmp_path / "a.npz").classes)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no more", b"text"])

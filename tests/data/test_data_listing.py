@@ -80,6 +80,20 @@ def test_train_may_be_a_class_of_vehicles(here: Path) -> None:
     assert list_data("q").classes == ("car", "train")
 
 
+def test_splits_of_loose_pictures_are_no_classes(here: Path) -> None:
+    touch(here / "p", "train/1.jpg", "train/2.jpg", "test/1.jpg")
+    assert error_of("p") == (
+        "p: train/ holds no class folders\n"
+        "  expected: a folder for each class in it, or a manifest of paths and labels\n"
+        "  try: where the labels lie elsewhere, a .csv with the columns path, label and split"
+    )
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name", "~nobody-of-this-name/x"])
+def test_a_tilde_of_nobody(name: str) -> None:
+    assert error_of(name).startswith(f"{name}: there is no such file or folder")
+
+
 def test_accents_of_a_mac_and_of_linux_are_one_class(here: Path) -> None:
     composed, decomposed = unicodedata.normalize("NFC", "pâté"), unicodedata.normalize("NFD", "pâté")
     touch(here / "p", f"train/{composed}/1", "train/b/1", f"val/{decomposed}/1")

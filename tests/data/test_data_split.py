@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from striate.data.split import make_validation
+from striate.data.split import joined, make_validation
 from striate.errors import DataError
 
 
@@ -118,3 +118,12 @@ def test_nothing_can_be_set_aside() -> None:
         "  expected: at least two groups, so that one can be set aside for validation\n"
         "  try: mark validation pictures in the manifest's column split"
     )
+
+
+def test_two_groupings_become_one() -> None:
+    # 0 and 1 by the first, 1 and 2 by the second; 4 and 5 by the second alone; 3 and 6 stand alone.
+    first = ["a", "a", "b", None, None, None, None]
+    second = ["w", "x", "x", "y", "z", "z", None]
+    assert joined(first, second) == ["a", "a", "a", None, "z", "z", None]
+    assert joined(["a", "b"], [None, None]) == ["a", "b"]
+    assert joined([], []) == []

@@ -10,17 +10,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import striate.data.decode
 import striate.data.part
 import striate.data.picture
 import striate.data.store
 import striate.data.survey
 from data.conftest import Paint
+from striate.data.cache import cache_root
+from striate.data.file import opening_failed
 from striate.data.gather import Data, gather
 from striate.errors import DataError, ResourceError
 
@@ -70,6 +74,53 @@ def same(one: Data, other: Data) -> bool:
 
 def stores(cache: Path) -> list[str]:
     return sorted(os.listdir(cache / "store"))
+
+
+@pytest.mark.usefixtures("past")
+def test_what_passes_is_not_remembered(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drive that fails once: the picture is left out of that run, or the store is not made, and all is well then."""
+    victim = sorted(photos.rglob("*.png"))[0]
+    real = striate.data.survey.content_hash
+
+    def once(path: Path) -> str:
+        if path == victim:
+            raise opening_failed(path, OSError(errno.EIO, "Input/output error"))
+        return real(path)
+
+    whole = gather(photos)
+    shutil.rmtree(cache_root(None))
+    monkeypatch.setattr(striate.data.survey, "content_hash", once)
+    (finding,) = gather(photos).findings
+    assert (finding.code, finding.reason) == ("unreadable", "it cannot be opened: Input/output error")
+    monkeypatch.undo()
+    shutil.rmtree(cache_root(None) / "store")
+    inner = striate.data.picture.decode
+
+    def decode(source: Path, *said: object, **named: object) -> object:
+        if source == victim:
+            raise OSError(errno.EIO, "Input/output error")
+        return inner(source, *said, **named)
+
+    monkeypatch.setattr(striate.data.picture, "decode", _with_reasons(decode))
+    with pytest.raises(DataError) as error:
+        gather(photos)
+    assert str(error.value).endswith(
+        "it cannot be decoded ([Errno 5] Input/output error)\n"
+        "  expected: a file that can be read again, as it could a moment ago\n"
+        "  try: run it again; if that does not help, remove the file"
+    )
+    monkeypatch.undo()
+    assert same(gather(photos), whole)
+
+
+def _with_reasons(decode: Callable[..., object]) -> Callable[..., object]:
+    """A decoder that turns what it raises into a finding, as the real one does."""
+
+    def wrapped(*said: object, **named: object) -> object:
+        with striate.data.decode._reasons():
+            return decode(*said, **named)
+
+    return wrapped
 
 
 @pytest.mark.usefixtures("past")

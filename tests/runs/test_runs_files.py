@@ -111,7 +111,7 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.Mo
     assert str(caught.value) == (
         f"{tmp_path / 'file'}: cannot be written: Permission denied\n"
         "  expected: a folder that may be written to\n"
-        "  try: --out DIR in another place"
+        "  try: another place, or the permission to write there"
     )
 
 

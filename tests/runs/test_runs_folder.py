@@ -96,7 +96,7 @@ def test_a_folder_below_a_file(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "file/run: cannot be written: Not a directory\n"
         "  expected: a folder that may be written to\n"
-        "  try: --out DIR in another place"
+        "  try: another place, or the permission to write there"
     )
 
 

@@ -171,7 +171,18 @@ def test_a_hash_in_the_name_is_checked(site: Site, tmp_path: Path) -> None:
     site.url = site.url.replace("w.pth", f"resnet18-{HASH[:8]}.pth")
     assert download(site.url, tmp_path).read_bytes() == CONTENT
     site.url = site.url.replace(HASH[:8], "5c106cde")
-    assert "its SHA-256 is " in refused(site, tmp_path)
+    assert f"its SHA-256 is {HASH}; the file is not used" in refused(site, tmp_path)
+
+
+def test_a_wrong_hash_takes_no_file_away(site: Site, tmp_path: Path) -> None:
+    path = download(site.url, tmp_path)
+    told = refused(site, tmp_path, sha256="0" * 64)
+    assert told == (
+        f"URL: its SHA-256 is {HASH}; the file is not used\n  expected: {'0' * 64}\n"
+        "  try: the right hash, or another source"
+    )
+    assert path.read_bytes() == CONTENT
+    assert len(site.asked) == 1
 
 
 def test_what_counts_as_a_hash_in_a_name() -> None:

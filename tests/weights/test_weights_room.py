@@ -50,6 +50,8 @@ def test_published_weights_want_their_pictures_as_published() -> None:
     assert published_input("efficientnet_lite0", (3, 224, 224)) == PublishedInput(
         (224, 224), 256, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
     )
+    halves = (127.5, 127.5, 127.5)
+    assert published_input("googlenet", (3, 224, 224)) == PublishedInput((224, 224), 256, halves, halves)
     assert published_input("resnet20", (3, 32, 32)) == PublishedInput((32, 32), None)
     assert published_input("lenet5", (1, 28, 28)) is None
 

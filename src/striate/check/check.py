@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,4 +35,4 @@ def check(
 
     if listing.arrays:
         return check_arrays(listing, step)
-    return check_files(listing, Path(source).expanduser(), max_pixels, step)
+    return check_files(listing, Path(os.path.expanduser(source)), max_pixels, step)

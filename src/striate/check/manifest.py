@@ -13,6 +13,7 @@ from pathlib import Path
 from striate.check.checked import Checked
 from striate.data.cell import guarded
 from striate.data.entry import SPLITS, Entry
+from striate.data.split import joined
 from striate.errors import DataError, counted
 
 _COLUMNS = ("path", "label", "split", "group")
@@ -32,6 +33,18 @@ class Manifest:
     unnameable: int
 
 
+def require_manifest(path: Path) -> None:
+    """Raise DataError for a name that no manifest has."""
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".jsonl", ".ndjson"):
+        raise DataError(
+            f"a manifest does not end in `{suffix}`",
+            place="--manifest",
+            expected=".csv or .jsonl",
+            cure="fixed.csv",
+        )
+
+
 def fixed_manifest(checked: Checked, path: Path) -> Manifest:
     """What `path` is to hold, so that training takes it instead of the folder.
 
@@ -44,14 +57,7 @@ def fixed_manifest(checked: Checked, path: Path) -> Manifest:
     path: ends in .csv, .jsonl or .ndjson.
     Raises: DataError for another suffix, and where the pictures lie in arrays or in an archive.
     """
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".jsonl", ".ndjson"):
-        raise DataError(
-            f"a manifest does not end in `{suffix}`",
-            place="--manifest",
-            expected=".csv or .jsonl",
-            cure="fixed.csv",
-        )
+    require_manifest(path)
     if checked.files and not checked.used and checked.pictures:
         raise DataError(
             "a manifest names files, and these pictures lie in arrays",
@@ -78,17 +84,13 @@ def fixed_manifest(checked: Checked, path: Path) -> Manifest:
             "no picture is left for the manifest", place=str(path), cure="mend what was found first"
         )
     folder = path.resolve().parent
+    together = joined([each.group for each in kept], [groups.get(each.name) for each in kept])
     rows = [
-        (
-            _relative(each.path, folder),
-            checked.classes[each.label],
-            each.split or "",
-            each.group or groups.get(each.name, ""),
-        )
-        for each in kept
+        (_relative(each.path, folder), checked.classes[each.label], each.split or "", group or "")
+        for each, group in zip(kept, together, strict=True)
     ]
     unnameable = 0
-    if suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         nameable = [row for row in rows if _is_utf8(row[0])]
         unnameable, rows = len(rows) - len(nameable), nameable
         content = _as_csv(rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from striate.cli.console import prose, tabular
 from striate.cli.screen import Screen
+from striate.cli.values import require_new, require_outside
 from striate.data.codes import CODES
 from striate.data.finding import shown
 from striate.errors import DataError, StriateError, counted
@@ -87,7 +87,12 @@ def check(
         raise StriateError(f"the limit is {max_pixels}", place="--max-pixels", expected="at least 1")
     for option, path in (("--report", report), ("--manifest", manifest)):
         if path is not None:
-            _require_writable(option, path, data, force)
+            require_outside(option, path, data)
+            require_new(path, force, option)
+    if manifest is not None:
+        from striate.check.manifest import require_manifest
+
+        require_manifest(manifest)
     from striate.check.check import check as check_data
     from striate.data.decode import MAX_PIXELS
 
@@ -115,28 +120,6 @@ def check(
         _say(f"manifest  {shown(str(manifest))}: {told(made)}", json_)
     if not checked.clean:
         sys.exit(1)
-
-
-def _require_writable(option: str, path: Path, data: str, force: bool) -> None:
-    """Raises: StriateError where the file is there, or would lie within the user's data."""
-    folder, source = os.path.realpath(path.parent), os.path.realpath(os.path.expanduser(data))
-    if os.path.isdir(source) and (folder + os.sep).startswith(source.rstrip(os.sep) + os.sep):
-        raise StriateError(
-            f"{shown(str(path))} would lie among the pictures, and nothing is written there",
-            place=option,
-            expected="a path outside of the data",
-            cure=f"{option} {shown(path.name)}",
-        )
-    if os.path.realpath(path) == source:
-        raise StriateError("this is what is to be checked", place=option, expected="another file")
-    if os.path.exists(path) and (not force or not os.path.isfile(path)):
-        raise StriateError(
-            "there is a file already", place=shown(str(path)), cure=f"--force, or another {option}"
-        )
-    if not os.path.isdir(folder):
-        raise StriateError(
-            "there is no such folder", place=shown(str(path.parent)), expected="a folder for the file"
-        )
 
 
 def _say(text: str, aside: bool) -> None:

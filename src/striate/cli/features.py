@@ -68,7 +68,10 @@ def features(
     recipe = read_recipe(str(trained.run.recipe))
     # Only small pictures that are all alike are no square, and those keep their size by themselves.
     square = known.size[0] == known.size[1]
-    found = gather(data, size=known.size[0] if square else None, val_share=recipe.val_share, seed=recipe.seed)
+    found = gather(
+        data, size=known.size[0] if square else None, val_share=recipe.val_share, seed=recipe.seed,
+        max_pixels=recipe.max_pixels,
+    )  # fmt: skip
     if found.channels not in (known.channels, 1) or found.stored_size != known.stored_size:
         raise StriateError(
             f"the pictures are stored as {found.channels}x{found.stored_size[0]}x{found.stored_size[1]}",

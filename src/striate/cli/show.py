@@ -7,7 +7,7 @@ from pathlib import Path
 
 from striate.cli.console import prose
 from striate.cli.screen import Screen
-from striate.cli.values import require_new
+from striate.cli.values import require_new, require_outside
 from striate.data.augment import read_augment, suited_augment
 from striate.data.changes.mixup import Mixup
 from striate.data.gather import gather
@@ -38,7 +38,7 @@ def show(
     """A sheet of training pictures as the network sees them, before they are normalised.
 
     Each row is a picture: as it is stored, then as it is seen in one epoch
-    after the other, by `striate train` with the same seed and augment.
+    after the other, by `striate train` with the same seed and augment, at full size.
 
     For example:
 
@@ -70,13 +70,14 @@ def show(
         raise _refused(f"{count} pictures cannot be shown", "--count", f"1 to {MOST}", "--count 24")
     if not 0 <= epoch < 10**9:
         raise _refused(f"there is no epoch {epoch}", "--epoch", "0 or more", "--epoch 0")
-    if not 0 <= seed < 2**63:
-        raise _refused(f"{seed} cannot be a seed", "--seed", "0 or more", "--seed 0")
+    if not 0 <= seed < 2**32:
+        raise _refused(f"{seed} cannot be a seed", "--seed", "0 to 4294967295", "--seed 0")
     if out.suffix.lower() != ".png":
         raise _refused(
             "a sheet is a PNG file", str(out), "a name that ends in .png", f"--out {out.stem or 'sheet'}.png"
         )
     require_new(out, force)
+    require_outside("--out", out, data)
     asked = None if augment == "auto" else read_augment(augment)
     screen = Screen()
     with screen.stoppable(), counting(screen, "reading pictures") as progress:

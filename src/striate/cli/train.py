@@ -84,7 +84,7 @@ def train(
     weights
         Begin with these: a file, a URL, or hf:OWNER/NAME; the head may be of other classes.
     sha256
-        The hash that the file of the weights must have.
+        The hash that the file of the weights must have, or its first digits, 8 at least.
     freeze
         Keep the network as it is up to this label; `body` for all before the head.
     thaw

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
+from striate.data.finding import shown
 from striate.errors import StriateError
 
 
@@ -23,8 +25,11 @@ def input_shape(text: str) -> tuple[int, int, int]:
 
 
 def seconds(text: str) -> float:
-    """`90s`, `10m`, `1h30m` or `1.5h` in seconds.  Raises StriateError."""
-    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    """`90s`, `90`, `10m`, `1h30m` or `1.5h` in seconds.  Raises StriateError."""
+    said, number = text.strip(), r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(
+        f"(?:{number}h)?(?:{number}m)?(?:{number}s)?", said + "s" * bool(re.fullmatch(number, said))
+    )
     hours, minutes, rest = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
     total = 3600 * hours + 60 * minutes + rest
     if not total > 0:
@@ -51,7 +56,27 @@ def byte_count(text: str) -> int:
     return round(float(match[1]) * factor)
 
 
-def require_new(path: Path, force: bool) -> None:
-    """Raise StriateError where a file is in the way and may not be written over."""
-    if path.exists() and not force:
-        raise StriateError("there is a file already", place=str(path), cure="--force, or another --out")
+def require_new(path: Path, force: bool, option: str = "--out") -> None:
+    """Raise StriateError where a file is in the way and may not be written over, or its folder is missing."""
+    if os.path.exists(path) and (not force or not os.path.isfile(path)):
+        raise StriateError(
+            "there is a file already", place=shown(str(path)), cure=f"--force, or another {option}"
+        )
+    if not os.path.isdir(path.parent):
+        raise StriateError(
+            "there is no such folder", place=shown(str(path.parent)), expected="a folder for the file"
+        )
+
+
+def require_outside(option: str, path: Path, data: str) -> None:
+    """Raise StriateError where a file would lie within the user's data."""
+    folder, source = os.path.realpath(path.parent), os.path.realpath(os.path.expanduser(data))
+    if os.path.isdir(source) and (folder + os.sep).startswith(source.rstrip(os.sep) + os.sep):
+        raise StriateError(
+            f"{shown(str(path))} would lie among the pictures, and nothing is written there",
+            place=option,
+            expected="a path outside of the data",
+            cure=f"{option} {shown(path.name)}",
+        )
+    if os.path.realpath(path) == source:
+        raise StriateError("this is what is to be read", place=option, expected="another file")

@@ -25,7 +25,7 @@ def cache_root(given: Path | None) -> Path:
         return given
     named = os.environ.get(VARIABLE)
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     if sys.platform == "win32":
         home = os.environ.get("LOCALAPPDATA")
         return (Path(home) if home else Path.home() / "AppData" / "Local") / "striate"

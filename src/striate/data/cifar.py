@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.data.entry import ArraySplit, Listing
+from striate.data.finding import shown
 from striate.data.memory import refuse_beyond_memory
 from striate.errors import DataError
 
@@ -33,6 +34,15 @@ def list_cifar(folder: Path, files: list[str], source: str, name: str) -> Listin
     Raises: DataError where a batch is missing, damaged or has a label without a name.
     """
     batches = sorted((each for each in files if _BATCH.fullmatch(each)), key=lambda each: int(each[11:-4]))
+    numbers = [int(each[11:-4]) for each in batches]
+    if numbers != list(range(1, len(numbers) + 1)):
+        lacking = next(number for number in range(1, len(numbers) + 2) if number not in numbers)
+        raise DataError(
+            f"there is no data_batch_{lacking}.bin, but data_batch_{numbers[-1]}.bin",
+            place=source,
+            expected="all batches from 1 on",
+            cure="fetch it again, in CIFAR's binary version",
+        )
     if batches:
         train, test, meta, label_bytes = batches, "test_batch.bin", "batches.meta.txt", 1
     else:
@@ -91,4 +101,4 @@ def _names(path: Path, place: str) -> tuple[str, ...]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         raise DataError("it cannot be read as text", place=place, expected="one class name a line") from None
-    return tuple(each.strip() for each in lines if each.strip())
+    return tuple(shown(each.strip()) for each in lines if each.strip())

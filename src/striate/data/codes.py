@@ -22,7 +22,7 @@ class Code:
 
 
 _MEND, _SAVE = "mend or remove the file", "save it as PNG or JPEG"
-_LIMIT = "shrink it, or raise the limit if you trust it"
+_LIMIT = "shrink it, or raise max_pixels if you trust it"
 _PACK, _PACK_FILE = "rename it before it is packed", "pack the file itself"
 _LIMIT_PACK = "unpack it, and give the folder, if you trust it"
 _ONE = "keep one of them"

@@ -186,7 +186,7 @@ def refuse_too_much(height: int, width: int, channels: int, max_pixels: int) -> 
         raise Unreadable(
             "too-many-pixels",
             f"its header declares {width:,} x {height:,} pixels{bands}, and {max_pixels:,} are the most",
-            "shrink it, or raise the limit if you trust it",
+            "shrink it, or raise max_pixels if you trust it",
         )
 
 
@@ -196,7 +196,7 @@ def refuse_too_long(content_bytes: int, max_pixels: int) -> None:
         raise Unreadable(
             "too-many-bytes",
             f"the file has {content_bytes:,} bytes, and {32 * max_pixels:,} are the most",
-            "shrink it, or raise the limit if you trust it",
+            "shrink it, or raise max_pixels if you trust it",
         )
 
 
@@ -253,12 +253,15 @@ def _reasons() -> Iterator[None]:
         reason = f"its header declares more pixels than Pillow ever decodes ({told(problem)})"
         raise Unreadable("too-many-pixels", reason, "shrink it") from None
     except MemoryError:
-        raise Unreadable("unreadable", "decoding it takes more memory than there is", "shrink it") from None
+        said = "decoding it takes more memory than there is"
+        raise Unreadable("unreadable", said, "shrink it", passing=True) from None
     except Exception as problem:  # a damaged file brings decoders to raise nearly anything
         reason = told(problem)
         if isinstance(problem, EOFError) or any(each in reason.lower() for each in _EARLY_ENDS):
             raise Unreadable("truncated", f"it ends too early ({reason})") from None
-        raise Unreadable("unreadable", f"it cannot be decoded ({reason})") from None
+        # Of what is damaged Pillow says OSError, too, but without the system's number.
+        passing = isinstance(problem, OSError) and problem.errno is not None
+        raise Unreadable("unreadable", f"it cannot be decoded ({reason})", passing=passing) from None
 
 
 # What Pillow, libavif, struct and tifffile say of a file that lacks its end.

@@ -36,7 +36,8 @@ def opened(source: Source) -> Iterator[tuple[IO[bytes], str, int]]:
             head = file.read(HEAD_BYTES)
             file.seek(0)
         except OSError as problem:
-            raise Unreadable("unreadable", f"it cannot be read: {problem.strerror or problem}") from None
+            said = f"it cannot be read: {problem.strerror or problem}"
+            raise Unreadable("unreadable", said, passing=True) from None
         sort, kind = recognise(head)
         if sort == "other":
             raise Unreadable("not-a-picture", f"it is {kind}", "move it out of the class folders")
@@ -85,7 +86,7 @@ def opening_failed(path: Path, problem: OSError) -> Unreadable:
         return Unreadable("missing-file", "a link that leads in a circle", "remove the link")
     if isinstance(problem, PermissionError):
         return Unreadable("no-permission", "no permission to read it", "give yourself the permission")
-    return Unreadable("unreadable", f"it cannot be opened: {problem.strerror or problem}")
+    return Unreadable("unreadable", f"it cannot be opened: {problem.strerror or problem}", passing=True)
 
 
 def read_whole(path: Path, most_bytes: int) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,7 @@ def _split_of(entry: Entry) -> str:
 def _look(
     listing: Listing, entries: Sequence[Entry], max_pixels: int, root: Path, progress: Progress | None
 ) -> Survey:
-    ledger = ledger_path(root, Path(listing.source).expanduser())
+    ledger = ledger_path(root, Path(os.path.expanduser(listing.source)))
     looked_ns = now_ns()
 
     def step(done: int) -> None:

@@ -110,7 +110,16 @@ def _split_folders(folder: Path, folders: list[str], source: str) -> dict[str, s
                 expected="train/ beside them, with the same class folders",
             )
         return {}
-    if not (len(named) > 1 or not rest) or not visible(folder / named["train"][0])[0]:
+    if not (len(named) > 1 or not rest):
+        return {}
+    if not visible(folder / named["train"][0])[0]:
+        if len(named) > 1 and not rest:
+            raise DataError(
+                f"{named['train'][0]}/ holds no class folders",
+                place=source,
+                expected="a folder for each class in it, or a manifest of paths and labels",
+                cure="where the labels lie elsewhere, a .csv with the columns path, label and split",
+            )
         return {}
     for split, names in named.items():
         if len(names) > 1:

@@ -21,7 +21,7 @@ from striate.data.listing import list_data
 from striate.data.makeup import empty_classes, makeup_findings
 from striate.data.part import Part, split_hash
 from striate.data.roll import Roll, duplicate_findings, same_contents
-from striate.data.split import make_validation
+from striate.data.split import joined, make_validation
 from striate.errors import DataError, counted
 
 JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
@@ -112,12 +112,15 @@ def gather(
     grouped = made and any(each is not None for each in parts["train"].groups)
     if made:
         whole = parts["train"]
+        # Where there are groups, copies join theirs; else none is torn apart by moving a copy.
+        groups = joined(whole.groups, whole.contents) if grouped else None
         try:
-            aside = make_validation(whole.labels, whole.groups, val_share, seed)
+            aside = make_validation(whole.labels, groups, val_share, seed)
         except DataError as problem:
             problem.place = listing.source
             raise
-        aside = _without_copies(aside, whole.contents)
+        if not grouped:
+            aside = _without_copies(aside, whole.contents)
         rest = np.setdiff1d(np.arange(len(whole.labels)), aside)
         parts["train"], parts["val"] = whole.pick(rest, root), whole.pick(aside, root)
     findings += _findings_of_whole(classes, parts)

@@ -41,7 +41,7 @@ def list_data(source: str | Path, *, cache: Path | None = None) -> Listing:
     cache: None for the usual place.
     Raises: DataError, ResourceError, MissingExtra.
     """
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     place = shown(str(source))
     name = shown(path.name or path.resolve().name)
     try:

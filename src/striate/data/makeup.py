@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.data.entry import SPLITS
-from striate.data.finding import Finding
+from striate.data.finding import Finding, shown
 from striate.errors import counted
 
 HEAVY = 20
@@ -120,7 +120,7 @@ def _parted(groups: Mapping[str, Sequence[str | None]]) -> list[Finding]:
     return [
         Finding(
             "group-in-two-splits",
-            name,
+            shown(name),
             f"it has pictures in {' and '.join(each for each in SPLITS if each in where)}",
             "keep a group in one split, or what is measured flatters",
         )

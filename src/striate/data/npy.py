@@ -19,15 +19,17 @@ def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
 
     Raises: ValueError where it is no such header.
     """
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     version = np.lib.format.read_magic(file)
+    if version not in readers:
+        raise ValueError(f"the .npy version {version[0]}.{version[1]} is not known")
     try:
-        if version == (1, 0):
-            return np.lib.format.read_array_header_1_0(file)
-        if version == (2, 0):
-            return np.lib.format.read_array_header_2_0(file)
+        shape, fortran, dtype = readers[version](file)
     except (tokenize.TokenError, SyntaxError, TypeError, RecursionError, MemoryError) as problem:
         raise ValueError(told(problem)) from None
-    raise ValueError(f"the .npy version {version[0]}.{version[1]} is not known")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"a side of its shape {shape} is negative")
+    return shape, fortran, dtype
 
 
 def picture_header(file: IO[bytes], content_bytes: int) -> tuple[int, int, int, bool]:

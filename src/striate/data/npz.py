@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.data.entry import ArraySplit, Listing
+from striate.data.finding import shown
 from striate.data.memory import refuse_beyond_memory
 from striate.data.npy import array_header, looks_channels_first
 from striate.data.trouble import told
@@ -39,7 +40,7 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            held = {each.removesuffix(".npy") for each in archive.namelist()}
+            held = {each.filename.removesuffix(".npy"): each for each in archive.infolist()}
             names = next((each for each in NAMES if each[0][1] in held), None)
             if names is None:
                 raise DataError(
@@ -52,8 +53,9 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
                 for each in (images, labels):
                     if each not in held:
                         raise DataError(f"there is no array `{each}`", place=source, expected=EXPECTED)
-                pictures = _pictures(_member(archive, images, source), f"{source}: {images}")
-                marks = _labels(_member(archive, labels, source), f"{source}: {labels}", len(pictures))
+                places = f"{source}: {images}", f"{source}: {labels}"
+                pictures = _pictures(_member(archive, held[images], places[0]), places[0])
+                marks = _labels(_member(archive, held[labels], places[1]), places[1], len(pictures))
                 splits.append((split, pictures, marks))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as problem:
         raise DataError(
@@ -75,7 +77,7 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
         source=source,
         name=name,
         kind="npz",
-        classes=tuple(str(each) for each in values),
+        classes=tuple(shown(str(each)) for each in values),
         arrays=tuple(
             ArraySplit(split, pictures, np.searchsorted(values, marks).astype(np.int64))
             for split, pictures, marks in splits
@@ -83,10 +85,8 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
     )
 
 
-def _member(archive: zipfile.ZipFile, name: str, source: str) -> npt.NDArray[Any]:
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> npt.NDArray[Any]:
     """One array, its header compared with its member's length before memory is taken."""
-    info = archive.getinfo(f"{name}.npy")
-    place = f"{source}: {name}"
     with archive.open(info) as file:
         try:
             shape, fortran, dtype = array_header(file)
@@ -141,9 +141,11 @@ def _pictures(array: npt.NDArray[Any], place: str) -> npt.NDArray[Any]:
         raise DataError(f"its values are {array.dtype}", place=place, expected="whole or real numbers")
     if array.dtype.kind in "ui" and array.min() >= 0 and array.max() <= 255:
         return np.ascontiguousarray(array.astype(np.uint8))
-    if not np.isfinite(array).all():
+    with np.errstate(over="ignore"):
+        values = np.ascontiguousarray(array.astype(np.float32))
+    if not np.isfinite(values).all():
         raise DataError("it holds NaN or infinity", place=place, expected="finite numbers")
-    return np.ascontiguousarray(array.astype(np.float32))
+    return values
 
 
 def _labels(array: npt.NDArray[Any], place: str, pictures: int) -> npt.NDArray[Any]:

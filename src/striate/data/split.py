@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,6 +42,34 @@ def make_validation(
     if groups is not None and any(each is not None for each in groups):
         return _by_groups(labels, groups, share, seed)
     return _by_classes(labels, share, seed)
+
+
+def joined(first: Sequence[str | None], second: Sequence[str | None]) -> list[str | None]:
+    """One grouping of pictures out of two: those that share a name in either are in one group.
+
+    first, second: N names each, None for a picture by itself; a group has a name of the first, where one of it has.
+    """
+    leaders = list(range(len(first)))
+
+    def leader(place: int) -> int:
+        while leaders[place] != place:
+            leaders[place] = place = leaders[leaders[place]]
+        return place
+
+    for names in (first, second):
+        seen: dict[str, int] = {}
+        for place, name in enumerate(names):
+            if name is not None:
+                leaders[leader(place)] = leader(seen.setdefault(name, place))
+    found = [leader(place) for place in range(len(first))]
+    sizes, named = Counter(found), dict[int, str | None]()
+    for names in (first, second):
+        for head, name in zip(found, names, strict=True):
+            named[head] = named.get(head) or name
+    return [
+        named[head] if sizes[head] > 1 or name is not None else None
+        for head, name in zip(found, first, strict=True)
+    ]
 
 
 def _by_classes(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.int64]:

@@ -154,6 +154,14 @@ def _write(
             )
         except Unreadable as problem:
             refuse_changed(each)
+            if problem.passing:
+                # The store would say so for ever.
+                raise DataError(
+                    problem.problem,
+                    place=each.entry.name,
+                    expected="a file that can be read again, as it could a moment ago",
+                    cure="run it again; if that does not help, remove the file",
+                ) from None
             return problem
         refuse_changed(each)
         return picture

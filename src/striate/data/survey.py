@@ -100,7 +100,7 @@ def _read(entry: Entry, stamp: Stamp, max_pixels: int) -> Line | Unreadable:
         header = read_header(entry.path, max_pixels)
         return Line(stamp, content_hash(entry.path), header, None)
     except Unreadable as problem:
-        if problem.code in _NOT_REMEMBERED:
+        if problem.passing or problem.code in _NOT_REMEMBERED:
             return problem
         return Line(stamp, "", None, (problem.code, problem.problem, problem.cure))
 

@@ -10,11 +10,15 @@ class Unreadable(DataError):
     """One picture cannot be used: `code` is a finding's, `problem` the reason.
 
     Where many pictures are read it becomes a finding; where one was asked for it goes to the user.
+    passing: it is the machine's fault, not that of the content, and another time the picture may be read.
     """
 
-    def __init__(self, code: str, reason: str, cure: str = "mend or remove the file") -> None:
+    def __init__(
+        self, code: str, reason: str, cure: str = "mend or remove the file", *, passing: bool = False
+    ) -> None:
         super().__init__(reason, expected=EXPECTED, cure=cure)
         self.code = code
+        self.passing = passing
 
     def finding(self, name: str) -> Finding:
         """What is said of it in a list."""

@@ -69,5 +69,5 @@ def cannot_write(path: Path, error: OSError, size_bytes: int) -> ResourceError:
         f"cannot be written: {error.strerror or error}",
         place=str(path),
         expected="a folder that may be written to",
-        cure="--out DIR in another place",
+        cure="another place, or the permission to write there",
     )

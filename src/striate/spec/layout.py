@@ -278,7 +278,7 @@ class _Tracer:
                 Misfit(
                     f"the hole {_short(str(value))} is not filled",
                     expected="a value",
-                    cure="one of its values in its place, or `striate search`, which fills it",
+                    cure="one of its values in its place",
                 ),
             )
         if isinstance(value, Name):

@@ -350,6 +350,7 @@ def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch) -> D
             seed=recipe.seed,
             strict=strict,
             progress=progress,
+            max_pixels=recipe.max_pixels,
         )
 
 

@@ -105,7 +105,9 @@ class Recipe(BaseModel):
         description="weights to begin with: a file, a URL, hf:OWNER/NAME, or builtin; the head may differ",
     )
     weights_sha256: str | None = Field(
-        None, pattern=r"^[0-9a-fA-F]{64}$", description="the SHA-256 that the file of the weights must have"
+        None,
+        pattern=r"^[0-9a-fA-F]{8,64}$",
+        description="the SHA-256 that the file of the weights must have, or how it begins",
     )
     published: str | None = Field(
         None,
@@ -120,6 +122,9 @@ class Recipe(BaseModel):
     channels: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         None,
         description="channels that the network reads; grey pictures can be read as 3; those of the pictures",
+    )
+    max_pixels: Annotated[int, Field(ge=1)] = Field(
+        100_000_000, description="a picture that declares more pixels is left out, before it is decoded"
     )
     val_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
         0.1, description="share of the training pictures held out where the data have no validation split"

@@ -120,6 +120,9 @@ def _is_there(place: _Place, wanted: str | None) -> bool:
     found = sha256_of(place.target)
     if found.startswith(wanted) if wanted else found == _notes(place).get("sha256"):
         return True
+    if wanted and found == _notes(place).get("sha256"):
+        # It is what was fetched, and another than is wanted now.
+        raise wrong_hash(place.shown, found, wanted, "the right hash, or another source")
     place.target.unlink()
     return False
 

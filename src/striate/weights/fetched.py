@@ -51,7 +51,7 @@ def sha256_of(path: Path) -> str:
 def wrong_hash(place: str, found: str, wanted: str, cure: str) -> WeightsError:
     """The error of a file that is not the one that was meant."""
     return WeightsError(
-        f"its SHA-256 is {found[: max(len(wanted), 16)]}; the file is not used",
+        f"its SHA-256 is {found}; the file is not used",
         place=place,
         expected=wanted,
         cure=cure,

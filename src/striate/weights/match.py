@@ -146,5 +146,5 @@ def _write(
 
 
 def _few(names: Sequence[str], most: int = 4) -> str:
-    said = ", ".join(names[:most])
+    said = ", ".join(map(clipped, names[:most]))
     return said + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -30,7 +30,8 @@ def published_input(name: str, input: tuple[int, int, int]) -> PublishedInput | 
 
     name: of the network.  input: the pictures it was published for, channels x height x width.
     torchvision's ImageNet weights are the rule: bilinear to 256/224 of the size, then the middle, with
-    ImageNet's mean and deviation.  The CIFAR-10 ResNets of akamaster/pytorch_resnet_cifar10 take pictures as
+    ImageNet's mean and deviation, but for GoogLeNet, which turns them to a half and a half itself (`transform_input`,
+    as its weights came from TensorFlow).  The CIFAR-10 ResNets of akamaster/pytorch_resnet_cifar10 take pictures as
     they are, with the same two.
     """
     channels, height, width = input
@@ -41,4 +42,6 @@ def published_input(name: str, input: tuple[int, int, int]) -> PublishedInput | 
     resized = round(height * 256 / 224)
     if name == "efficientnet_lite0":
         return PublishedInput((height, width), resized, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+    if name == "googlenet":
+        return PublishedInput((height, width), resized, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
     return PublishedInput((height, width), resized)

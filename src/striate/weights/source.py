@@ -29,7 +29,7 @@ def fetch(where: str, *, sha256: str | None = None, progress: Progress | None = 
         path, recorded = fetch_from_hub(where.removeprefix("hf:"), progress)
         _check(path, where, recorded, "delete it from the cache (`hf cache rm`), and the same again")
     else:
-        path = Path(where).expanduser()
+        path = Path(os.path.expanduser(where))
         _require(path, where)
     _check(path, where, wanted, "the right file, or the right hash")
     return path
@@ -39,9 +39,9 @@ def cache_folder() -> Path:
     """Where files of the web are kept: `striate` in $HF_HOME, which is ~/.cache/huggingface if not set."""
     home = os.environ.get("HF_HOME")
     if home:
-        return Path(home).expanduser() / "striate"
+        return Path(os.path.expanduser(home)) / "striate"
     xdg = os.environ.get("XDG_CACHE_HOME")
-    return (Path(xdg).expanduser() if xdg else Path.home() / ".cache") / "huggingface" / "striate"
+    return (Path(os.path.expanduser(xdg)) if xdg else Path.home() / ".cache") / "huggingface" / "striate"
 
 
 def _check(path: Path, where: str, wanted: str | None, cure: str) -> None:
