@@ -101,8 +101,14 @@ def test_words_are_read_before_the_pictures(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(photos: Path) -> None:
-    with pytest.raises(StriateError, match="cannot be written"):
+    with pytest.raises(StriateError) as caught:
         show(str(photos), out=Path("nowhere") / "sheet.png")
+    assert str(caught.value) == "nowhere: there is no such folder\n  expected: a folder for the file"
+
+
+def test_nothing_is_written_among_the_pictures(photos: Path) -> None:
+    with pytest.raises(StriateError, match="would lie among the pictures, and nothing is written there"):
+        show(str(photos), out=photos / "sheet.png")
 
 
 def test_the_words_and_examples_of_its_help_are_those_there_are() -> None:

@@ -23,7 +23,7 @@ def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(StriateError) as caught:
         fetch(str(path), sha256="deadbeef")
     assert str(caught.value) == (
-        f"{path}: its SHA-256 is {HASH[:16]}; the file is not used\n"
+        f"{path}: its SHA-256 is {HASH}; the file is not used\n"
         "  expected: deadbeef\n"
         "  try: the right file, or the right hash"
     )
