@@ -282,17 +282,20 @@ def test_what_thaws_fits_as_well(arrays: Path, tmp_path: Path, monkeypatch: pyte
     headed = NET.replace("-> fc classes", "-> head: fc classes")
     probe = make(arrays, tmp_path / "probe", net=headed)
     room = Fitter(probe.layout, 16, "fp32", "adamw", False).memory(Thrift(pairs=True)).total
-    monkeypatch.setattr(fit, "free_memory_bytes", lambda device: room)
     keys = {"net": headed, "freeze": "body", "thaw": 2, "epochs": 1}
+    train(arrays, tmp_path / "plain", **keys)
+    monkeypatch.setattr(fit, "free_memory_bytes", lambda device: room)
     ear = Ear()
     train(arrays, tmp_path / "thrifty", ear, **keys)
     assert any(line.startswith("memory    a step takes ") for line in ear.said)
     assert "          no weights were given: what is frozen begins as it was drawn" in ear.said
     assert read_recipe(str(tmp_path / "thrifty" / "recipe.toml")).recompute == "pairs"
+    plain, thrifty = contents(tmp_path / "plain"), contents(tmp_path / "thrifty")
+    assert thrifty["last.safetensors"] == plain["last.safetensors"]
     with pytest.raises(Stopped):
         train(arrays, tmp_path / "stopped", Ear(stop_at=11), **keys)
     resume(tmp_path / "stopped")
-    assert contents(tmp_path / "stopped") == contents(tmp_path / "thrifty")
+    assert contents(tmp_path / "stopped") == thrifty
 
 
 def test_no_more_pictures_are_planned_for_than_there_are(arrays: Path, tmp_path: Path) -> None:
