@@ -90,9 +90,7 @@ def child(name: str, batch: int, precision: str, optimiser: str, share: float) -
         assert fit is not None, "it cannot fit"
         thrift = fit.thrift
     warm = "conv 32 3x3 -> bn -> relu -> maxpool 2 -> conv 32 3x3 -> bn -> relu -> fc 10"
-    # What is made again loads a library of its own.
-    again = Thrift(pairs=True, again=((0, 1),))
-    steps(striate.read(warm).build((3, 32, 32)), (3, 32, 32), 8, precision, optimiser, again)
+    steps(striate.read(warm).build((3, 32, 32)), (3, 32, 32), 8, precision, optimiser, Thrift())
     heap.trim()
     base = heap.own_bytes()
     heap.forget_peak()

@@ -7,7 +7,7 @@ thrifty step has three times the pictures and must fit into the same: what it do
 norm and its activation, parts made again in the backward pass, micro-batches) is what `--memory` would choose.
 VGG is left out: its step is nearly all weights, and to add up gradients of pieces takes more than it leaves.
 Both are striate's own training loop, in bf16 and channels_last, as in steps.py, and give back what they free, as under
-a `--memory` that leaves no more; told is the time of a picture, and the measured peak of either process.
+a `--memory` that leaves no more; told is the time of a picture, and the measured peak of either step.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _row(case: Case, rounds: int, seconds: float) -> Row:
 
         def turn(name: str) -> tuple[float, float]:
             answer = sides[name].go(seconds=seconds)
-            return 1000 * answer["s"] / answer["steps"] / ways[name][0], (answer["peak_bytes"] or 0) / 1e6
+            return 1000 * answer["s"] / answer["steps"] / ways[name][0], answer["peak_bytes"] / 1e6
 
         turns = interleaved({name: partial(turn, name) for name in sides}, rounds, tell)
         found = {name: [each for each, _ in answers] for name, answers in turns.items()}
@@ -97,8 +97,8 @@ def _row(case: Case, rounds: int, seconds: float) -> Row:
             ],
             "MB of the plain step, planned": [plain_bytes / 1e6],
             "MB of the thrifty step, planned": [fit.memory.total / 1e6],
-            "MB of the plain process, measured": peaks["plain"],
-            "MB of the thrifty process, measured": peaks["thrifty"],
+            "MB of the plain step, measured": peaks["plain"],
+            "MB of the thrifty step, measured": peaks["thrifty"],
         },
         note=f"recompute: {recompute}; micro-batches: {fit.thrift.micro_batches}",
     )

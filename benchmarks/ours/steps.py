@@ -4,8 +4,8 @@
 
 CASE is JSON: net, a text or a name; shape, channels x height x width; batch; classes; keys of the recipe, if any;
 tight, whether freed memory goes back to the system in all steps, as under a `--memory` that leaves no more.
-Order: seconds to train for.  Answer: steps, the s that they took, and the peak_bytes of the whole process, files not
-counted.  Counted is all that a step is in the loop: the next batch, made beside the one before; its way into the
+Order: seconds to train for.  Answer: steps, the s that they took, and the peak_bytes over what the process had without
+the network (pictures in memory are no part of it).  Counted is all that a step is in the loop: the next batch, made beside the one before; its way into the
 network; forward, backward, the checks that all is finite, the optimiser.  Validation is not.
 """
 
@@ -27,6 +27,8 @@ from line import Line
 
 import striate
 from striate.train import heap
+from striate.train import job as job_module
+from striate.train.fit import Meter
 from striate.train.job import new_job, run_job
 from striate.train.recipe import read_recipe
 from striate.train.watch import Silence
@@ -40,6 +42,7 @@ class Turns(Silence):
 
     def __init__(self, line: Line) -> None:
         self._line = line
+        self.meters: list[Meter] = []
         self._seconds, self._taken, self._steps = 0.0, 0.0, 0
         self._training = False
         self._at = 0.0
@@ -57,7 +60,8 @@ class Turns(Silence):
         self._steps += 1
         if self._taken >= self._seconds:
             if self._seconds:
-                self._line.tell(steps=self._steps, s=self._taken, peak_bytes=heap.peak_bytes())
+                peak_bytes, base_bytes = heap.peak_bytes() or 0, self.meters[0].base_bytes or 0
+                self._line.tell(steps=self._steps, s=self._taken, peak_bytes=peak_bytes - base_bytes)
             self.wait()
             heap.forget_peak()
         self._at = time.perf_counter()
@@ -108,7 +112,13 @@ def main() -> None:
         )
         if case.get("tight"):
             heap.keep_freed_again = heap.give_back_freed
-        turns = Turns(line)
+        turns, real = Turns(line), job_module.meter
+
+        def meter(*said: Any) -> Meter:
+            turns.meters.append(real(*said))
+            return turns.meters[-1]
+
+        job_module.meter = meter
         line.tell(arithmetic=f"{job.recipe.precision} {job.recipe.layout}", precision=job.recipe.precision)
         run_job(job, turns, resume=False, checkpoint_s=1e9)
 

@@ -86,13 +86,31 @@ class _Again(torch.autograd.Function):
                 one_tensor(context.pairs),
             ):
                 out = through(iter(context.run), _own(context.run, x))
+            end = torch.autograd.graph.get_gradient_edge(_From.apply(out, gradient))  # type: ignore[no-untyped-call]
         wanted = ([x] if x.requires_grad else []) + weights
         # The output itself is needed no more.
-        end = torch.autograd.graph.get_gradient_edge(out)
         del out
-        found = list(torch.autograd.grad(end, wanted, gradient, allow_unused=True))
+        found = list(torch.autograd.grad(end, wanted, allow_unused=True))
         first = found.pop(0) if x.requires_grad else None
         return (None, None, first, *found)
+
+
+class _From(torch.autograd.Function):
+    """A number whose derivative by `out` is a given gradient.
+
+    Given that gradient itself, torch.autograd.grad loads sympy to compare two shapes: a second, and 33 MB.
+    """
+
+    @staticmethod
+    def forward(context: Any, out: Tensor, gradient: Tensor) -> Tensor:
+        context.gradient = gradient
+        return out.new_zeros(())
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, one: Tensor) -> tuple[Tensor, None]:
+        found, context.gradient = context.gradient, None
+        return found, None
 
 
 def _own(run: nn.ModuleList, x: Tensor) -> Tensor:
