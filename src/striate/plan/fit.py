@@ -66,7 +66,7 @@ class Fitter:
         else:
             ways = (replace(again, micro_batches=each) for each in ([pieces] if pieces else self._pieces()))
         for thrift in ways:
-            memory = self._memory(made, thrift)
+            memory = plain if thrift == Thrift() else self._memory(made, thrift)
             if memory.total <= limit_bytes:
                 return Fit(thrift, memory, plain, arithmetic(made, thrift))
         return None
@@ -98,12 +98,8 @@ class Fitter:
         yield Thrift(micro_batches=only or 1)
         if made.pairs:
             yield Thrift(pairs=True, micro_batches=only or 1)
-        if only is not None:
-            divisions = [only]
-        elif any(isinstance(placed.layer, BatchNorm) for placed in self.layout.layers()):
-            divisions = self._pieces()
-        else:
-            divisions = self._pieces()
+        divisions = self._pieces() if only is None else [only]
+        if only is None and not any(isinstance(placed.layer, BatchNorm) for placed in self.layout.layers()):
             large = [each for each in divisions if self.batch // each >= SMALL_PIECE]
             yield from (Thrift(micro_batches=each) for each in large if each > 1)
             divisions = [*large[-1:], *divisions[len(large) :]]
