@@ -309,19 +309,3 @@ def test_killed_and_resumed_is_as_unbroken(here: Path, bars: Path) -> None:
         assert (here / "mine" / name).read_bytes() == (here / "unbroken" / name).read_bytes(), name
     assert status(here / "mine") == "done"
     assert not [path for path in (here / "mine").rglob("*") if path.name.endswith(".tmp")]
-
-
-# Budgets
-
-
-@pytest.mark.slow
-def test_a_budget_is_kept_by_the_whole_command(here: Path) -> None:
-    began = time.monotonic()
-    ended = subprocess.run(
-        [*STRIATE, "train", "digits", "--budget", "20s", "--out", "mine", "--device", "cpu"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    took = time.monotonic() - began
-    assert 19 <= took <= 21, ended.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,13 +88,11 @@ def test_a_cut_is_resumed_by_the_next_call(site: Site, tmp_path: Path) -> None:
 
 def test_a_stall_ends_and_what_came_is_kept(site: Site, tmp_path: Path) -> None:
     site.stall_after = 40_000
-    begun = time.monotonic()
     assert refused(site, tmp_path, wait_s=0.4) == (
         "URL: the server sent nothing for 0.4 s; 40,000 of 102,400 bytes are here and kept\n"
         "  expected: the whole file\n"
         "  try: the same command again, which goes on from there"
     )
-    assert time.monotonic() - begun < 5
     site.stall_after = None
     assert download(site.url, tmp_path).read_bytes() == CONTENT
     assert site.asked == [None, "bytes=40000-"]

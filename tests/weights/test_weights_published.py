@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Photo
 from torch import Tensor
 
+from conftest import Photo
 from striate.build.module import Net, build
 from striate.errors import MissingExtra
 from striate.notation.reader import read_text

@@ -1,0 +1,22 @@
+"""What holds for every test: examples that are drawn alike each time, and a cache that is thrown away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+# `make test` says the same of the same code twice; `make test-all` looks for what was not thought of.
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.register_profile("random", derandomize=False, deadline=None)
+settings.load_profile(os.environ.get("STRIATE_EXAMPLES", "repeatable"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where a test sets no cache of its own, it still reads and writes none of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRIATE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
