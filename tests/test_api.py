@@ -86,12 +86,12 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "mine.net").write_text("fc classes")
     with pytest.raises(NotationError) as caught:
         striate.read(tmp_path / "mime.net")
-    assert str(caught.value) == f"{tmp_path}/mime.net: there is no such file\n  try: mine.net"
+    assert str(caught.value) == f"{tmp_path}/mime.net: there is no such file\n  try: {tmp_path}/mine.net"
     (tmp_path / "binary.net").write_bytes(b"\xff\x00")
     with pytest.raises(NotationError, match=r"binary\.net: this is not UTF-8 text"):
         striate.read(tmp_path / "binary.net")
     (tmp_path / "folder.net").mkdir()
-    with pytest.raises(NotationError, match=r"folder\.net: it cannot be read: Is a directory"):
+    with pytest.raises(NotationError, match=r"folder\.net: it cannot be read: it is a folder"):
         striate.read(tmp_path / "folder.net")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from striate.disk.small import read_small_text
 from striate.errors import MissingExtra, NotationError, StriateError, nearest
 from striate.notation.reader import read_text
 from striate.notation.writer import write_text
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 # What `transfer` begins with: small, quick on a CPU, and its weights install by name.
 TRANSFER_NET = "efficientnet_lite0"
-
-# Texts are written by hand.
-MOST_NET_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,8 @@ def read(net: str | Path | NetText) -> NetText:
         return net
     said = str(net)
     if isinstance(net, Path) or said.endswith((".net", ".txt")):
-        return NetText(read_text(_file_text(Path(net)), said))
+        text = read_small_text(Path(net), NotationError, "the text of a network")
+        return NetText(read_text(text, said))
     if said in zoo_names():
         return NetText(read_text(zoo_text(said), f"{said}.net"), zoo=said)
     try:
@@ -259,20 +258,3 @@ def _map(input: tuple[int, int, int]) -> Map:
             expected="(channels, height, width), whole numbers from 1",
         )
     return Map(*input)
-
-
-def _file_text(path: Path) -> str:
-    try:
-        content = path.read_bytes()[: MOST_NET_BYTES + 1]
-        return content.decode("utf-8-sig")
-    except FileNotFoundError:
-        near = nearest(
-            path.name, [each.name for each in path.parent.glob("*.net")] if path.parent.is_dir() else []
-        )
-        raise NotationError("there is no such file", place=str(path), cure=near or "") from None
-    except UnicodeDecodeError:
-        raise NotationError(
-            "this is not UTF-8 text", place=str(path), expected="the text of a network"
-        ) from None
-    except OSError as error:
-        raise NotationError(f"it cannot be read: {error.strerror}", place=str(path)) from None

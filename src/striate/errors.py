@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from striate.text.visible import visible_lines
+
 
 class StriateError(Exception):
     """A problem that the user can mend.
@@ -45,7 +47,8 @@ class StriateError(Exception):
             lines.append(f"  expected: {self.expected}")
         if self.cure:
             lines.append(f"  try: {self.cure}")
-        return "\n".join(lines)
+        # Whatever a file, a name or an argument has in it: no control character reaches the terminal.
+        return visible_lines("\n".join(lines))
 
 
 class NotationError(StriateError):

@@ -335,3 +335,70 @@ def test_shapes() -> None:
     for text in ("", "28", "28x28", "0x28x28", "ax28x28", "1x2x3x4", "1x28x-28", "1x1x9999999"):
         with pytest.raises(StriateError, match="is not the shape of a picture"):
             input_shape(text)
+
+
+# Hostile files and arguments
+
+
+def test_escapes_in_files_and_arguments_are_shown(call: Call, here: Path) -> None:
+    (here / "a.toml").write_text('"ra\x1b[2Jte" = 1\n'.replace("\x1b", "\\u001b"))
+    folder = here / "runs" / "a\x1b[31m"
+    create_run("x", folder).write_record({"format": 1, "status": "done"})
+    for words in (
+        ["plan", "lenet5", "--\x1b[31m", "1"],
+        ["plan", "\x1b[2J.net"],
+        ["\x1b[31mtrain"],
+        ["runs"],
+        ["runs", "\x1b[31m"],
+        ["train", "digits", "--recipe", "a.toml"],
+        ["train", "\x1b[31m"],
+        ["predict", "runs/\x1b[31m", "cat.jpg"],
+    ):
+        said = call(*words)
+        assert "\x1b" not in said.out + said.err, words
+        assert r"\x1b[" in said.out + said.err, words
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["plan", "pipe.net"], "pipe.net: it cannot be read: it is a pipe or a device\n  expected: the text of a network\n"),
+        (["plan", "zero.net"], "zero.net: it cannot be read: it is a pipe or a device\n  expected: the text of a network\n"),
+        (
+            ["train", "digits", "--recipe", "pipe.toml"],
+            "pipe.toml: it cannot be read: it is a pipe or a device\n  expected: a recipe, as TOML\n",
+        ),
+        (
+            ["train", "digits", "--set", "batch=" + "9" * 5000],
+            f"--set: `{'9' * 60}... (5,000 characters)` cannot be a value: line 1 has more than 4,000 characters\n"
+            "  expected: key=value\n  try: --set rate=0.1\n",
+        ),
+        (
+            ["train", "digits", "--set", "batch=" + "9" * 3000],
+            f"--set: batch cannot be {'9' * 60}... (3,000 characters)\n"
+            "  expected: less than or equal to 65536 (pictures in one step)\n  try: leave out batch\n",
+        ),
+        (
+            ["train", "digits", "--set", "batch=" + "[" * 3000],
+            f"--set: `{'[' * 60}... (3,000 characters)` cannot be a value: its brackets are nested too deep\n"
+            "  expected: key=value\n  try: --set rate=0.1\n",
+        ),
+        (
+            ["train", "digits", "--recipe", "dotted.toml"],
+            "dotted.toml: this is not TOML: line 1 has more than 4,000 characters\n  expected: key = value lines\n",
+        ),
+        (
+            ["train", "digits", "--recipe", "nested.toml"],
+            "nested.toml: this is not TOML: its brackets are nested too deep\n  expected: key = value lines\n",
+        ),
+    ],
+)  # fmt: skip
+def test_what_would_hang_or_fill_the_memory_is_refused(
+    call: Call, here: Path, words: list[str], told: str
+) -> None:
+    for name in ("pipe.net", "pipe.toml"):
+        os.mkfifo(here / name)
+    (here / "zero.net").symlink_to("/dev/zero")
+    (here / "dotted.toml").write_text("a." * 45_000 + "a = 1\n")
+    (here / "nested.toml").write_text("batch = " + "[\n" * 40_000)
+    assert call(*words) == (1, "", f"striate: {told}")

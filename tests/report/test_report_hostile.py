@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from report_reader import PageReader
 from report_sample import edit, make_run, picture_code
 
-from striate.report.element import Html, joined, spoken, tag, verbatim, visible
+from striate.report.element import Html, joined, spoken, tag, verbatim
 from striate.report.mistakes import picture_source
 from striate.report.page import write_report
+from striate.text.visible import visible
 
 NAMES = (
     "<script>alert(1)</script>",

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 from striate.cli.console import helping
 from striate.errors import StriateError
+from striate.text.visible import visible_lines
 from striate.version import __version__
 
 HELP = "A convolutional-network workbench: a network is a short text."
@@ -48,6 +49,7 @@ def application(called: str | None = None) -> App:
     app = App(
         name="striate",
         console=helping(),
+        error_console=helping(stderr=True),
         help=HELP,
         help_epilogue=EXAMPLES,
         version=__version__,
@@ -105,5 +107,5 @@ def _was_interrupted(error: BaseException) -> bool:
 def _leave(told: str, code: int) -> None:
     # Once more Ctrl-C while Python tidies up ends it without a word.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    print(f"striate: {told}", file=sys.stderr)
+    print(f"striate: {visible_lines(told)}", file=sys.stderr)
     sys.exit(code)

@@ -11,6 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from striate.api import read
+from striate.cli.console import prose
 from striate.cli.values import input_shape
 from striate.errors import StriateError, counted, nearest
 from striate.plan.field import Fields
@@ -98,9 +99,9 @@ def plan(
         return
     _print(made)
     if step is not None:
-        print(f"peak of a training step on {counted(batch, 'picture')} in {precision}, {optimiser}:")
+        prose().print(f"peak of a training step on {counted(batch, 'picture')} in {precision}, {optimiser}:")
         for line in aligned([list(each) for each in _parts(step)], left=1):
-            print(f"  {line}")
+            prose().print(f"  {line}")
 
 
 def _print(made: Plan) -> None:
@@ -113,22 +114,22 @@ def _print(made: Plan) -> None:
         lines.append([label if label != before else "", layer, *(cell(row) for _, cell in _columns())])
         before = label
     for line in aligned([line if labelled else line[1:] for line in lines], left=2 if labelled else 1):
-        print(line)
-    print()
+        prose().print(line)
+    prose().print()
     classes = f", {made.classes} classes" if made.classes is not None else ""
-    print(f"{made.weights:,} weights, {made.multiply_adds:,} multiply-adds a picture{classes}")
+    prose().print(f"{made.weights:,} weights, {made.multiply_adds:,} multiply-adds a picture{classes}")
     if made.side_weights:
-        print(f"{made.weights + made.side_weights:,} weights in training, with the side classifiers")
+        prose().print(f"{made.weights + made.side_weights:,} weights in training, with the side classifiers")
     pictures = "one picture" if made.batch == 1 else f"{made.batch} pictures"
-    print(
+    prose().print(
         f"a training step on {pictures} keeps {_bytes(made.saved_bytes)} of activations and needs about "
         f"{_bytes(made.training_bytes(2))} in all (float32, Adam)"
     )
     initials = Counter(row.initial for row in made.rows if row.initial)
     told = ", ".join(f"{word} in {counted(number, 'layer')}" for word, number in initials.most_common())
-    print(f"first weights by `auto`: {told or 'there are none'}")
+    prose().print(f"first weights by `auto`: {told or 'there are none'}")
     for warning in made.warnings:
-        print(f"note: {warning}")
+        prose().print(f"note: {warning}")
 
 
 def _parts(step: StepMemory) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from striate.data.codes import CODES
+from striate.text.visible import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,8 @@ class Finding:
 
 
 def shown(name: str) -> str:
-    """`name` in one printable line: control characters and undecodable bytes become escapes.
-
-    A newline in a file's name becomes `\\n`, a byte that is not UTF-8 `\\udcff`; everything
-    printable, in any script, stays.
-    """
-    if name.isprintable():
-        return name
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in name
-    )
+    """A file's name in one line, control characters and undecodable bytes as escapes (`visible`)."""
+    return visible(name)
 
 
 def listed(findings: Iterable[Finding], most: int = 5) -> str:

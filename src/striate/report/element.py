@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from html import escape
 
-# Control, format (turned writing direction, zero width) and surrogate characters, and line separators.
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+from striate.text.visible import visible
 
 
 class Html(str):
     """Text that is markup already."""
 
     __slots__ = ()
-
-
-def visible(text: str) -> str:
-    """`text` with every character that would not show, or turn others around, as its escape.
-
-    A newline becomes `\\n`, a right-to-left override `\\u202e`; letters of any script stay.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        each.encode("unicode_escape").decode("ascii") if unicodedata.category(each) in _HIDDEN else each
-        for each in text
-    )
 
 
 def markup(text: str) -> Html:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 
+from striate.disk.small import parse_toml
 from striate.report.element import Html, spoken, tag
 from striate.report.table import Column, table
 
@@ -30,8 +30,8 @@ def read_keys(text: str) -> tuple[RecipeKey, ...]:
     Where the text is no TOML, its lines stand for the values.
     """
     try:
-        values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+        values = parse_toml(text)
+    except ValueError:
         values = {}
     keys: list[RecipeKey] = []
     meaning = ""

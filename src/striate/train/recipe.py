@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from striate.disk.small import parse_toml, read_small_text
 from striate.errors import RecipeError, nearest
+from striate.text.visible import repeated
 from striate.train.choose import suited_recipe
 
 Optimiser = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "muon", "lbfgs"]
@@ -180,8 +182,8 @@ def read_recipe(
     if name is not None:
         place, text = _recipe_text(name)
         try:
-            written = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            written = parse_toml(text)
+        except ValueError as error:
             raise RecipeError(
                 f"this is not TOML: {error}", place=place, expected="key = value lines"
             ) from None
@@ -199,7 +201,10 @@ def read_settings(settings: Sequence[str]) -> dict[str, Any]:
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():
             raise RecipeError(
-                f"`{setting}` sets nothing", place="--set", expected="key=value", cure="--set rate=0.1"
+                f"`{repeated(setting)}` sets nothing",
+                place="--set",
+                expected="key=value",
+                cure="--set rate=0.1",
             )
         values[key.strip()] = _value(value.strip())
     check_recipe(values, "--set")
@@ -212,7 +217,7 @@ def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
         if key not in Recipe.model_fields:
             near = _OTHER_NAMES.get(key.lower()) or nearest(key, Recipe.model_fields)
             raise RecipeError(
-                f"there is no key `{key}`",
+                f"there is no key `{repeated(key)}`",
                 place=place,
                 expected="one of " + ", ".join(Recipe.model_fields),
                 cure=near or "",
@@ -223,10 +228,12 @@ def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
         first = error.errors()[0]
         key = str(first["loc"][0])
         words = get_args(Recipe.model_fields[key].annotation)
-        near = nearest(str(first["input"]), [word for word in words if isinstance(word, str)])
+        value = first["input"]
+        said = repeated(repr(value) if isinstance(value, str) else value)
+        near = nearest(said.strip("'\""), [word for word in words if isinstance(word, str)])
         meaning = str(Recipe.model_fields[key].description).split(";", 1)[0]
         raise RecipeError(
-            f"{key} cannot be {first['input']!r}",
+            f"{key} cannot be {said}",
             place=place,
             expected=f"{first['msg'].replace('Input should be', '').strip()} ({meaning})",
             cure=f"{key}={near}" if near else f"leave out {key}",
@@ -271,13 +278,7 @@ def write_recipe(recipe: Recipe) -> str:
 def _recipe_text(name: str) -> tuple[str, str]:
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
-        try:
-            return str(path), path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise RecipeError(
-                f"the recipe cannot be read: {reason}", place=name, expected="a TOML file"
-            ) from None
+        return str(path), read_small_text(path, RecipeError, "a recipe, as TOML")
     if name in recipe_names():
         text = (
             resources.files("striate.train").joinpath("recipes", f"{name}.toml").read_text(encoding="utf-8")
@@ -293,9 +294,16 @@ def _recipe_text(name: str) -> tuple[str, str]:
 
 def _value(text: str) -> Any:
     try:
-        read = tomllib.loads(f"value = {text}")
+        read = parse_toml(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    except ValueError as error:
+        raise RecipeError(
+            f"`{repeated(text)}` cannot be a value: {error}",
+            place="--set",
+            expected="key=value",
+            cure="--set rate=0.1",
+        ) from None
     return read["value"] if len(read) == 1 else text
 
 

@@ -1,0 +1,1 @@
+"""Files on the disk, read within bounds.  Imports no torch."""

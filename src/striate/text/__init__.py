@@ -1,0 +1,1 @@
+"""Text as it is shown.  Imports nothing of striate."""
