@@ -38,7 +38,9 @@ def odd(here: Path) -> Path:
 def test_a_clean_folder(call: Call, clean: Path) -> None:
     said = call("check", "clean")
     assert said == (
-        0, "clean: 4 of 4 pictures can be used, in 2 classes\n\nfound     nothing wrong\n", "",
+        0,
+        "clean: 4 of 4 pictures can be used, in 2 classes\nclasses   a 2, b 2\n\nfound     nothing wrong\n",
+        "",
     )  # fmt: skip
 
 
@@ -46,6 +48,7 @@ def test_what_is_found(call: Call, odd: Path) -> None:
     assert call("check", "odd/") == (
         1,
         "odd/: 4 of 5 pictures can be used, in 2 classes\n"
+        "classes   a 2, b 2\n"
         "\n"
         "error   not-a-picture: its content is no picture's, whatever its name says\n"
         "     1  b/3.jpg: it is an HTML page\n"
@@ -71,6 +74,13 @@ def test_only_notes_are_no_failure(call: Call, clean: Path) -> None:
     assert said.out.endswith(
         "notes     1 hidden (--all lists them)\nfound     0 errors, 0 warnings, 1 note\n"
     )
+
+
+def test_many_classes_are_cut(call: Call, here: Path) -> None:
+    draw(here / "many", **{f"{each}_1": number for number, each in enumerate("abcdefghijkl")})
+    first = ", ".join(f"{each} 1" for each in "abcdefghij")
+    assert f"\nclasses   {first} and 2 more (--all)\n" in call("check", "many").out
+    assert f"\nclasses   {first}, k 1, l 1\n" in call("check", "many", "--all").out
 
 
 def test_many_of_one_kind_are_cut(call: Call, clean: Path) -> None:

@@ -187,6 +187,16 @@ def test_names_of_zips_are_read_as_they_were_meant(flags: int, raw: bytes, name:
     assert list_data("a.zip").classes == (name, "cat", "dog")
 
 
+def test_a_zip_whose_names_have_backslashes_only(here: Path, paint: Paint) -> None:
+    """As some programs for Windows write them; beside slashes a backslash is a part of the name."""
+    with zipfile.ZipFile(here / "p.zip", "w") as archive:
+        for name in ("d\\cat\\", "d\\cat\\1.png", "d\\dog\\2.png"):
+            info = zipfile.ZipInfo("x")
+            info.filename = name
+            archive.writestr(info, b"" if name.endswith("\\") else paint(here / "1.png").read_bytes())
+    assert [each.name for each in list_data("p.zip").entries] == ["cat/1.png", "dog/2.png"]
+
+
 def test_long_names_of_every_writer(here: Path, paint: Paint) -> None:
     long = "n" * 120
     for number, name in enumerate(("a", "b")):

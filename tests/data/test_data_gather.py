@@ -65,6 +65,12 @@ def test_the_whole_of_a_small_folder(photos: Path, monkeypatch: pytest.MonkeyPat
     }
 
 
+def test_progress_counts_pictures(photos: Path) -> None:
+    said: list[tuple[int, int]] = []
+    gather(photos, progress=lambda done, total: said.append((done, total)))
+    assert said == [(done // 2, 20) for done in range(1, 41)]
+
+
 def test_small_pictures_of_one_size_are_kept_exactly(tmp_path: Path, paint: Paint) -> None:
     for number in range(6):
         paint(tmp_path / "p" / "ab"[number % 2] / f"{number}.png", number, (24, 16))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from data.conftest import Paint
+from striate.data.entry import split_of
 from striate.data.finding import Finding
 from striate.data.listing import list_data
 from striate.errors import DataError
@@ -54,6 +55,96 @@ def test_a_folder_of_class_folders(here: Path) -> None:
         ("dog/2.jpg", 2, None),
     ]
     assert listing.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("train", "valid", "test"),
+        ("Training", "Validation", "Testing"),
+        ("training_set", "dev_set", "test_set"),
+        ("train2017", "val2017", "test2017"),
+        ("TrainImages", "ValImages", "TestImages"),
+        ("dataset-train", "dataset-dev", "dataset-eval"),
+        ("seg_train", "seg_val", "seg_test"),
+        ("trn", "vld", "tst"),
+    ],
+)
+def test_splits_are_known_by_what_their_names_mean(here: Path, train: str, val: str, test: str) -> None:
+    touch(here / "p", f"{train}/a/1", f"{train}/b/1", f"{val}/b/1", f"{test}/a/1")
+    listing = list_data("p")
+    assert (listing.kind, listing.classes) == ("split-folder", ("a", "b"))
+    assert [(each.name, each.split) for each in listing.entries] == [
+        (f"{train}/a/1", "train"),
+        (f"{train}/b/1", "train"),
+        (f"{val}/b/1", "val"),
+        (f"{test}/a/1", "test"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["testimony", "trainer", "retrain", "detest", "values", "set", "data", "a"])
+def test_other_words_are_no_splits(name: str) -> None:
+    assert split_of(name) is None
+
+
+def test_a_folder_that_wraps_the_classes_of_a_split(here: Path) -> None:
+    """As in Kaggle's Intel scenes; else they would be two classes, seg_train and seg_test."""
+    touch(
+        here / "p", "seg_train/seg_train/sea/1", "seg_train/seg_train/ice/1", "seg_test/seg_test/sea/1",
+        "seg_pred/seg_pred/1.jpg",
+    )  # fmt: skip
+    listing = list_data("p")
+    assert (listing.classes, listing.kind) == (("ice", "sea"), "split-folder")
+    assert [each.name for each in listing.entries][-1] == "seg_test/seg_test/sea/1"
+    assert [(each.code, each.name) for each in listing.findings] == [("ignored-folder", "seg_pred")]
+
+
+def same_folders(reason: str, cure: str) -> tuple[Finding, ...]:
+    return (Finding("same-folders", "p", reason, cure),)
+
+
+def test_parts_that_are_taken_for_classes(here: Path) -> None:
+    touch(here / "p", *(f"{part}/{each}/1" for part in ("batch1", "batch2") for each in ("cat", "dog")))
+    assert list_data("p").classes == ("batch1", "batch2")
+    assert list_data("p").findings == same_folders(
+        "batch1/ and batch2/ are learnt as the classes, and all hold the folders cat/ and dog/",
+        "if cat/ and dog/ are the classes, give one folder a class, with the pictures of batch1/ and batch2/ together",
+    )
+
+
+def test_splits_in_class_folders(here: Path) -> None:
+    touch(here / "p", *(f"{each}/{part}/1" for part in ("train", "test") for each in "abcdef"))
+    assert list_data("p").findings == same_folders(
+        "a/, b/, c/, d/ and 2 more all hold the folders test/ and train/, and these splits are not kept apart",
+        "turn the folders round, as test/a/",
+    )
+
+
+def test_folders_that_only_some_classes_hold_are_their_own_affair(here: Path) -> None:
+    touch(here / "p", "cat/big/1", "cat/small/1", "dog/big/1", "dog/2")
+    assert list_data("p").findings == ()
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        (("images/1.jpg", "annotations/1.xml"), "annotations/ and images/"),
+        (("train/images/1.jpg", "train/labels/1.txt", "valid/images/2.jpg"), "images/ and labels/"),
+        (("images/train/1.jpg", "images/val/1.jpg", "labels/train/1.txt"), "images/ and labels/"),
+    ],
+)
+def test_data_for_detection_are_no_classes(here: Path, files: tuple[str, ...], named: str) -> None:
+    touch(here / "p", *files)
+    assert error_of("p") == (
+        f"p: {named} are no classes: this is laid out as data for detection or segmentation\n"
+        f"  expected: {FOLDERS}\n"
+        "  try: one folder of pictures a class, or a manifest.csv with the columns path,label"
+    )
+
+
+def test_splits_of_loose_pictures_beside_annotations(here: Path) -> None:
+    touch(here / "p", "train2017/1.jpg", "val2017/1.jpg", "annotations/x.json")
+    assert error_of("p").startswith("p: train2017/ holds no class folders\n")
 
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
@@ -383,9 +474,24 @@ BROKEN = {
         "list.jsonl:1: label is [1, 2]\n  expected: a text or a whole number",
     ),
     "keyless.jsonl": (
-        '{"path": "a", "class": "b"}\n',
-        "keyless.jsonl:1: there is no column `label`\n    path,class\n"
+        '{"path": "a", "sort": "b"}\n',
+        "keyless.jsonl:1: there is no column `label`\n    path,sort\n"
         f"  expected: {COLUMNS}\n  try: name the columns in the first line, as path,label",
+    ),
+    "pretty.jsonl": (
+        '[\n  {"path": "a", "label": "b"}\n]\n',
+        "pretty.jsonl:1: this line is no JSON object\n    [\n"
+        '  expected: {"path": "a.jpg", "label": "cat"}\n  try: one object a line',
+    ),
+    "semicolons.csv": (
+        "path;label\na;b;c\n",
+        "semicolons.csv:2: this line has 3 values, and the first line names 2 columns\n"
+        '  expected: as many values as columns\n  try: a value with a semicolon in it stands in quotes: "a;b.jpg"',
+    ),
+    "unmarked.csv": (
+        "p\0a\0t\0h\0,\0l\0a\0b\0e\0l\0\n\0",
+        "unmarked.csv: this is no UTF-8 text: it holds zero bytes, as UTF-16 does\n"
+        f"  expected: {COLUMNS}\n  try: save it again as UTF-8",
     ),
     "single.csv": (
         "path,label\na,b\n",
@@ -415,6 +521,144 @@ def test_broken_manifests(here: Path, name: str) -> None:
 def test_hostile_manifests_are_data_errors(here: Path, content: bytes, suffix: str) -> None:
     (here / f"m.{suffix}").write_bytes(content)
     error_of(f"m.{suffix}")
+
+
+def rows_of(column: str, values: list[str]) -> str:
+    lines = [f"{number}.jpg,{'cat' if number < 6 else 'dog'},{value}" for number, value in enumerate(values)]
+    return "\n".join([f"path,label,{column}", *lines])
+
+
+UNREAD = {
+    "subset": (
+        ["train", "test", "dev"] * 4,
+        "it seems to say in which split a picture is (dev, test, train), and is not read",
+        "rename `subset` to `split`",
+    ),
+    "is_valid": (
+        ["True", "False"] * 6,
+        "it seems to say in which split a picture is (False, True), and is not read",
+        "a column `split` with val where `is_valid` is True, and train elsewhere",
+    ),
+    "istrain": (
+        ["0", "1"] * 6,
+        "it seems to say in which split a picture is (0, 1), and is not read",
+        "a column `split` with train where `istrain` is 1, and val elsewhere",
+    ),
+    "fold": (
+        list("012345") * 2,
+        "it seems to say in which split a picture is (0, 1, 2, 3, ...), and is not read",
+        "a column `split` with val for one value of `fold`, as 0, and train elsewhere",
+    ),
+    "patient_id": (
+        list("abcdefabcdef"),
+        "it seems to say what belongs together (6 names in 12 lines), and is not read: pictures of one may be "
+        "trained on and validated with",
+        "rename `patient_id` to `group`",
+    ),
+}
+
+
+@pytest.mark.parametrize("column", UNREAD)
+def test_columns_that_say_split_or_group_under_another_name(here: Path, column: str) -> None:
+    values, reason, cure = UNREAD[column]
+    (here / "m.csv").write_text(rows_of(column, values))
+    assert list_data("m.csv").findings == (Finding("unread-column", column, reason, cure),)
+
+
+@pytest.mark.parametrize("column", ["patient", "SubjectID", "person_id", "scene", "video_id", "id"])
+def test_groups_by_their_names(here: Path, column: str) -> None:
+    (here / "m.csv").write_text(rows_of(column, list("abcdefabcdef")))
+    assert [each.code for each in list_data("m.csv").findings] == ["unread-column"]
+    (here / "n.csv").write_text(rows_of(column, [str(each) for each in range(12)]))
+    assert [each.code for each in list_data("n.csv").findings] == ["ignored-column"]  # each by itself
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("age_group", list("abcabcabcabc")),
+        ("class_id", list("000000111111")),
+        ("id", list("000000111111")),  # the labels under another name
+        ("usage", list("abcdefabcdef")),
+        ("width", list("333333333333")),
+    ],
+)
+def test_columns_that_mean_nothing_here(here: Path, column: str, values: list[str]) -> None:
+    (here / "m.csv").write_text(rows_of(column, values))
+    assert list_data("m.csv").findings == (
+        Finding("ignored-column", column, "a column without a meaning here", "nothing needs to be done"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("m.csv", b"path;label\na/1.jpg;cat\nb/2.jpg;dog\n"),
+        ("m.csv", b"sep=;\r\npath;label\r\na/1.jpg;cat\r\nb/2.jpg;dog\r\n"),
+        ("m.csv", b"path\tlabel\na/1.jpg\tcat\nb/2.jpg\tdog\n"),
+        ("m.tsv", b"path\tlabel\na/1.jpg\tcat\nb/2.jpg\tdog\n"),
+        ("m.csv", b"path|label\na/1.jpg|cat\nb/2.jpg|dog\n"),
+        ("m.csv", b"path label\na/1.jpg cat\nb/2.jpg dog\n"),
+        ("m.csv", b"label, path\ncat, a/1.jpg\ndog, b/2.jpg \n"),
+        ("m.csv", b'"label", "path"\n"cat", "a/1.jpg"\n"dog", "b/2.jpg"\n'),
+        ("m.csv", b"path,label\na\\1.jpg,cat\nb\\2.jpg,dog\n"),
+        ("m.csv", "path\tlabel\na/1.jpg\tcat\nb/2.jpg\tdog\n".encode("utf-16")),
+        ("m.csv", b"\xef\xbb\xbfpath,label\na/1.jpg,cat\nb/2.jpg,dog\n"),
+        ("m.csv", b"Filename,Class\na/1.jpg,cat\nb/2.jpg,dog\n"),
+        ("m.csv", b"image_path,category,width\na/1.jpg,cat,3\nb/2.jpg,dog,4\n"),
+        ("m.jsonl", b'{"file_name": "a/1.jpg", "label": "cat"}\n{"file_name": "b/2.jpg", "label": "dog"}\n'),
+    ],
+)
+def test_tables_in_other_forms(here: Path, file: str, content: bytes) -> None:
+    touch(here, "a/1.jpg", "b/2.jpg")
+    (here / file).write_bytes(content)
+    listing = list_data(file)
+    assert [(str(each.path), listing.classes[each.label]) for each in listing.entries] == [
+        ("a/1.jpg", "cat"),
+        ("b/2.jpg", "dog"),
+    ]
+    assert {each.code for each in listing.findings} <= {"read-column", "ignored-column"}
+
+
+def test_columns_read_under_another_name(here: Path) -> None:
+    (here / "m.csv").write_text("filename,class,image\na,cat,1\nb,dog,2\n")
+    assert list_data("m.csv").findings == (
+        Finding("read-column", "filename", "read as the path", "rename it to `path`"),
+        Finding("read-column", "class", "read as the label", "rename it to `label`"),
+        Finding("ignored-column", "image", "a column without a meaning here", "nothing needs to be done"),
+    )
+
+
+def test_a_file_whose_name_holds_what_else_is_mended(here: Path) -> None:
+    touch(here, "a\\1.jpg", " b.jpg ")
+    (here / "m.csv").write_text('path,label\na\\1.jpg,cat\n" b.jpg ",dog\n')
+    assert [str(each.path) for each in list_data("m.csv").entries] == ["a\\1.jpg", " b.jpg "]
+
+
+def test_several_labels_in_one(here: Path) -> None:
+    (here / "m.csv").write_text("path,label\na,cat\nb,dog\nc,cat;small\nd,dog|cat\ne,x;y\n")
+    assert list_data("m.csv").findings == (
+        Finding(
+            "several-labels",
+            "m.csv",
+            "`cat;small` looks like several labels in one, as does 1 other, and is learnt as a class of its own",
+            "one label a picture: a column `label` with the one that matters",
+        ),
+    )
+
+
+def test_lines_that_say_the_same(here: Path) -> None:
+    (here / "m.csv").write_text("path,label\na,cat\nb,dog\na,cat\na,dog\nb,dog\nb,dog\n")
+    listing = list_data("m.csv")
+    assert [(each.name, each.label) for each in listing.entries] == [("a", 0), ("b", 1), ("a", 1)]
+    assert listing.findings == (
+        Finding(
+            "repeated-row",
+            "a",
+            "2 lines say the same of it, and it is read once; the same goes for 1 other file",
+            "remove the lines, unless it is meant so",
+        ),
+    )
 
 
 def test_a_column_without_a_meaning_is_a_finding(here: Path) -> None:

@@ -134,6 +134,7 @@ def _print(checked: Checked, *, every: bool) -> None:
         f"{checked.source}: {checked.pictures:,} of {counted(checked.files, 'picture')} can be used{more}, "
         f"in {counted(len(checked.classes), 'class', 'classes')}"
     )
+    console.print(f"classes   {_classes(checked, every=every)}")
     for code, found in checked.by_code().items():
         known = CODES[code]
         if known.severity == "note" and not every:
@@ -159,6 +160,16 @@ def _print(checked: Checked, *, every: bool) -> None:
         console.print(f"limits    {limit}")
     told = ", ".join(counted(checked.number(each), each) for each in ("error", "warning", "note"))
     console.print(f"found     {told}" if checked.findings else "found     nothing wrong")
+
+
+def _classes(checked: Checked, *, every: bool) -> str:
+    """The classes and how many pictures each has; of many the first ones."""
+    told = [
+        f"{name} {sum(each):,}" for name, *each in zip(checked.classes, *checked.counts.values(), strict=True)
+    ]
+    if every or len(told) <= MOST:
+        return ", ".join(told)
+    return ", ".join(told[:MOST]) + f" and {len(told) - MOST:,} more (--all)"
 
 
 def _plain(checked: Checked) -> dict[str, object]:

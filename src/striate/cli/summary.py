@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from striate.cli.console import prose, tabular
+from striate.errors import counted
 from striate.runs.folder import RunFolder
 from striate.train.score import Score
 
@@ -23,7 +24,7 @@ def print_summary(run: RunFolder, record: dict[str, Any], score: Score) -> None:
     low, high = score.interval
     console.print()
     console.print(
-        f"{result['split']} accuracy {score.accuracy:.2%} of {score.pictures:,} pictures "
+        f"{result['split']} accuracy {score.accuracy:.2%} of {counted(score.pictures, 'picture')} "
         f"(95 % interval {low:.2%} to {high:.2%}), loss {score.loss:.3f}"
     )
     best = f"{result['best_epoch'] + 1}" + (", before the run went back" if result["best_undone"] else "")

@@ -13,12 +13,16 @@ SEVERITIES = ("error", "warning", "note")
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One kind of finding.  severity: one of SEVERITIES.  cure: what helps in general, empty where nothing must."""
+    """One kind of finding.  severity: one of SEVERITIES.  cure: what helps in general, empty where nothing must.
+
+    whole: whether it is about how all of the data is read, so that training names it as well.
+    """
 
     code: str
     severity: str
     meaning: str
     cure: str
+    whole: bool = False
 
 
 _MEND, _SAVE = "mend or remove the file", "save it as PNG or JPEG"
@@ -73,6 +77,22 @@ _TABLE = (
     Code("near-duplicate-across-splits", "warning", "one picture saved anew in two splits", _EVAL),
     Code("near-duplicate-two-labels", "warning", "one picture saved anew under two labels", _WHICH),
     Code("likely-wrong-label", "warning", "a network that did not train on it contradicts", "look at it"),
+    # How the whole is read.
+    Code(
+        "same-folders",
+        "warning",
+        "class folders that all hold the same folders",
+        "look which are classes",
+        True,
+    ),
+    Code(
+        "unread-column", "warning", "a column that says split or group under another name", "rename it", True
+    ),
+    Code("several-labels", "warning", "labels that look like several in one", "one label a picture", True),
+    Code("repeated-row", "warning", "lines of a manifest that say the same", "remove them", True),
+    Code(
+        "cropped", "warning", "much of most pictures is cut off", "fit=pad, fit=stretch, or a size HxW", True
+    ),
     # Traits of the whole.
     Code("empty-class", "warning", "a class without one usable picture, left out", "fill or remove it"),
     Code("one-picture-class", "warning", "a class with one picture only", "add pictures, or remove it"),
@@ -94,6 +114,7 @@ _TABLE = (
     Code("grey-among-colour", "note", "grey, given three equal channels as the rest is coloured", ""),
     Code("hidden", "note", "hidden, or left behind by a system: not looked at", ""),
     Code("long-name", "note", "a name that other systems or archives may cut", ""),
+    Code("read-column", "note", "a manifest's column read under another name", "rename it"),
     Code("ignored-column", "note", "a manifest's column without a meaning here", ""),
 )
 

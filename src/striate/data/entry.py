@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,30 @@ from striate.data.finding import Finding
 
 SPLITS = ("train", "val", "test")
 
-SPLIT_NAMES = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
+# What surrounds the word in a name: `train_images`, `Dataset-Test`, `val2017`, `trainset`.
+_FILLER = "(?:data|set|image|img|picture|photo|split|sample|folder|s)*"
+_SPLIT_WORDS = {
+    "train": "train|training|trn",
+    "val": "val|valid|validation|validate|validating|vld|dev|development",
+    "test": "test|testing|tests|tst|eval|evaluation|holdout",
 }
-"""What people call the splits (in any case of letters), and what they are called here."""
+
+
+@lru_cache(1024)
+def split_of(name: str) -> str | None:
+    """The split that people mean by a name, in any case of letters, or None where it is no split's.
+
+    name: as `valid`, `Training`, `test_set`, `train_images`, `val2017`.
+    """
+    letters = re.sub(r"[\W\d_]+", "", name.casefold())
+    return next(
+        (
+            split
+            for split, words in _SPLIT_WORDS.items()
+            if re.fullmatch(f"{_FILLER}(?:{words}){_FILLER}", letters)
+        ),
+        None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,8 @@ def gather_files(
 ) -> Gathered:
     """The pictures of `listing.entries`, by split; a picture without a split is in train.
 
-    progress: called with (steps done, all steps): two steps a file, one to read its header and hash its
-    content and one to decode it; not called for what is known from an earlier run.
+    progress: called with (files done, all files): half of it is done when a file's header is read and its
+    content hashed, the other half when it is decoded; not called for what is known from an earlier run.
     Raises: DataError where no file can be used; ResourceError where the store cannot be written.
     """
     entries = sorted(listing.entries, key=lambda each: SPLITS.index(_split_of(each)))
@@ -109,7 +109,7 @@ def _look(
 
     def step(done: int) -> None:
         if progress is not None:
-            progress(done, 2 * len(entries))
+            progress(done // 2, len(entries))
 
     result = survey(entries, read_ledger(ledger), max_pixels, step)
     if result.read:
@@ -166,7 +166,7 @@ def _store(
 
     def step(done: int) -> None:
         if progress is not None:
-            progress(2 * files - len(seen) + done, 2 * files)
+            progress((2 * files - len(seen) + done) // 2, files)
 
     return build_store(root, key, seen, preparation, max_pixels, step)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 
-from striate.data.entry import SPLIT_NAMES, Entry, Listing
+from striate.data.entry import Entry, Listing, split_of
 from striate.data.finding import Finding, shown
 from striate.data.magic import PICTURE_SUFFIXES
 from striate.data.walk import files_below, unreadable_folder, visible
@@ -15,14 +17,30 @@ from striate.errors import DataError, counted
 EXPECTED = "a folder with one folder of pictures a class, or train/, val/ and test/ folders of such folders"
 
 
+@dataclass(frozen=True)
+class _Walked:
+    """What class folders hold.
+
+    found: split, class, shown name and path of each file.  empty: split and class of folders without files.
+    closed: why class folders could not be read.  below: of each class with files, the folders in its folder.
+    """
+
+    found: list[tuple[str | None, str, str, Path]]
+    empty: list[tuple[str | None, str]]
+    findings: list[Finding]
+    closed: list[DataError]
+    below: dict[str, set[str]]
+
+
 def list_folder(folder: Path, source: str, name: str) -> Listing:
     """The pictures-to-be in `folder`: a class is a folder, and its files may lie in folders of their own.
 
     The index of the classes is their names sorted by code point (as torchvision's ImageFolder does),
     over all splits together, so that a split which lacks a class shifts no label.
 
-    A folder named `train` is a split, not a class of vehicles, where it holds folders and where a
-    `val` (`valid`, `validation`) or `test` stands beside it or nothing else does.
+    A folder named `train` is a split, not a class of vehicles, where it holds folders and where one for
+    validation or test stands beside it or nothing else does; `split_of` knows what they are called.  A
+    folder in a split that only wraps the class folders does not count.
 
     A class folder that may not be read is a finding.
 
@@ -31,9 +49,7 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
     folders, others = visible(folder)
     splits = _split_folders(folder, folders, source)
     findings = [_outside(each, "this folder") for each in others if _pictorial(each)]
-    found: list[tuple[str | None, str, str, Path]] = []  # split, class, shown name, path
-    empty: list[tuple[str | None, str]] = []
-    closed: list[DataError] = []  # why class folders could not be read
+    walked = _Walked([], [], findings, [], {})
     if splits:
         for each in folders:
             if each not in splits.values():
@@ -46,31 +62,39 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
                     )
                 )
         for part, each in splits.items():
-            below, loose = visible(folder / each)
+            inside, label = folder / each, shown(each)
+            below, loose = visible(inside)
+            if len(below) == 1 and not any(map(_pictorial, loose)) and visible(inside / below[0])[0]:
+                inside, label = inside / below[0], f"{label}/{shown(below[0])}"
+                below, loose = visible(inside)
             if not below and part != "train":
-                findings.append(_unlabelled(each, len(loose)))
+                findings.append(_unlabelled(label, len(loose)))
                 continue
-            findings += [_outside(f"{each}/{file}", f"{shown(each)}/") for file in loose if _pictorial(file)]
-            _read_classes(folder / each, part, below, (folder, folder / each), found, empty, findings, closed)
+            findings += [_outside(f"{label}/{file}", f"{label}/") for file in loose if _pictorial(file)]
+            within = (folder, folder / each, inside)
+            _read_classes(inside, part, f"{label}/", below, within, walked)
     else:
         _refuse_what_is_no_data(folder, folders, others, source)
-        _read_classes(folder, None, folders, (folder,), found, empty, findings, closed)
+        _read_classes(folder, None, "", folders, (folder,), walked)
 
-    classes = tuple(sorted({each[1] for each in found}))
-    for split, class_name in empty:
+    found = walked.found
+    classes = tuple(sorted(walked.below))
+    for split, class_name in walked.empty:
         if class_name not in classes:
             where = f"{splits[split]}/{class_name}" if split else class_name
             findings.append(
                 Finding("empty-class", shown(where), "the folder holds no files", "fill or remove it")
             )
-    if closed and len(classes) < 2:
-        raise closed[0]
+    if walked.closed and len(classes) < 2:
+        raise walked.closed[0]
     if not found:
         raise DataError(
             f"its {counted(len(folders), 'folder')} hold no files", place=source, expected=EXPECTED
         )
     if len(classes) < 2:
         raise one_class(source, classes)
+    _refuse_annotations(classes, source)
+    findings += _same_folders(walked.below, source)
     index = {each: label for label, each in enumerate(classes)}
     return Listing(
         source=source,
@@ -95,27 +119,68 @@ def one_class(source: str, classes: tuple[str, ...]) -> DataError:
     )
 
 
+def _refuse_annotations(classes: tuple[str, ...], source: str) -> None:
+    """Raises: DataError where the "classes" are the pictures and the annotations of another kind of data set."""
+    named = {each.casefold() for each in classes}
+    if named & _PICTURES and named <= _PICTURES | _ANNOTATIONS:
+        raise DataError(
+            f"{' and '.join(f'{shown(each)}/' for each in classes)} are no classes: this is laid out as data for "
+            "detection or segmentation",
+            place=source,
+            expected=EXPECTED,
+            cure="one folder of pictures a class, or a manifest.csv with the columns path,label",
+        )
+
+
+def _same_folders(below: dict[str, set[str]], source: str) -> list[Finding]:
+    """A finding where all class folders hold the same folders: then these may be the classes.
+
+    below: the class folders, and the names of the folders with files in each.
+    """
+    shared = sorted(set.intersection(*below.values()))
+    if len(shared) < 2:
+        return []
+    classes, inner = (
+        f"{', '.join(names[:-1])} and {names[-1]}" for names in (_some(sorted(below)), _some(shared))
+    )
+    if all(map(split_of, shared)):
+        reason = f"{classes} all hold the folders {inner}, and these splits are not kept apart"
+        cure = f"turn the folders round, as {shared[0]}/{min(below)}/"
+    else:
+        reason = f"{classes} are learnt as the classes, and all hold the folders {inner}"
+        cure = f"if {inner} are the classes, give one folder a class, with the pictures of {classes} together"
+    return [Finding("same-folders", shown(source), reason, cure)]
+
+
+def _some(names: list[str]) -> list[str]:
+    most = [f"{shown(each)}/" for each in names[:_NAMED]]
+    return most + [f"{len(names) - _NAMED:,} more"] * (len(names) > _NAMED)
+
+
+_NAMED = 4
+
+
 def _split_folders(folder: Path, folders: list[str], source: str) -> dict[str, str]:
     """The split folders among `folders`: split -> the folder's name; empty where they are classes."""
     named: dict[str, list[str]] = {}
-    for each in folders:
-        if each.lower() in SPLIT_NAMES:
-            named.setdefault(SPLIT_NAMES[each.lower()], []).append(each)
-    rest = len(folders) - sum(map(len, named.values()))
+    for each, split in zip(folders, map(split_of, _without_common_words(folders)), strict=True):
+        if split is not None:
+            named.setdefault(split, []).append(each)
+    others = set(folders) - {each for names in named.values() for each in names}
     if "train" not in named:
-        if named and not rest:
+        if named and not others:
             raise DataError(
                 f"there is {' and '.join(f'{each[0]}/' for each in named.values())} but no train/ folder",
                 place=source,
                 expected="train/ beside them, with the same class folders",
             )
         return {}
-    if not (len(named) > 1 or not rest):
+    if len(named) == 1 and others:
         return {}
     if not visible(folder / named["train"][0])[0]:
-        if len(named) > 1 and not rest:
+        if len(named) > 1 and all(map(_besides_pictures, others)):
             raise DataError(
-                f"{named['train'][0]}/ holds no class folders",
+                f"{shown(named['train'][0])}/ holds no class folders",
                 place=source,
                 expected="a folder for each class in it, or a manifest of paths and labels",
                 cure="where the labels lie elsewhere, a .csv with the columns path, label and split",
@@ -124,7 +189,7 @@ def _split_folders(folder: Path, folders: list[str], source: str) -> dict[str, s
     for split, names in named.items():
         if len(names) > 1:
             raise DataError(
-                f"{' and '.join(f'{each}/' for each in names)} are both the {split} split",
+                f"{' and '.join(f'{shown(each)}/' for each in names)} are both the {split} split",
                 place=source,
                 expected=f"one folder for the {split} split",
                 cure="rename or remove the others",
@@ -132,30 +197,45 @@ def _split_folders(folder: Path, folders: list[str], source: str) -> dict[str, s
     return {split: named[split][0] for split in ("train", "val", "test") if split in named}
 
 
+def _without_common_words(folders: list[str]) -> list[str]:
+    """The names without what all begin with, as `seg_` of seg_train and seg_test."""
+    first = re.match(r".*?[_\- .]", folders[0]) if len(folders) > 1 else None
+    shared = first is not None and all(each.startswith(first[0]) for each in folders)
+    return [each.removeprefix(first[0]) for each in folders] if first and shared else folders
+
+
+def _besides_pictures(folder: str) -> bool:
+    return folder.casefold() in _PICTURES | _ANNOTATIONS
+
+
+_PICTURES = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"})
+_ANNOTATIONS = frozenset(
+    {"labels", "label", "annotations", "annotation", "masks", "mask", "xmls", "trimaps", "bboxes", "metadata"}
+    | {"imagesets", "segmentationclass", "segmentationobject", "gt", "ground_truth"}
+)
+"""What stands beside the pictures in data sets for detection and segmentation, in small letters."""
+
+
 def _read_classes(
-    folder: Path,
-    split: str | None,
-    names: list[str],
-    within: tuple[Path, ...],
-    found: list[tuple[str | None, str, str, Path]],
-    empty: list[tuple[str | None, str]],
-    findings: list[Finding],
-    closed: list[DataError],
+    folder: Path, split: str | None, prefix: str, names: list[str], within: tuple[Path, ...], walked: _Walked
 ) -> None:
-    prefix = f"{shown(folder.name)}/" if split else ""
     for each in names:
         # A Mac writes é as two characters where Linux writes one: train/ and val/ must still agree.
         class_name = unicodedata.normalize("NFC", each)
+        label = prefix + shown(each)
         try:
-            files, odd = files_below(folder / each, prefix + shown(each), within)
+            files, odd = files_below(folder / each, label, within)
         except DataError as problem:
-            findings.append(unreadable_folder(prefix + shown(each), problem))
-            closed.append(problem)
+            walked.findings.append(unreadable_folder(label, problem))
+            walked.closed.append(problem)
             continue
-        findings += odd
+        walked.findings.extend(odd)
         if not files:
-            empty.append((split, class_name))
-        found += [(split, class_name, name, path) for name, path in files]
+            walked.empty.append((split, class_name))
+            continue
+        walked.found.extend((split, class_name, name, path) for name, path in files)
+        inner = (name[len(label) + 1 :].partition("/") for name, _ in files)
+        walked.below.setdefault(class_name, set()).update(first for first, slash, _ in inner if slash)
 
 
 def _refuse_what_is_no_data(folder: Path, folders: list[str], others: list[str], source: str) -> None:
@@ -213,7 +293,7 @@ def _only_folder_with_data(folder: Path, name: str) -> Path | None:
     here = folder / name
     for _ in range(4):
         folders, others = visible(here)
-        if len(folders) > 1 or any(each.lower() == "train" for each in folders):
+        if len(folders) > 1 or any(split_of(each) == "train" for each in folders):
             return here
         if any("-ubyte" in each or each.endswith(".bin") for each in others):
             return here

@@ -85,7 +85,7 @@ def gather(
 
     size: a side in pixels, or None to choose (`choose_size`).  val_share: of the training pictures.
     strict: whether an error or a warning among the findings is fatal; notes never are.  cache: None for the usual place.
-    progress: called with (steps done, all steps) while files are read and decoded.
+    progress: called with (pictures done, all pictures) while files are read and decoded.
     max_pixels: pictures that declare more are left out.
     Raises: DataError, ResourceError, MissingExtra.
     """

@@ -13,6 +13,7 @@ from striate.data.cifar import is_cifar, list_cifar
 from striate.data.entry import ArraySplit as ArraySplit
 from striate.data.entry import Entry as Entry
 from striate.data.entry import Listing as Listing
+from striate.data.entry import split_of
 from striate.data.finding import shown
 from striate.data.folder import inner_folder, list_folder, one_class
 from striate.data.idx import is_idx, list_idx
@@ -101,7 +102,7 @@ def _list_archive(path: Path, place: str, name: str, root: Path) -> Listing:
     found = unpacked(path, place, root)
     folders, others = visible(found.folder)
     inner = None
-    if not (is_idx(others) or is_cifar(others) or [each.lower() for each in folders] == ["train"]):
+    if not (is_idx(others) or is_cifar(others) or [split_of(each) for each in folders] == ["train"]):
         inner = inner_folder(found.folder, folders, others)
     suffix = next((each for each in _ARCHIVES if name.lower().endswith(each)), "")
     stem = name[: len(name) - len(suffix)] or name

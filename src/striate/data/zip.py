@@ -40,6 +40,7 @@ _ENTRY_BYTES = 512
 def zip_members(file: BinaryIO, size_bytes: int, allowance: Allowance) -> Iterator[Member]:
     """The members in the order of their places.
 
+    Where no name holds a slash, backslashes stand for them, as some programs for Windows write (against 4.4.17.1).
     Raises: DataError where the directory is damaged, or members share bytes of the file, as in archives
     that unpack to far more than any ratio of one stream allows (Fifield 2019, A better zip bomb).
     """
@@ -49,9 +50,10 @@ def zip_members(file: BinaryIO, size_bytes: int, allowance: Allowance) -> Iterat
     for each, after in zip(entries, ends, strict=True):
         if each.header + _LOCAL.size + len(each.name) + each.packed_bytes > after:
             raise _overlap(each)
+    separator = "/" if any(b"/" in each.name for each in entries) else "\\"
     for each, after in zip(entries, ends, strict=True):
-        folder = each.name.endswith(b"/")
-        yield Member(_text(each), folder, _trouble(each), _content(file, each, after, allowance))
+        name = _text(each).replace(separator, "/")
+        yield Member(name, name.endswith("/"), _trouble(each), _content(file, each, after, allowance))
 
 
 def _trouble(entry: Entry) -> tuple[str, str] | None:

@@ -70,7 +70,7 @@ def _figures(facts: Facts) -> Iterator[Html]:
         yield _accuracy(result.accuracy, result.interval, f"accuracy on {result.split}", digits)
         yield _figure(
             count(result.pictures),
-            f"{result.split} pictures",
+            f"{result.split} picture{'s' * (result.pictures != 1)}",
             f"{count(result.wrong)} answered wrongly" if result.wrong else "none answered wrongly",
         )
     else:

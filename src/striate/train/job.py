@@ -312,7 +312,7 @@ def _status_kept(job: Job) -> Iterator[None]:
             raise ResourceError(
                 f"the memory of `{job.device}` is full",
                 place=str(job.run.path),
-                expected=f"room for a training step on {job.recipe.batch} pictures",
+                expected=f"room for a training step on {counted(job.recipe.batch or 1, 'picture')}",
                 cure=f"striate train with --set batch={max(1, (job.recipe.batch or 2) // 2)}",
             ) from None
         raise
@@ -378,7 +378,7 @@ def _require_same_data(run: RunFolder, now: Mapping[str, Any], then: Mapping[str
         change = f"the classes were {', '.join(then['classes'][:8])} and are {', '.join(now['classes'][:8])}"
     else:
         changed = [
-            f"{name} had {old['count']:,} pictures and has {new['count']:,}"
+            f"{name} had {counted(old['count'], 'picture')} and has {new['count']:,}"
             if old["count"] != new["count"]
             else f"pictures or labels of {name} changed"
             for name in then["splits"]

@@ -10,6 +10,7 @@ from torch import nn
 from striate.build.initial import read_initial
 from striate.build.module import Net
 from striate.data.augment import read_augment, suited_augment
+from striate.data.codes import CODES
 from striate.data.gather import Data
 from striate.errors import counted
 from striate.plan.plan import plan
@@ -100,16 +101,20 @@ def settled_batch(recipe: Recipe, data: Data) -> int:
 def tell_data(data: Data, watch: Watch) -> None:
     """Say what the pictures are, in one line what is wrong with them, and the first that are left out."""
     splits = [("training", data.train), ("validation", data.val), ("test", data.test)]
-    told = ", ".join(f"{len(split.labels):,} {name}" for name, split in splits if split is not None)
+    there = [(name, len(split.labels)) for name, split in splits if split is not None]
+    told = ", ".join(f"{count:,} {name}" for name, count in there)
+    noun = "picture" if there[-1][1] == 1 else "pictures"
     made = " (validation held out of the training pictures)" if data.record["validation"]["made"] else ""  # type: ignore[call-overload,index]
     shape = f"{data.channels}x{data.size[0]}x{data.size[1]}"
-    watch.say(f"data      {counted(len(data.classes), 'class', 'classes')}, {told} pictures of {shape}{made}")
+    watch.say(f"data      {counted(len(data.classes), 'class', 'classes')}, {told} {noun} of {shape}{made}")
     left_out, odd = (sum(each.severity == which for each in data.findings) for which in ("error", "warning"))
     bad = [counted(left_out, "file") + " left out"] * bool(left_out) + [counted(odd, "warning")] * bool(odd)
     if bad:
         watch.say(f"check     {', '.join(bad)}: striate check {data.record['source']} tells all")
     for each in [each for each in data.findings if each.severity == "error"][:NAMED]:
-        watch.say(f"          {each.name}: {each.reason}")
+        watch.say(f"          {each.name}: {each.reason} (try: {each.cure})")
+    for each in [each for each in data.findings if CODES[each.code].whole][:NAMED]:
+        watch.say(f"warning   {each.name}: {each.reason}\n          try: {each.cure}")
 
 
 def tell_recipe(recipe: Recipe, layout: Layout, watch: Watch) -> None:
