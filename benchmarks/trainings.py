@@ -65,7 +65,7 @@ def train(data: Path, words: Sequence[str]) -> Training:
             whole_s=whole_s,
             training_s=training_part_s([json.loads(line) for line in lines]),
             accuracy=float(result["accuracy"]),
-            validation=float(result["validation_accuracy"]),
+            validation=float(result["validation_metric"]),
             epochs=int(result["epochs"]),
             net=(run / "net.txt").read_text(encoding="utf-8"),
             arithmetic=f"{recipe['precision']} {recipe['layout']}",

@@ -42,6 +42,15 @@ def test_a_picture_comes_out_the_same_whatever_comes_with_it(text: str, channels
         assert_same(np.concatenate(list(parts)), every)
 
 
+def test_a_picture_that_comes_again_in_an_epoch_is_changed_otherwise() -> None:
+    stored, augment = numbered(5, 12, 13, 3), read_augment("crop 2, noise 0.3")
+    once, again, third = augmented(stored, np.array([2, 7, 12]), (10, 11), augment, seed=4, epoch=2)
+    assert not (once == again).all()
+    assert not (again == third).all()
+    plain = augmented(stored, np.array([2, 7]), (12, 13), read_augment("none"), seed=4, epoch=2)
+    assert (plain == stored[2]).all()
+
+
 @pytest.mark.parametrize("word", EVERY.split(", "))
 def test_seed_epoch_and_place_each_change_what_is_drawn(word: str) -> None:
     stored = np.repeat(numbered(1, 12, 12, 3), 30, axis=0)

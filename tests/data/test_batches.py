@@ -12,7 +12,7 @@ import torch
 
 from data.augment_draws import assert_same, numbered
 from striate.data.augment import Augment, augmented, read_augment
-from striate.data.batches import Batch, TrainingBatches, evaluation_batches
+from striate.data.batches import Batch, TrainingBatches, class_weights, evaluation_batches
 from striate.data.chance import Chance
 from striate.data.pictures import centre
 
@@ -154,3 +154,25 @@ def test_evaluation_batches_are_all_pictures_in_order() -> None:
     assert_same(np.concatenate([each.pictures for each in seen]), centre(stored, (6, 5)))
     for key in ("labels", "index"):
         assert np.concatenate([getattr(each, key) for each in seen]).tolist() == list(range(7))
+
+
+def test_class_weights_by_hand() -> None:
+    """3 of one class and 1 of another: 4 / (2 * 3) and 4 / (2 * 1); a class that does not occur counts nothing."""
+    found = class_weights(np.array([0, 2, 0, 0]))
+    assert found.tolist() == pytest.approx([2 / 3, 2, 2 / 3, 2 / 3])
+    assert found.mean() == pytest.approx(1)
+
+
+def test_batches_carry_their_importance() -> None:
+    labels = np.array([0, 0, 0, 1] * 5)
+    pictures = np.zeros((20, 4, 4, 1), dtype=np.uint8)
+    weighed = TrainingBatches(pictures, labels, (4, 4), 5, Augment(), 1, importance=class_weights(labels))
+    for batch in weighed.epoch(0):
+        assert batch.importance is not None
+        assert batch.importance.tolist() == pytest.approx([2.0 if label else 2 / 3 for label in batch.labels])
+    even = TrainingBatches(pictures, labels, (4, 4), 5, Augment(), 1, balanced=True)
+    batches = list(even.epoch(0))
+    assert np.bincount(np.concatenate([batch.labels for batch in batches])).tolist() == [10, 10]
+    assert max(batch.index.max() for batch in batches) < 20
+    later = list(even.epoch(0, first_step=2))
+    assert [batch.index.tolist() for batch in later] == [batch.index.tolist() for batch in batches[2:]]

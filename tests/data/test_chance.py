@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from striate.data.chance import _GOLDEN, Chance, Stream, _mix, shuffled, uniform
+from striate.data.chance import _GOLDEN, Chance, Stream, _mix, balanced, shuffled, uniform
 
 
 def test_splitmix64_known_answers() -> None:
@@ -113,3 +113,23 @@ def test_shuffled(count: int) -> None:
         assert order.tolist() != shuffled(count, 1, 3).tolist()
         assert order.tolist() != shuffled(count, 2, 2).tolist()
         assert order.tolist() == shuffled(count, 1, 2).tolist()
+
+
+def test_balanced_classes_come_equally_often() -> None:
+    """8 of one class, 192 of another, 3 of a third: 66 or 67 of each, and nothing of a larger class twice."""
+    labels = np.repeat([0, 1, 2], [8, 192, 3])
+    seen = set()
+    for epoch in range(3):
+        drawn = balanced(labels, 5, epoch)
+        places, turns = drawn % 203, drawn // 203
+        assert len(drawn) == len(set(drawn.tolist())) == 203
+        assert sorted(np.bincount(labels[places]).tolist()) == [67, 68, 68]
+        assert turns[labels[places] == 1].max() == 0
+        counts = np.bincount(places, minlength=203)
+        assert set(counts[:8].tolist()) <= {8, 9}
+        assert set(counts[200:].tolist()) <= {22, 23}
+        # Mixed well: the first half is of all classes alike, too.
+        assert np.bincount(labels[places[:100]], minlength=3).min() >= 15
+        seen.add(drawn.tobytes())
+    assert len(seen) == 3
+    assert (balanced(labels, 5, 2) == drawn).all()

@@ -252,7 +252,7 @@ def _result(
         "classes": scores,
         "confusion": matrix.tolist(),
         "best_epoch": best_epoch,
-        "validation_accuracy": best_accuracy,
+        "validation_metric": best_accuracy,
         "epochs": epochs,
         "steps": epochs * steps,
     }

@@ -102,7 +102,7 @@ def test_values_that_are_no_numbers(tmp_path: Path, value: Any) -> None:
     run.times.path.write_text(json.dumps({"epoch": 0, "elapsed_s": value}) + "\n")
     record = run.read_record()
     result = record["result"]
-    keys = ("interval", "top5", "loss", "best_epoch", "validation_accuracy", "epochs", "steps", "confusion")
+    keys = ("interval", "top5", "loss", "best_epoch", "validation_metric", "epochs", "steps", "confusion")
     result.update(dict.fromkeys(keys, value))
     result["classes"][0] = dict.fromkeys(result["classes"][0], value)
     edit(run.path / "run.json", result=result, seconds=value, versions=value, machine=value, network=value)

@@ -188,7 +188,7 @@ def test_the_best_weights_are_those_of_the_record_after_a_rollback(
     # No checkpoint but the first.
     job.run_job(made, watch, resume=False, checkpoint_s=1e9)
     result = json.loads((out / "run.json").read_bytes())["result"]
-    assert (result["best_epoch"], result["validation_accuracy"], result["best_undone"]) == (1, 0.9, True)
+    assert (result["best_epoch"], result["validation_metric"], result["best_undone"]) == (1, 0.9, True)
     trace = read_trace(read_events(out / "events.jsonl"), ())
     assert (trace.undone, trace.best) == (True, None)
     page = (out / "report.html").read_text()

@@ -216,7 +216,7 @@ def test_a_restored_state_goes_on_as_if_nothing_had_been(
 ) -> None:
     unbroken = fresh(word, ema)
     steps(unbroken, before)
-    unbroken.best_accuracy, unbroken.best_loss, unbroken.best_epoch = 0.7, 0.1, 2
+    unbroken.best_metric, unbroken.best_loss, unbroken.best_epoch = 0.7, 0.1, 2
     save_checkpoint(tmp_path, unbroken.step, unbroken.tensors(), unbroken.numbers())
     steps(unbroken, 3)
 
@@ -225,7 +225,7 @@ def test_a_restored_state_goes_on_as_if_nothing_had_been(
     torch.manual_seed(99)
     resumed.restore(found.tensors, found.numbers)
     assert resumed.step == before
-    assert (resumed.best_accuracy, resumed.best_loss, resumed.best_epoch) == (0.7, 0.1, 2)
+    assert (resumed.best_metric, resumed.best_loss, resumed.best_epoch) == (0.7, 0.1, 2)
     steps(resumed, 3)
     assert same(resumed.tensors(), unbroken.tensors())
     left, right = resumed.numbers(), unbroken.numbers()

@@ -105,7 +105,7 @@ def test_the_best_weights_are_kept_and_tested(unbroken: Path, arrays: Path) -> N
     epochs = [event for event in read_events(unbroken / "events.jsonl") if event["event"] == "epoch"]
     best = max(epochs, key=lambda event: (event["val_accuracy"], -event["val_loss"]))
     assert record["result"]["best_epoch"] == best["epoch"]
-    assert record["result"]["validation_accuracy"] == best["val_accuracy"]
+    assert record["result"]["validation_metric"] == best["val_accuracy"]
 
 
 def test_the_same_seed_gives_the_same_bits(unbroken: Path, arrays: Path, tmp_path: Path) -> None:
@@ -649,3 +649,30 @@ def test_a_network_is_chosen_and_the_reason_said(arrays: Path, tmp_path: Path) -
 def test_a_batch_larger_than_the_data(arrays: Path, tmp_path: Path) -> None:
     train(arrays, tmp_path / "run", batch=65_536, epochs=2)
     assert json.loads((tmp_path / "run" / "run.json").read_bytes())["result"]["steps"] == 2
+
+
+# Rare classes
+
+
+@pytest.mark.parametrize("balance", ["weights", "sampling"])
+def test_a_balanced_run_is_resumed_to_the_bit(tmp_path: Path, balance: str) -> None:
+    pictures, labels = draw(150, 1)
+    kept = (labels != 1) | (np.arange(150) % 9 == 1)
+    arrays = tmp_path / "rare.npz"
+    np.savez(arrays, x_train=pictures[kept], y_train=labels[kept])
+    plain = {"metric": "balanced_accuracy", "augment": "crop 1, mixup 0.2"}
+    keys, ear = {"balance": balance, **plain}, Ear()
+    train(arrays, tmp_path / "whole", ear, **keys)
+    with pytest.raises(Stopped):
+        train(arrays, tmp_path / "stopped", Ear(stop_at=9), **keys)
+    resume(tmp_path / "stopped")
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+    train(arrays, tmp_path / "plain", **plain)
+    assert (
+        contents(tmp_path / "whole")["last.safetensors"] != contents(tmp_path / "plain")["last.safetensors"]
+    )
+    assert any(", balanced accuracy " in line for line in ear.said)
+    result = json.loads((tmp_path / "whole" / "run.json").read_bytes())["result"]
+    events = [json.loads(line) for line in (tmp_path / "whole" / "events.jsonl").read_text().splitlines()]
+    best = max(each["val_metric"] for each in events if each["event"] == "epoch")
+    assert (result["metric"], result["validation_metric"]) == ("balanced_accuracy", best)

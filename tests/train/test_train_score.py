@@ -7,7 +7,13 @@ import json
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from sklearn.metrics import log_loss, precision_recall_fscore_support, top_k_accuracy_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    top_k_accuracy_score,
+)
 
 from striate.report.interval import wilson
 from striate.train.score import score
@@ -43,6 +49,8 @@ def test_against_scikit_learn(classes: int) -> None:
     assert [c.f1 for c in result.classes] == pytest.approx(f1.tolist())
     assert [c.count for c in result.classes] == count.tolist()
     assert result.accuracy == pytest.approx((answers == labels).mean())
+    assert result.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, answers))
+    assert result.f1 == pytest.approx(f1_score(labels, answers, average="macro"))
     assert result.loss == pytest.approx(log_loss(labels, found), rel=1e-4)
     if classes > 5:
         assert result.top5 == pytest.approx(top_k_accuracy_score(labels, found, k=5))
@@ -55,6 +63,8 @@ def test_a_split_that_lacks_a_class() -> None:
     result = score(found, np.array([0, 0, 1]), ("a", "b", "c"))
     assert [c.count for c in result.classes] == [2, 1, 0]
     assert result.classes[2].recall == 0
+    # Means over the classes that are there, as scikit-learn has them.
+    assert (result.balanced_accuracy, result.f1) == (0.5, pytest.approx(0.4))
 
 
 def test_certainty_that_is_wrong_has_a_finite_loss() -> None:

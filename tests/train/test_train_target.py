@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +98,30 @@ def test_words_too_large_for_the_pictures_are_refused_before_a_run_is_made(
     with pytest.raises(RecipeError, match="cutout 1000"):
         make(arrays, tmp_path / "run", augment="cutout 1000")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_loss_of_images_of_different_importance() -> None:
+    """Softmax of (log 3, 0) is (3/4, 1/4)."""
+    logits = torch.tensor([[math.log(3), 0.0]] * 2)
+    target = Target(torch.tensor([0, 1]), importance=torch.tensor([0.5, 1.5]))
+    assert target.cross_entropy(logits, 0.0).item() == pytest.approx(
+        (0.5 * -math.log(0.75) + 1.5 * -math.log(0.25)) / 2, rel=1e-6
+    )
+    mixed = Target(
+        torch.tensor([0, 1]),
+        torch.tensor([1, 0]),
+        torch.tensor([0.7, 0.2]),
+        torch.tensor([0.5, 1.5]),
+        torch.tensor([1.5, 0.5]),
+    )
+    own, other = -math.log(0.75), -math.log(0.25)
+    first, second = 0.7 * 0.5 * own + 0.3 * 1.5 * other, 0.2 * 1.5 * other + 0.8 * 0.5 * own
+    assert mixed.cross_entropy(logits, 0.0).item() == pytest.approx((first + second) / 2, rel=1e-6)
+    parts = [mixed.piece(start, 1).cross_entropy(logits[start : start + 1], 0.0).item() for start in (0, 1)]
+    assert parts == pytest.approx([first, second], rel=1e-6)
+    mix = Mix(np.array([1, 2, 0]), np.array([0.25, 1.0, 0.5], dtype=np.float32))
+    heavy = replace(batch(mix), importance=np.array([1, 2, 3], dtype=np.float32))
+    _, found = fed(feeder(), heavy)
+    assert found.importance is not None
+    assert found.others_importance is not None
+    assert (found.importance.tolist(), found.others_importance.tolist()) == ([1, 2, 3], [2, 3, 1])

@@ -9,12 +9,15 @@ from rich.table import Table
 from striate.cli.console import prose, tabular
 from striate.errors import counted
 from striate.runs.folder import RunFolder
-from striate.train.score import Score
+from striate.train.score import METRICS, Score
 
 # More classes than this are not printed one by one; the report has them all.
 MOST_CLASSES = 30
 MOST_CONFUSED = 12
 LONGEST_TITLE = 8
+
+# From so many times as many images in the largest class as in the smallest, means over classes are shown.
+IMBALANCED = 3
 
 
 def print_summary(run: RunFolder, record: dict[str, Any], score: Score) -> None:
@@ -27,10 +30,15 @@ def print_summary(run: RunFolder, record: dict[str, Any], score: Score) -> None:
         f"{result['split']} accuracy {score.accuracy:.2%} of {counted(score.pictures, 'picture')} "
         f"(95 % interval {low:.2%} to {high:.2%}), loss {score.loss:.3f}"
     )
+    if _imbalanced(score) or result["metric"] != "accuracy":
+        console.print(
+            f"balanced accuracy {score.balanced_accuracy:.2%}, F1 {score.f1:.2%} (means over the classes)"
+        )
+    metric = "" if result["metric"] == "accuracy" else f" {METRICS[result['metric']]}"
     best = f"{result['best_epoch'] + 1}" + (", before the run went back" if result["best_undone"] else "")
     if result["split"] == "test":
         console.print(
-            f"chosen on validation: {result['validation_accuracy']:.2%} after epoch {best}; tested once"
+            f"chosen on validation: {result['validation_metric']:.2%}{metric} after epoch {best}; tested once"
         )
     else:
         console.print(f"there is no test split: these pictures also chose the best epoch ({best})")
@@ -41,6 +49,12 @@ def print_summary(run: RunFolder, record: dict[str, Any], score: Score) -> None:
     console.print()
     console.print(f"run     {run.path}   ({record['seconds']:.1f} s)")
     console.print(f"report  {run.report}")
+
+
+def _imbalanced(score: Score) -> bool:
+    """Whether one class has so many more images than another that the accuracy says little of it."""
+    counts = [each.count for each in score.classes if each.count]
+    return max(counts) >= IMBALANCED * min(counts)
 
 
 def _print_classes(score: Score) -> None:

@@ -236,7 +236,7 @@ def augmented(
     Each depends on the stored picture, its place, seed and epoch, and on nothing else: not on what else
     is asked for, nor on the order.  Each is read once.
 
-    stored: M x H x W x C, a whole split, maybe mapped from a file.  index: N places in it.
+    stored: M x H x W x C, a whole split, maybe mapped from a file.  index: N places in it, as `Chance` has them.
     Returns N x height x width x C of the same kind of numbers, a new array.
     """
     windows: Pictures = np.empty((len(index), *size, stored.shape[3]), dtype=stored.dtype)
@@ -247,7 +247,7 @@ def augmented(
 
 
 def _fill(windows: Pictures, stored: Pictures, augment: Augment, chance: Chance) -> None:
-    pictures: list[Picture] = [stored[place] for place in chance.pictures.tolist()]
+    pictures: list[Picture] = [stored[place] for place in (chance.pictures % len(stored)).tolist()]
     window: Crop | Zoom | None = None
     for word in augment.words:
         if isinstance(word, Rotate):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.data.augment import Augment, augmented
-from striate.data.chance import Chance, shuffled
+from striate.data.chance import Chance, balanced, shuffled
 from striate.data.changes.mixup import Mix
 from striate.data.pictures import Pictures, centre
 from striate.data.threads import alone
@@ -23,12 +23,14 @@ class Batch:
 
     pictures: N x H x W x C, as stored (uint8, or float32).  labels: N.  index: their places in the split.
     mix: how they are to be mixed, once they are normalised; None where they are not.
+    importance: N weights of their losses, 1 on average over the split; None where all are 1.
     """
 
     pictures: Pictures
     labels: NDArray[np.int64]
     index: NDArray[np.int64]
     mix: Mix | None = None
+    importance: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class TrainingBatches:
     batch: pictures in a step; a last, smaller rest of an epoch is left out of it (it is another one in
     each epoch), and where there are fewer pictures than that all of them make a step.
     makers: threads that make batches, each a whole one, beside what uses them.
+    balanced: whether all classes come equally often.  importance: of each image's loss, N.
     """
 
     pictures: Pictures
@@ -48,6 +51,8 @@ class TrainingBatches:
     augment: Augment
     seed: int
     makers: int = 1
+    balanced: bool = False
+    importance: NDArray[np.float32] | None = None
 
     @property
     def steps(self) -> int:
@@ -56,7 +61,10 @@ class TrainingBatches:
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from `first_step` on; the next ones are made while one is used."""
-        order = shuffled(len(self.labels), self.seed, epoch)
+        if self.balanced:
+            order = balanced(self.labels, self.seed, epoch)
+        else:
+            order = shuffled(len(self.labels), self.seed, epoch)
         with ThreadPoolExecutor(self.makers, thread_name_prefix="batches", initializer=alone) as pool:
             coming: deque[Future[Batch]] = deque()
             for step in range(first_step, self.steps):
@@ -65,10 +73,23 @@ class TrainingBatches:
                 yield coming.popleft().result()
 
     def _make(self, order: NDArray[np.int64], step: int, epoch: int) -> Batch:
-        index = order[step * self.batch : (step + 1) * self.batch]
-        windows = augmented(self.pictures, index, self.size, self.augment, seed=self.seed, epoch=epoch)
-        mix = self.augment.mix(Chance(self.seed, epoch, index))
-        return Batch(windows, self.labels[index], index, mix)
+        draws = order[step * self.batch : (step + 1) * self.batch]
+        windows = augmented(self.pictures, draws, self.size, self.augment, seed=self.seed, epoch=epoch)
+        mix = self.augment.mix(Chance(self.seed, epoch, draws))
+        index = draws % len(self.labels)
+        importance = None if self.importance is None else self.importance[index]
+        return Batch(windows, self.labels[index], index, mix, importance)
+
+
+def class_weights(labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The weight of each image's loss that makes all classes count alike, 1 on average.
+
+        w_i = N / (K n(label_i)),  K classes that occur, n images of each
+
+    labels: N.  Returns N.  Source: King and Zeng 2001, section 4; "balanced" in scikit-learn.
+    """
+    counts = np.bincount(labels)
+    return (len(labels) / (np.count_nonzero(counts) * counts[labels])).astype(np.float32)
 
 
 def evaluation_batches(

@@ -40,7 +40,8 @@ class Stream(IntEnum):
 class Chance:
     """What is drawn for some pictures in one epoch.
 
-    pictures: their places in the split, shape N.
+    pictures: their places in the split, shape N; the second time in one epoch the place plus the length of the
+    split, the third plus twice the length, so that each time something else is drawn (`balanced`).
     """
 
     def __init__(self, seed: int, epoch: int, pictures: NDArray[np.int64]) -> None:
@@ -105,6 +106,26 @@ def uniform(seed: int, epoch: int, pictures: NDArray[np.int64], stream: int) -> 
 def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """The order of pictures in an epoch: all of 0 .. count - 1, sorted by a number drawn for each."""
     return np.argsort(uniform(seed, epoch, np.arange(count), Stream.ORDER), kind="stable")
+
+
+def balanced(labels: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of images in an epoch in which all classes come equally often: as many as there are, N.
+
+    Of a class with fewer than N / classes images, each comes several times; of a larger one some are left out,
+    others in each epoch.  An image that comes for the k-th time is `place + (k - 1) * N`, as `Chance` has it.
+    """
+    count = len(labels)
+    order = shuffled(count, seed, epoch)
+    classes = np.unique(labels)
+    draws = []
+    for number, label in enumerate(classes):
+        members = order[labels[order] == label]
+        # The rest of the division goes to other classes in each epoch.
+        extra = (number + epoch) % len(classes) < count % len(classes)
+        turns = np.arange(count // len(classes) + extra)
+        draws.append(members[turns % len(members)] + count * (turns // len(members)))
+    drawn = np.concatenate(draws)
+    return drawn[np.argsort(uniform(seed, epoch, drawn, Stream.ORDER), kind="stable")]
 
 
 def _drawn(seed: int, epoch: int, pictures: NDArray[np.int64], stream: int) -> NDArray[np.uint64]:

@@ -130,8 +130,8 @@ def _reading(facts: Facts) -> Html:
         return Html("")
     if result.split == "test":
         kept = "The test pictures were used once, after all choices were made"
-        if result.validation_accuracy is not None:
-            kept += f"; on validation the same weights reached {percent(result.validation_accuracy)}"
+        if result.validation_metric is not None:
+            kept += f"; on validation the same weights reached {percent(result.validation_metric)}"
         said = [f"{kept}."]
     else:
         said = [

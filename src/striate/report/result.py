@@ -38,7 +38,7 @@ class Result:
     classes: tuple[ClassResult, ...]
     confusion: tuple[tuple[int, ...], ...]
     best_epoch: int | None
-    validation_accuracy: float | None
+    validation_metric: float | None
     epochs: int | None
     steps: int | None
 
@@ -72,7 +72,7 @@ def read_result(record: object, classes: tuple[str, ...]) -> Result | None:
         classes=scores,
         confusion=_confusion(at(record, "confusion"), len(scores)),
         best_epoch=None if best is None else best + 1,
-        validation_accuracy=share(at(record, "validation_accuracy")),
+        validation_metric=share(at(record, "validation_metric")),
         epochs=whole(at(record, "epochs")),
         steps=whole(at(record, "steps")),
     )

@@ -14,7 +14,7 @@ from striate.train.evaluate import probabilities
 from striate.train.loop import Stopped, require_finite
 from striate.train.mistakes import worst_mistakes
 from striate.train.prepared import Job
-from striate.train.score import Score, score
+from striate.train.score import METRICS, Score, score
 from striate.train.stage import Stage, evaluation_batch
 from striate.train.state import State
 from striate.train.watch import Watch
@@ -53,13 +53,16 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
         **result.to_record(),
         "best_epoch": state.best_epoch,
         "best_undone": read_trace(read_events(job.run.events.path), ()).undone,
-        "validation_accuracy": state.best_accuracy,
+        "metric": job.recipe.metric,
+        "validation_metric": state.best_metric,
         "epochs": state.epoch,
         "steps": state.step,
     }
     target = job.recipe.target
-    if target is not None and state.best_accuracy < target:
-        watch.say(f"{target:.2%} was not reached: the best validation accuracy is {state.best_accuracy:.2%}")
+    if target is not None and state.best_metric < target:
+        watch.say(
+            f"{target:.2%} was not reached: the best validation {METRICS[job.recipe.metric]} is {state.best_metric:.2%}"
+        )
     job.record["status"] = "done"
     job.record["seconds"] = round(state.pace.elapsed_s(), 3)
     job.run.write_record(job.record)

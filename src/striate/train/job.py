@@ -257,7 +257,7 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
             if loop.meter is not None and loop.meter.steps and stage.thaw is None:
                 # While parts are frozen still a step is no whole one.
                 job.record["memory"] = loop.meter.to_record()
-            if job.recipe.target is not None and state.best_accuracy >= job.recipe.target:
+            if job.recipe.target is not None and state.best_metric >= job.recipe.target:
                 break
             if job.recipe.freeze is not None and number == 0 and job.recipe.thaw:
                 # What the next stage begins with; one that was resumed may have found nothing better since.

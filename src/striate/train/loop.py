@@ -29,6 +29,7 @@ from striate.train.grow import grown, shrunk, strength
 from striate.train.preparation import Feeder
 from striate.train.recipe import Recipe
 from striate.train.schedule import rate_factor
+from striate.train.score import METRICS, confusion_of, metric_of
 from striate.train.state import State
 from striate.train.target import Target, fed
 from striate.train.thrifty import add_gradients
@@ -198,11 +199,11 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
     """Score the validation pictures, keep the best weights, write the event, begin the next epoch."""
     before = time.monotonic()
     net = state.averaged()
-    accuracy, val_loss = _validate(loop, state, watch)
+    accuracy, metric, val_loss = _validate(loop, state, watch)
     state.pace.validated(time.monotonic() - before)
-    best = accuracy > state.best_accuracy or (accuracy == state.best_accuracy and val_loss < state.best_loss)
+    best = metric > state.best_metric or (metric == state.best_metric and val_loss < state.best_loss)
     if best:
-        state.best_accuracy, state.best_loss, state.best_epoch = accuracy, val_loss, state.epoch
+        state.best_metric, state.best_loss, state.best_epoch = metric, val_loss, state.epoch
         write_atomic(loop.run.weights, weights_bytes(loop.whole(net)))
     train_loss, train_accuracy = state.loss_sum / state.seen, state.right / state.seen
     loop.run.events.append(
@@ -214,15 +215,18 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
             "train_accuracy": train_accuracy,
             "val_loss": val_loss,
             "val_accuracy": accuracy,
+            "val_metric": metric,
             "best": best,
         }
     )
     loop.run.times.append({"epoch": state.epoch, "step": state.step, "elapsed_s": state.pace.elapsed_s()})
     if _is_worth_a_line(state, loop.recipe):
         state.told_s = state.pace.elapsed_s()
+        name = METRICS[loop.recipe.metric]
+        other = "" if loop.recipe.metric == "accuracy" else f", {name} {metric:.2%}"
         watch.say(
             f"{_epoch_name(state, loop.recipe)}: loss {train_loss:.3f}, validation loss {val_loss:.3f}, "
-            f"accuracy {accuracy:.2%}{'  (best)' if best else ''}"
+            f"accuracy {accuracy:.2%}{other}{'  (best)' if best else ''}"
         )
     patience = loop.recipe.patience
     # A stage has epochs of its own to get better in.
@@ -230,15 +234,15 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
     if patience is not None and state.epoch - best_or_begun >= patience and not state.pace.done:
         watch.say(f"ends early: no better validation for {counted(patience, 'epoch')}")
         state.pace.remaining = 0
-    if loop.recipe.target is not None and accuracy >= loop.recipe.target:
+    if loop.recipe.target is not None and metric >= loop.recipe.target:
         watch.say(f"reaches {loop.recipe.target:.2%} after {state.pace.elapsed_s():.1f} s")
         state.pace.remaining = 0
     state.epoch += 1
     state.epoch_step, state.loss_sum, state.right, state.seen = 0, 0.0, 0, 0
 
 
-def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float]:
-    """Accuracy and cross-entropy over the validation pictures."""
+def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float, float]:
+    """Accuracy, the metric of the recipe, and cross-entropy over the validation pictures."""
     split = loop.validation
 
     def advance(done: int) -> None:
@@ -262,7 +266,9 @@ def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float]:
     require_finite(found, state, loop.recipe)
     right = found[np.arange(len(split.labels)), split.labels].astype(np.float64)
     loss = float(-np.log(np.maximum(right, 1e-12)).mean())
-    return float((found.argmax(axis=1) == split.labels).mean()), loss
+    answers = found.argmax(axis=1)
+    metric = metric_of(confusion_of(answers, split.labels, found.shape[1]), loop.recipe.metric)
+    return float((answers == split.labels).mean()), metric, loss
 
 
 def require_finite(found: NDArray[np.float32], state: State, recipe: Recipe) -> None:

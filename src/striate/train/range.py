@@ -11,13 +11,12 @@ import torch
 from torch import nn
 
 from striate.data.augment import read_augment
-from striate.data.batches import TrainingBatches
 from striate.errors import RecipeError
 from striate.train.fit import thrift_of
 from striate.train.loop import Diverged, Stopped, loss_of
 from striate.train.preparation import Feeder
 from striate.train.prepared import Prepared
-from striate.train.stage import optimiser_of
+from striate.train.stage import optimiser_of, training_batches
 from striate.train.target import fed
 from striate.train.thrifty import add_gradients
 from striate.train.watch import Watch
@@ -61,7 +60,6 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
     Source: Smith 2017, "Cyclical learning rates", section 3.3.
     """
     recipe, data, net = made.recipe, made.data, made.net
-    assert recipe.batch is not None
     if recipe.optimiser == "lbfgs":
         raise RecipeError(
             "lbfgs searches along a line in each step, and its rate is not one of a range",
@@ -76,9 +74,7 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
             expected="a network that trains as a whole",
             cure="leave out freeze",
         )
-    batches = TrainingBatches(
-        data.train.pictures, data.train.labels, data.size, recipe.batch, read_augment(recipe.augment), recipe.seed,
-    )  # fmt: skip
+    batches = training_batches(data.train, data.size, read_augment(recipe.augment), recipe, makers=1)
     drawn = chain.from_iterable(batches.epoch(epoch) for epoch in count())
     feeder = Feeder(made.preparation, made.device, recipe.layout)
     optimiser = optimiser_of(net, [(net, 1.0)], recipe)

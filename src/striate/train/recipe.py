@@ -19,6 +19,7 @@ from striate.train.choose import suited_recipe
 Optimiser = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "muon", "lbfgs"]
 ScheduleWord = Literal["constant", "step", "exponential", "inverse", "cosine", "one-cycle"]
 Precision = Literal["auto", "fp32", "bf16"]
+Metric = Literal["accuracy", "balanced_accuracy", "f1"]
 MemoryLayout = Literal["auto", "channels_last", "contiguous"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -64,6 +65,14 @@ class Recipe(BaseModel):
     )
     schedule: ScheduleWord = Field("one-cycle", description="how the rate changes over the training")
     warmup: Share = Field(0.1, description="share of the training in which the rate rises from near 0")
+    balance: Literal["none", "weights", "sampling"] = Field(
+        "none",
+        description="what makes rare classes count as much as frequent ones: weights of their loss, or drawing "
+        "their images more often; or none",
+    )
+    metric: Metric = Field(
+        "accuracy", description="what the best epoch is chosen by, on the validation images"
+    )
     label_smoothing: Share = Field(0.0, description="share of each label spread over all classes")
     initial: str = Field(
         "auto", description="distribution of the first weights, as `he, head: small, zero-last`"
@@ -72,7 +81,7 @@ class Recipe(BaseModel):
         None, description="share of the old mean in each step's running mean of the weights, as 0.999"
     )
     target: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="validation accuracy at which the training ends"
+        None, description="what metric must reach on validation for the training to end, as 0.94"
     )
     patience: Annotated[int, Field(ge=1)] | None = Field(
         None, description="epochs without a better validation after which the training ends"

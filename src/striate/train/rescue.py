@@ -49,13 +49,13 @@ def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
 
 def _roll_back(loop: Loop, state: State) -> None:
     rollbacks, share, elapsed_s = state.rollbacks + 1, state.rate_share * LOWERED, state.pace.elapsed_s()
-    best = state.best_accuracy, state.best_loss, state.best_epoch
+    best = state.best_metric, state.best_loss, state.best_epoch
     failed = state.step + 1
     checkpoint = load_checkpoint(loop.run.state, state.landmark(state.step // 2))
     state.restore(checkpoint.tensors, checkpoint.numbers)
     state.rollbacks, state.rate_share = rollbacks, share
     # weights.safetensors holds the best so far, even if it came behind the checkpoint.
-    state.best_accuracy, state.best_loss, state.best_epoch = best
+    state.best_metric, state.best_loss, state.best_epoch = best
     state.pace.spent_s, state.pace.started = elapsed_s, time.monotonic()
     events = loop.run.events
     before = _rollbacks(events)

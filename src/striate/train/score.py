@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from striate.report.interval import wilson
 
+# What the recipe calls each metric, and a reader.
+METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "f1": "F1"}
+
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
@@ -27,6 +30,7 @@ class Score:
     """The answers over one split.
 
     interval: 95 % interval of the accuracy by Wilson's formula, from the number of pictures alone.
+    balanced_accuracy, f1: as `metric_of` has them.
     confusion: row = true class, column = answer.
     """
 
@@ -35,6 +39,8 @@ class Score:
     interval: tuple[float, float]
     top5: float
     loss: float
+    balanced_accuracy: float
+    f1: float
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
 
@@ -44,6 +50,8 @@ class Score:
             "pictures": self.pictures,
             "accuracy": self.accuracy,
             "interval": list(self.interval),
+            "balanced_accuracy": self.balanced_accuracy,
+            "f1": self.f1,
             "top5": self.top5,
             "loss": self.loss,
             "classes": [
@@ -64,7 +72,7 @@ def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes
     """
     kinds = len(classes)
     answers = probabilities.argmax(axis=1)
-    confusion = np.bincount(labels * kinds + answers, minlength=kinds**2).reshape(kinds, kinds)
+    confusion = confusion_of(answers, labels, kinds)
     right, count, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     precision, recall = right / np.maximum(answered, 1), right / np.maximum(count, 1)
     f1 = 2 * right / np.maximum(answered + count, 1)
@@ -78,9 +86,31 @@ def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes
         interval=wilson(accuracy, len(labels)),
         top5=float((best5 == labels[:, None]).any(axis=1).mean()),
         loss=float(-np.log(np.maximum(share, np.finfo(np.float64).eps)).mean()),
+        balanced_accuracy=metric_of(confusion, "balanced_accuracy"),
+        f1=metric_of(confusion, "f1"),
         classes=tuple(
             ClassScore(name, int(count[i]), float(precision[i]), float(recall[i]), float(f1[i]))
             for i, name in enumerate(classes)
         ),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
     )
+
+
+def confusion_of(answers: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """How often each class (row) was answered as each (column), K x K."""
+    return np.bincount(labels * classes + answers, minlength=classes**2).reshape(classes, classes)
+
+
+def metric_of(confusion: NDArray[np.int64], name: str) -> float:
+    """One figure of a confusion matrix, by the name that the recipe has for it.
+
+    accuracy = right / all;  balanced_accuracy = mean of the recalls of the classes that occur
+    f1 = mean over the classes that occur or were answered of 2 right / (answered + count)  ("macro")
+    """
+    right, count, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    if name == "accuracy":
+        return float(right.sum() / confusion.sum())
+    if name == "balanced_accuracy":
+        return float((right[count > 0] / count[count > 0]).mean())
+    some = answered + count > 0
+    return float((2 * right[some] / (answered + count)[some]).mean())

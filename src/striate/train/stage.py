@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from striate.build.module import Net
 from striate.data.augment import Augment, read_augment
-from striate.data.batches import TrainingBatches
+from striate.data.batches import TrainingBatches, class_weights
 from striate.data.gather import Data, Split
 from striate.data.threads import cores
 from striate.plan.memory import Thrift
@@ -132,22 +132,27 @@ def evaluation_batch(recipe: Recipe) -> int:
     return min(EVALUATION_BATCH, 2 * recipe.batch)
 
 
+def training_batches(
+    train: Split, size: tuple[int, int], augment: Augment, recipe: Recipe, makers: int
+) -> TrainingBatches:
+    """The batches of a recipe.  makers: threads that make them."""
+    assert recipe.batch is not None
+    return TrainingBatches(
+        train.pictures, train.labels, size, recipe.batch, augment, recipe.seed, makers,
+        balanced=recipe.balance == "sampling",
+        importance=class_weights(train.labels) if recipe.balance == "weights" else None,
+    )  # fmt: skip
+
+
 def begin_stage(
     stage: Stage, number: int, run: RunFolder, started: float, before: State | None, checkpoint_s: float
 ) -> tuple[State, Loop]:
     """The state and the loop of a stage; figures of the stage before go on."""
     recipe = stage.recipe
     assert recipe.batch is not None
-    batches = TrainingBatches(
-        stage.train.pictures,
-        stage.train.labels,
-        stage.size,
-        recipe.batch,
-        stage.augment,
-        recipe.seed,
-        # The training needs the processors itself, unless it has a device of its own.
-        makers=1 if stage.feeder.device.type == "cpu" else cores(),
-    )
+    # The training needs the processors itself, unless it has a device of its own.
+    makers = 1 if stage.feeder.device.type == "cpu" else cores()
+    batches = training_batches(stage.train, stage.size, stage.augment, recipe, makers)
     epochs = recipe.epochs or 1_000_000
     pace = Pace(
         batches.steps * epochs,
@@ -169,7 +174,7 @@ def begin_stage(
         state.rollbacks, state.rate_share = before.rollbacks, before.rate_share
         state.step = state.first_step = before.step
         state.epoch = state.first_epoch = before.epoch
-        state.best_accuracy, state.best_loss = before.best_accuracy, before.best_loss
+        state.best_metric, state.best_loss = before.best_metric, before.best_loss
         state.best_epoch = before.best_epoch
     loop = Loop(
         run,

@@ -24,7 +24,7 @@ class State:
     stage: which one of the run.  first_epoch, first_step: where it began.
     epoch, epoch_step: the epoch that runs, and the steps taken in it.
     loss_sum, right, seen: sums over the pictures of this epoch so far.
-    best_accuracy, best_loss, best_epoch: of the validation whose weights were kept.
+    best_metric, best_loss, best_epoch: of the validation whose weights were kept.
     events_bytes: length of the event file at this point.  told_s: when an epoch was told last.
     rollbacks: how often the run went back because the loss was no number.  rate_share: what the rate is
     multiplied with since.  size: of the pictures in this epoch, height and width.
@@ -43,7 +43,7 @@ class State:
     loss_sum: float = 0.0
     right: int = 0
     seen: int = 0
-    best_accuracy: float = -1.0
+    best_metric: float = -1.0
     best_loss: float = float("inf")
     best_epoch: int = -1
     events_bytes: int = 0
@@ -118,7 +118,7 @@ class State:
             "loss_sum": self.loss_sum,
             "right": self.right,
             "seen": self.seen,
-            "best_accuracy": self.best_accuracy,
+            "best_metric": self.best_metric,
             "best_loss": self.best_loss if self.best_epoch >= 0 else None,
             "best_epoch": self.best_epoch,
             "events_bytes": self.events_bytes,
@@ -187,7 +187,7 @@ class State:
         height, width = numbers["size"]
         self.size = int(height), int(width)
         self.loss_sum = float(numbers["loss_sum"])
-        self.best_accuracy = float(numbers["best_accuracy"])
+        self.best_metric = float(numbers["best_metric"])
         self.best_loss = float("inf") if numbers["best_loss"] is None else float(numbers["best_loss"])
         self.pace.remaining = int(numbers["remaining"])
         self.pace.progress = float(numbers["progress"])
