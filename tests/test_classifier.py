@@ -317,7 +317,9 @@ def test_wrong_labels() -> None:
 def test_numbers_that_are_none() -> None:
     pictures = X.astype(float)
     pictures[3, 3, 3] = np.nan
-    assert told(small(), pictures, Y) == "Classifier: it holds NaN or infinity\n  expected: finite numbers"
+    assert told(small(), pictures, Y) == (
+        "Classifier: X holds NaN or infinity\n  expected: finite numbers of float32"
+    )
 
 
 def test_wrong_parameters_are_told_by_fit() -> None:

@@ -165,6 +165,10 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 expected="numbers, N x H x W, N x H x W x C or N x C x H x W",
                 cure="X.reshape(len(X), height, width)" if rows else "",
             )
+        if pictures.dtype.kind == "f" and not np.abs(pictures).max(initial=0) <= np.finfo(np.float32).max:
+            raise DataError(
+                "X holds NaN or infinity", place="Classifier", expected="finite numbers of float32"
+            )
         if pictures.ndim == 3:
             return pictures[..., None]
         first = self.channels_first

@@ -228,9 +228,27 @@ def test_training_says_it_in_one_line(call: Call, odd: Path) -> None:
     )
     said = call(*words)
     assert said.code == 0
-    assert "check     1 file left out, 1 warning: striate check odd tells all\n" in said.out
+    assert (
+        "check     1 file left out, 1 warning: striate check odd tells all\n"
+        "          b/3.jpg: it is an HTML page (try: move it out of the class folders)\n"
+    ) in said.out
     assert call(*words, "--strict").err.startswith(
         "striate: odd: 1 file cannot be used, and the check is strict\n"
     )
     (odd / "b" / "3.jpg").unlink()
     assert call(*words, "--strict").err.startswith("striate: odd: 1 warning, and the check is strict\n")
+
+
+def test_training_names_what_is_about_the_whole(call: Call, here: Path) -> None:
+    draw(
+        here,
+        **{f"{each}_{number}": 10 * number + place for place, each in enumerate("ab") for number in range(6)},
+    )
+    rows = [f"{each}/{number}.png,{each},{number < 3}" for each in "ab" for number in range(6)]
+    (here / "m.csv").write_text("\n".join(["path,label,is_test", *rows]))
+    said = call("train", "m.csv", "--net", "conv 2 3x3 -> fc classes", "--epochs", "1", "--size", "16")
+    assert (
+        "check     1 warning: striate check m.csv tells all\n"
+        "warning   is_test: it seems to say in which split a picture is (False, True), and is not read\n"
+        "          try: a column `split` with test where `is_test` is True, and train elsewhere\n"
+    ) in said.out

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from striate.check.check import check
 from striate.data.gather import gather
 from striate.data.listing import list_data
 from striate.errors import DataError, ResourceError
@@ -172,6 +173,21 @@ def test_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_random_bytes_are_no_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data_batch_1.bin").write_bytes(np.random.default_rng(0).bytes(3073 * 9))
+    with pytest.raises(DataError) as error:
+        list_data(".")
+    assert str(error.value) == (
+        ".: a label is 217, and CIFAR-10 has the labels 0 to 9\n"
+        "  expected: CIFAR-10's binary version, or batches.meta.txt with a name for each label\n"
+        "  try: fetch it again; or write the names of the classes into batches.meta.txt, one a line"
+    )
+    Path("data_batch_1.bin").write_bytes(cifar_record(0, 1, 2, 3) + cifar_record(11, 4, 5, 6))
+    Path("batches.meta.txt").write_text("\n".join("abcdefghijkl"))
+    assert list_data(".").classes == tuple("abcdefghijkl")
+
+
 def test_cifar_100(tmp_path: Path) -> None:
     (tmp_path / "train.bin").write_bytes(
         bytes([9]) + cifar_record(0, 1, 2, 3) + bytes([9]) + cifar_record(1, 4, 5, 6)
@@ -244,7 +260,8 @@ NPZ = "arrays named x_train, y_train, x_test, y_test, or train_images, train_lab
         ),
         (
             {"x_train": np.full((2, 3, 3), np.nan), "y_train": np.arange(2)},
-            "a.npz: x_train: it holds NaN or infinity\n  expected: finite numbers",
+            "a.npz: each of its 2 pictures holds NaN or infinity\n  expected: finite numbers\n"
+            "  try: replace those values",
         ),
     ],
 )
@@ -318,8 +335,39 @@ def test_npz_whose_members_lack_their_suffix(tmp_path: Path) -> None:
 
 def test_npz_of_values_that_no_float32_holds(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x_train=np.full((2, 3, 3), -1.7e308), y_train=np.arange(2))
-    with pytest.raises(DataError, match="it holds NaN or infinity"):
+    with pytest.raises(DataError, match="each of its 2 pictures holds NaN or infinity"):
         list_data(tmp_path / "a.npz")
+
+
+def test_one_npz_picture_with_nan_is_named_and_left_out(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).random((12, 4, 4), np.float32)
+    pictures[3, 1, 2], pictures[10, 0, 0] = np.nan, np.inf
+    labels = np.arange(12) % 2
+    np.savez(tmp_path / "a.npz", x_train=pictures, y_train=labels, x_test=pictures[9:11], y_test=labels[9:11])
+    data = gather(tmp_path / "a.npz", val_share=0.2)
+    assert [(each.code, each.name, each.reason) for each in data.findings if each.left_out] == [
+        ("not-finite", "train/03", "it holds NaN or infinity"),
+        ("not-finite", "train/10", "it holds NaN or infinity"),
+        ("not-finite", "test/1", "it holds NaN or infinity"),
+    ]
+    names = sorted([*data.train.names, *data.val.names])
+    assert names == [f"train/{each:02d}" for each in range(12) if each not in (3, 10)]
+    assert data.test is not None
+    assert (data.test.names, data.test.labels.tolist()) == (("test/0",), [1])
+    checked = check(tmp_path / "a.npz")
+    assert (checked.files, checked.pictures, checked.number("error")) == (14, 11, 3)
+
+
+def test_numpy_s_advice_to_unpickle_is_not_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1,)" + " " * 20_000 + "}"
+    content = np.lib.format.magic(1, 0) + len(header).to_bytes(2, "little") + header.encode()
+    with zipfile.ZipFile("a.npz", "w") as archive:
+        archive.writestr("x_train.npy", content)
+        archive.writestr("y_train.npy", b"")
+    with pytest.raises(DataError) as error:
+        list_data("a.npz")
+    assert str(error.value) == f"a.npz: x_train: it is no array (its header is too long)\n  expected: {NPZ}"
 
 
 def test_npz_whose_classes_would_speak_to_the_terminal(tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from data.conftest import Paint
 from striate.data.decode import decode, read_header
@@ -87,7 +90,8 @@ BAD = [
     ("svg.png", b"<?xml version='1.0'?><svg/>", "unsupported-format", "it is an SVG drawing, which is not opened",
      PNG_JPEG),
     ("fits.tif", b"SIMPLE  =  T", "unsupported-format", "it is a FITS file, which is not opened", PNG_JPEG),
-    ("phone.jpg", b"\0\0\0\x18ftypheic", "unsupported-format", "it is a HEIC picture, which is not opened", PNG_JPEG),
+    ("phone.jpg", b"\0\0\0\x18ftypheic", "unsupported-format",
+     "it is a HEIC picture, and its decoder is not installed", "pip install pillow-heif, or save it as JPEG"),
     ("bomb.png", png_bomb(50_000), "too-many-pixels",
      "its header declares 50,000 x 50,000 pixels, and 100,000,000 are the most",
      "shrink it, or raise max_pixels if you trust it"),
@@ -120,6 +124,7 @@ def hostile(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     monkeypatch.chdir(tmp_path)
     for name, content, *_ in BAD:
         (photos / "cat" / name).write_bytes(content)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     os.mkfifo(photos / "cat" / "pipe.jpg")
     (photos / "cat" / "nowhere.jpg").symlink_to("gone.jpg")
     (photos / "cat" / "loop.jpg").symlink_to("loop.jpg")
@@ -313,3 +318,24 @@ def test_a_single_picture_names_its_path(tmp_path: Path) -> None:
         prepare_picture("a\0b", stored_size=(8, 8), channels=3)
     with pytest.raises(DataError, match=r"its shape is \(3,\)"):
         prepare_picture(np.zeros(3), stored_size=(8, 8), channels=3)
+
+
+def test_a_decoder_that_was_installed_meanwhile(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it the finding is not remembered."""
+    png = (photos / "cat/0.png").read_bytes()
+    (photos / "cat/phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + png)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    assert [each.name for each in gather(photos).findings if each.left_out] == ["cat/phone.heic"]
+    decoder = SimpleNamespace(HeifImageFile=lambda file: PngImageFile(io.BytesIO(file.read()[12:])))
+    monkeypatch.setitem(sys.modules, "pillow_heif", decoder)
+    data = gather(photos)
+    assert not [each.name for each in data.findings if each.left_out]
+    assert len(data.train.names) + len(data.val.names) == 21
+
+
+def test_a_real_heic_picture(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    ramp = Image.fromarray(np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))).convert("RGB")
+    heif.from_pillow(ramp).save(tmp_path / "a.heic", quality=95)
+    found = prepare_picture(tmp_path / "a.heic", stored_size=(48, 64), channels=3)
+    assert abs(found.astype(int) - np.asarray(ramp).astype(int)).max() < 12

@@ -31,10 +31,9 @@ def check_arrays(listing: Listing, progress: Callable[[int, int], None]) -> Chec
     faces: list[Face | None] = []
     findings = list(listing.findings)
     for each in listing.arrays:
-        digits = len(str(len(each.labels) - 1))
         contents += content_hashes(each.pictures)
-        for number, picture in enumerate(each.pictures):
-            names.append(f"{each.split}/{number:0{digits}d}")
+        for name, picture in zip(each.names, each.pictures, strict=True):
+            names.append(name)
             pixels = Pixels(picture, picture.shape[1], picture.shape[0], 1)
             remark = plain_remark(pixels)
             if remark is not None:
@@ -71,7 +70,7 @@ def check_arrays(listing: Listing, progress: Callable[[int, int], None]) -> Chec
             each.split: tuple(np.bincount(each.labels, minlength=len(listing.classes)).tolist())
             for each in listing.arrays
         },
-        files=total,
+        files=total + sum(each.left_out for each in listing.findings),
         used=(),
         findings=in_order_of_severity(findings),
         limits=twin_limits(faces),

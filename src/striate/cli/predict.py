@@ -91,9 +91,9 @@ def predict(
         for trouble in troubles:
             failed += 1
             if json_:
-                print(json.dumps({"picture": trouble.place, "error": trouble.problem}))
+                print(json.dumps({"picture": trouble.place, "error": trouble.problem, "cure": trouble.cure}))
             else:
-                complaints.print(f"{trouble.place}: {trouble.problem}")
+                complaints.print(f"{trouble.place}: {trouble.problem} (try: {trouble.cure})")
     if failed:
         raise DataError(f"{failed:,} of {counted(len(paths), 'picture')} could not be read", place="predict")
 

@@ -45,11 +45,10 @@ def gather_arrays(listing: Listing, *, size: int | None, progress: Progress | No
                     progress(before + here, total)
 
             pictures = _resized(pictures, stored_size, step)
-        digits = len(str(len(pictures) - 1))
         parts[each.split] = Part(
             pictures=pictures,
             labels=each.labels,
-            names=tuple(f"{each.split}/{number:0{digits}d}" for number in range(len(pictures))),
+            names=each.names,
             groups=(None,) * len(pictures),
             contents=content_hashes(each.pictures),
         )

@@ -31,7 +31,7 @@ def list_cifar(folder: Path, files: list[str], source: str, name: str) -> Listin
     bytes, channel by channel, row by row (Krizhevsky, 2009).  The classes' names are read from
     batches.meta.txt or fine_label_names.txt where it is there, else they are the numbers.
 
-    Raises: DataError where a batch is missing, damaged or has a label without a name.
+    Raises: DataError where a batch is missing, damaged or has a label without a name, or one that CIFAR lacks.
     """
     batches = sorted((each for each in files if _BATCH.fullmatch(each)), key=lambda each: int(each[11:-4]))
     numbers = [int(each[11:-4]) for each in batches]
@@ -57,6 +57,14 @@ def list_cifar(folder: Path, files: list[str], source: str, name: str) -> Listin
             f"a label is {most}, and {meta} names {len(classes)} classes",
             place=source,
             expected="a name for each label, counted from 0",
+        )
+    usual = 10 if batches else 100
+    if not classes and most >= usual:
+        raise DataError(
+            f"a label is {most}, and CIFAR-{usual} has the labels 0 to {usual - 1}",
+            place=source,
+            expected=f"CIFAR-{usual}'s binary version, or {meta} with a name for each label",
+            cure=f"fetch it again; or write the names of the classes into {meta}, one a line",
         )
     return Listing(
         source=source,

@@ -39,7 +39,7 @@ _TABLE = (
     Code("truncated", "error", "it ends too early", _MEND),
     Code("unreadable", "error", "it is damaged, or the decoder does not know it", _MEND),
     Code("not-a-picture", "error", "its content is no picture's, whatever its name says", "move it out"),
-    Code("unsupported-format", "error", "a picture or document of a kind that is never opened", _SAVE),
+    Code("unsupported-format", "error", "a picture or document of a kind that is not opened here", _SAVE),
     Code("too-many-pixels", "error", "its header declares more pixels than the limit", _LIMIT),
     Code("too-many-bytes", "error", "it is longer than a picture within the limit could be", _LIMIT),
     Code("missing-file", "error", "it is not there, or a link that leads nowhere", "mend its path"),

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, Protocol
+from importlib import import_module
+from typing import IO, Any, Protocol, cast
 
 import numpy.typing as npt
 from PIL import Image, ImageFile
@@ -201,6 +202,13 @@ def refuse_too_long(content_bytes: int, max_pixels: int) -> None:
 
 
 def _plugin(file: IO[bytes], kind: str) -> ImageFile.ImageFile | tiff.Bands:
+    plugin = _heic_plugin() if kind == "HEIC" else _PLUGINS[kind]
+    if plugin is None:
+        raise Unreadable(
+            "unsupported-format",
+            "it is a HEIC picture, and its decoder is not installed",
+            "pip install pillow-heif, or save it as JPEG",
+        )
     if _MISSING.get(kind):
         raise Unreadable(
             "unsupported-format",
@@ -208,7 +216,7 @@ def _plugin(file: IO[bytes], kind: str) -> ImageFile.ImageFile | tiff.Bands:
             "save it as PNG or JPEG",
         )
     try:
-        picture = _PLUGINS[kind](file)
+        picture = plugin(file)
     except SyntaxError:
         # Pillow knows the usual layouts of a TIFF; what it does not know may be any number of bands.
         bands = _bands(file) if kind == "TIFF" else None
@@ -219,6 +227,14 @@ def _plugin(file: IO[bytes], kind: str) -> ImageFile.ImageFile | tiff.Bands:
         # It would drop the bands that are neither colour nor alpha, such as near infrared.
         return _bands(file) or picture
     return picture
+
+
+def _heic_plugin() -> Callable[[IO[bytes]], ImageFile.ImageFile] | None:
+    """The decoder of pillow-heif, whose licence and patents keep it out of Pillow; None where it is not installed."""
+    try:
+        return cast("Callable[[IO[bytes]], ImageFile.ImageFile]", import_module("pillow_heif").HeifImageFile)
+    except ImportError:
+        return None
 
 
 _SAMPLES = 277

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -65,11 +66,25 @@ class ArraySplit:
 
     pictures: (N, H, W, C), uint8 or float32, C-contiguous.
     labels: (N,) int64, indices into the listing's classes.
+    numbers: (N,) int64, at which place of the source each picture stands; None where none is left out.
     """
 
     split: str
     pictures: npt.NDArray[Any]
     labels: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int64] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The split and the number of each picture, as train/00017."""
+        numbers = range(len(self.labels)) if self.numbers is None else self.numbers.tolist()
+        return array_names(self.split, numbers)
+
+
+def array_names(split: str, numbers: Sequence[int]) -> tuple[str, ...]:
+    """How pictures of arrays are called, by their places: as many digits as the last one has."""
+    digits = len(str(numbers[-1])) if numbers else 1
+    return tuple(f"{split}/{number:0{digits}d}" for number in numbers)
 
 
 @dataclass(frozen=True, eq=False)

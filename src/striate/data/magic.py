@@ -15,7 +15,7 @@ NAMED_BY_SUFFIX = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG",
     ".png": "PNG", ".apng": "PNG", ".webp": "WEBP", ".avif": "AVIF",
     ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".dib": "BMP", ".gif": "GIF", ".npy": "NPY",
-    ".heic": "HEIC", ".psd": "PSD", ".jp2": "JPEG 2000",
+    ".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".psd": "PSD", ".jp2": "JPEG 2000",
 }  # fmt: skip
 """What a suffix says that a file is; only its content decides."""
 
@@ -32,6 +32,8 @@ _DECODED: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x93NUMPY", "NPY"),
     (4, b"ftypavif", "AVIF"),
     (4, b"ftypavis", "AVIF"),
+    (4, b"ftyphei", "HEIC"),
+    (4, b"ftyphev", "HEIC"),
 )
 
 # Pictures and documents that are named but never opened: their readers run interpreters,
@@ -46,9 +48,6 @@ _REFUSED: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (0, b"\xff\x0a", "a JPEG XL picture"),
     (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture"),
-    (4, b"ftyphei", "a HEIC picture"),
-    (4, b"ftyphev", "a HEIC picture"),
-    (4, b"ftypmif1", "a HEIF picture"),
     (0, b"\x00\x00\x01\x00", "an icon"),
 )
 
@@ -64,7 +63,7 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
 def recognise(head: bytes) -> tuple[str, str]:
     """What a file that begins with `head` is, as (sort, name).
 
-    sort is "decoded" (name: JPEG, PNG, WEBP, AVIF, TIFF, BMP, GIF or NPY), "refused" (a picture
+    sort is "decoded" (name: JPEG, PNG, WEBP, AVIF, HEIC, TIFF, BMP, GIF or NPY), "refused" (a picture
     or document of a kind that is never opened) or "other"; name then says what it is, with its article.
     """
     for offset, mark, name in _DECODED:
@@ -74,8 +73,8 @@ def recognise(head: bytes) -> tuple[str, str]:
         return "decoded", "WEBP"
     if head.startswith(b"BM") and head[14:18] in _BMP_HEADERS:
         return "decoded", "BMP"
-    if head.startswith(b"ftypmif1", 4) and b"avif" in head[16:64]:
-        return "decoded", "AVIF"
+    if head.startswith(b"ftypmif1", 4):
+        return "decoded", "AVIF" if b"avif" in head[16:64] else "HEIC"
     for offset, mark, name in _REFUSED:
         if head.startswith(mark, offset):
             return "refused", name

@@ -13,6 +13,9 @@ from striate.data.trouble import Unreadable, told
 
 MAX_CHANNELS = 1024
 
+# As in numpy; its parser may fail on a longer one.
+_MOST_HEADER = 10_000
+
 
 def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """The shape, whether it is in Fortran's order, and the kind of number, read from a .npy header.
@@ -24,7 +27,12 @@ def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
     if version not in readers:
         raise ValueError(f"the .npy version {version[0]}.{version[1]} is not known")
     try:
-        shape, fortran, dtype = readers[version](file)
+        shape, fortran, dtype = readers[version](file, _MOST_HEADER)
+    except ValueError as problem:
+        # What numpy advises here, allow_pickle=True, would run whatever code the file holds.
+        raise ValueError(
+            "its header is too long" if "max_header_size" in str(problem) else told(problem)
+        ) from None
     except (tokenize.TokenError, SyntaxError, TypeError, RecursionError, MemoryError) as problem:
         raise ValueError(told(problem)) from None
     if min(shape, default=0) < 0:

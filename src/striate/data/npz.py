@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from striate.data.codes import CODES
 from striate.data.entry import ArraySplit, Listing
-from striate.data.finding import shown
+from striate.data.finding import Finding, shown
 from striate.data.memory import refuse_beyond_memory
 from striate.data.npy import array_header, looks_channels_first
 from striate.data.trouble import told
@@ -34,7 +35,7 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
     """The pictures of an .npz: (N, H, W) or (N, H, W, C), labels (N,) or (N, 1), whole numbers or texts.
 
     Whole numbers within 0..255 are kept as bytes; anything else becomes float32, unscaled.
-    The classes are the labels that occur in any split, sorted.
+    The classes are the labels that occur in any split, sorted.  A picture with NaN or infinity is a finding.
     Raises: DataError where names are missing, an array is pickled, damaged or ill-shaped, or labels
     are several a picture; ResourceError where it declares more than the memory holds.
     """
@@ -73,15 +74,25 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
     values = np.unique(np.concatenate([marks for _, _, marks in splits]))
     if any(pictures.dtype == np.float32 for _, pictures, _ in splits):
         splits = [(split, pictures.astype(np.float32), marks) for split, pictures, marks in splits]
+    findings: list[Finding] = []
+    arrays = [
+        _left_out(ArraySplit(split, pictures, np.searchsorted(values, marks).astype(np.int64)), findings)
+        for split, pictures, marks in splits
+    ]
+    if not len(arrays[0].labels):
+        raise DataError(
+            f"each of its {counted(len(findings), 'picture')} holds NaN or infinity",
+            place=source,
+            expected="finite numbers",
+            cure=CODES["not-finite"].cure,
+        )
     return Listing(
         source=source,
         name=name,
         kind="npz",
         classes=tuple(shown(str(each)) for each in values),
-        arrays=tuple(
-            ArraySplit(split, pictures, np.searchsorted(values, marks).astype(np.int64))
-            for split, pictures, marks in splits
-        ),
+        arrays=tuple(each for each in arrays if len(each.labels)),
+        findings=tuple(findings),
     )
 
 
@@ -142,10 +153,27 @@ def _pictures(array: npt.NDArray[Any], place: str) -> npt.NDArray[Any]:
     if array.dtype.kind in "ui" and array.min() >= 0 and array.max() <= 255:
         return np.ascontiguousarray(array.astype(np.uint8))
     with np.errstate(over="ignore"):
-        values = np.ascontiguousarray(array.astype(np.float32))
-    if not np.isfinite(values).all():
-        raise DataError("it holds NaN or infinity", place=place, expected="finite numbers")
-    return values
+        return np.ascontiguousarray(array.astype(np.float32))
+
+
+def finite_places(pictures: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The places of the pictures (N, ...) of which every value is a finite number."""
+    if pictures.dtype.kind != "f":
+        return np.arange(len(pictures))
+    return np.array([place for place, each in enumerate(pictures) if np.isfinite(each).all()], np.int64)
+
+
+def _left_out(split: ArraySplit, findings: list[Finding]) -> ArraySplit:
+    """The split without the pictures that hold NaN or infinity, which become findings."""
+    kept = finite_places(split.pictures)
+    if len(kept) == len(split.pictures):
+        return split
+    lost = np.setdiff1d(np.arange(len(split.pictures)), kept)
+    findings += (
+        Finding("not-finite", split.names[each], "it holds NaN or infinity", CODES["not-finite"].cure)
+        for each in lost.tolist()
+    )
+    return ArraySplit(split.split, split.pictures[kept], split.labels[kept], kept)
 
 
 def _labels(array: npt.NDArray[Any], place: str, pictures: int) -> npt.NDArray[Any]:

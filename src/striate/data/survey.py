@@ -19,7 +19,14 @@ from striate.data.trouble import Unreadable
 
 # Of these another run may judge differently though the file is the same.
 _NOT_REMEMBERED = frozenset(
-    {"too-many-pixels", "too-many-bytes", "no-permission", "missing-file", "special-file"}
+    {
+        "too-many-pixels",
+        "too-many-bytes",
+        "no-permission",
+        "missing-file",
+        "special-file",
+        "unsupported-format",
+    }
 )
 
 
