@@ -179,7 +179,7 @@ def test_random_bytes_are_no_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(DataError) as error:
         list_data(".")
     assert str(error.value) == (
-        ".: a label is 217, and CIFAR-10 has the labels 0 to 9\n"
+        ".: a label is 251, and CIFAR-10 has the labels 0 to 9\n"
         "  expected: CIFAR-10's binary version, or batches.meta.txt with a name for each label\n"
         "  try: fetch it again; or write the names of the classes into batches.meta.txt, one a line"
     )
