@@ -81,6 +81,12 @@ def test_an_even_neighbourhood_is_refused() -> None:
     assert str(caught.value).startswith("1: `lrn` has no equal in ONNX")
 
 
+def test_what_only_a_side_classifier_has_is_no_obstacle() -> None:
+    """Side classifiers are left out, so what they hold is not asked for."""
+    net = read("conv 4 3x3 -> aux 0.3 { lrn 4 -> fc classes } -> pool avg -> fc classes").build((3, 8, 8), 4)
+    assert_alike(net, torch.randn(2, 3, 8, 8))
+
+
 @pytest.mark.parametrize("name", ["lenet5", "resnet20", "squeezenet1_1", "swift32"])
 def test_the_zoo(name: str) -> None:
     known = zoo_net(name)
@@ -105,7 +111,8 @@ def test_drawn_networks(drawn: tuple) -> None:  # type: ignore[type-arg]
     torch.manual_seed(0)
     net = build(lay(network, shape, classes))
     initialise(net)
-    if any(placed.layer.word == "lrn" and placed.layer.neighbours % 2 == 0 for placed in net.layout.layers()):
+    layers = net.layout.layers(sides=False)
+    if any(placed.layer.word == "lrn" and placed.layer.neighbours % 2 == 0 for placed in layers):
         with pytest.raises(NoGraph):
             onnx_bytes(net)
     else:

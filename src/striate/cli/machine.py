@@ -21,8 +21,8 @@ def machine(
 ) -> None:
     """Show what this machine computes how fast, and which arithmetic is taken for it.
 
-    It is measured once, in about two seconds, and kept in the cache folder; `striate train` looks there to
-    know whether bf16 is worth trying.  How a network runs fastest is tried for each network once, and kept
+    It is measured once, in a few seconds, and kept in the cache folder; `striate train` looks there to know
+    whether bf16 is worth trying, for the network, its evaluation and the optimizer each.  How a network runs fastest is tried for each network once, and kept
     as well.
 
     For example:
@@ -47,13 +47,18 @@ def machine(
 
     found = self_test(choose_device(device), again=again)
     if json_:
-        print(json.dumps({**asdict(found), "bf16": found.bf16, "why": found.why()}, indent=1))
+        taken = {part: asdict(choice) for part, choice in found.arithmetic().items()}
+        print(json.dumps({**asdict(found), "bf16": found.bf16, "why": found.why(), "taken": taken}, indent=1))
         return
     facts = found.machine
     name = facts.get("device_name", facts["processor"])
-    prose().print(f"device     {facts['device']}: {name}, {facts['cores']} cores, {facts['threads']} threads")
+    prose().print(
+        f"device     {facts['device']}: {name}, {facts['cores']} cores, {facts['threads']} threads, "
+        f"{facts['instructions']}"
+    )
     prose().print(f"fp32       {found.fp32_flops / 1e9:,.0f} GFLOP/s in a convolution of 256 3x3 windows")
     prose().print(f"bf16       {found.bf16_flops / 1e9:,.0f} GFLOP/s, off by {found.bf16_error:.2%} at most")
     prose().print(f"memory     {found.copy_bytes / 1e9:,.0f} GB/s read and written in copying")
-    prose().print(f"taken      {found.why()}")
+    for part, choice in found.arithmetic().items():
+        prose().print(f"{part:10} {choice.value}: {choice.why}")
     prose().print(f"versions   {', '.join(f'{key} {value}' for key, value in found.versions.items())}")

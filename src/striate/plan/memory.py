@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -12,6 +13,9 @@ from striate.spec.normalisation import BatchNorm
 
 # What libraries take for shapes that they have not met: code for each convolution, buffers of matrix products.
 LIBRARY_BYTES = 4_000_000
+
+# Muon makes matrices whose smaller side is at least this orthogonal one by one, smaller ones together.
+LARGE_MATRIX = 200
 
 # Numbers that an optimiser keeps for each weight.
 SLOTS = {
@@ -109,18 +113,42 @@ def walked(made: Tape, layout: Layout, batch: int, *, precision: str, optimiser:
     large = max((operation.weights for operation in made.operations), default=0)
     after = {"adagrad": 2, "rmsprop": 2}.get(optimiser, 0) * FLOAT_BYTES * large
     if optimiser == "muon":
-        after = _muon_bytes(made)
+        after = _muon_bytes(made, half=precision == "bf16")
     walking.moment("the optimiser", 0, after)
     return walking
 
 
-def _muon_bytes(made: Tape) -> int:
-    """Directions of all matrices of one shape, stacked, and three times in bfloat16 while they are turned."""
-    alike: dict[int, int] = {}
-    for operation in made.operations:
-        if isinstance(operation.layer, PRODUCTS):
-            alike[operation.weights] = alike.get(operation.weights, 0) + operation.weights
-    return (2 * FLOAT_BYTES + 3 * HALF_BYTES) * max(alike.values(), default=0)
+def _muon_bytes(made: Tape, *, half: bool) -> int:
+    """What Muon has besides its state, as in striate.train.muon, whose groups these are.
+
+    Directions of the matrices that go together; five small squares of each, or one and a result.  Where the network
+    computes in bfloat16, the iterations may as well: all of one shape stacked, and three times in bfloat16.
+    """
+    alike: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for number, operation in enumerate(made.operations):
+        layer, weights = operation.layer, operation.weights
+        if not isinstance(layer, PRODUCTS) or not weights:
+            continue
+        rows = {"conv": "channels", "fc": "features"}.get(layer.word)
+        outputs = getattr(layer, rows) if rows else math.isqrt(weights)
+        small = min(outputs, weights // outputs)
+        alone = (number,) if small >= LARGE_MATRIX else ()
+        alike.setdefault((weights,) if half else (small, *alone), []).append((small, weights))
+    if half:
+        return (2 * FLOAT_BYTES + 3 * HALF_BYTES) * max(
+            (sum(w for _, w in each) for each in alike.values()), default=0
+        )
+    return FLOAT_BYTES * max(
+        (
+            sum(w for _, w in each)
+            + max(
+                5 * sum(small**2 for small, _ in each),
+                sum(small**2 for small, _ in each) + max(w for _, w in each),
+            )
+            for each in alike.values()
+        ),
+        default=0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

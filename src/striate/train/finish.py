@@ -40,7 +40,7 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
     watch.begin(name, len(split.labels))
     found = probabilities(
         stage.part(job.net), stage.feeder, stage.scored.pictures, stage.size,
-        batch=evaluation_batch(stage.recipe), precision=job.recipe.precision, second_look=job.recipe.second_look,
+        batch=evaluation_batch(stage.recipe), precision=job.recipe.evaluation_precision, second_look=job.recipe.second_look,
         advance=advance,
     )  # fmt: skip
     watch.end()

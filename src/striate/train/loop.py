@@ -258,7 +258,7 @@ def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float, flo
         split.pictures,
         loop.batches.size,
         batch=loop.evaluation_batch,
-        precision=loop.recipe.precision,
+        precision=loop.recipe.evaluation_precision,
         second_look=loop.recipe.second_look,
         advance=advance,
     )

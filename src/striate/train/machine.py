@@ -12,6 +12,9 @@ import torch
 from striate.errors import ResourceError
 from striate.version import __version__
 
+# What keeps torch and its libraries from instructions that the processor has.
+_LIMITS = ("ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
+
 
 def choose_device(name: str | None) -> torch.device:
     """The device of a name, or the best one there is: CUDA, then Apple's, then the CPU.
@@ -91,6 +94,7 @@ def describe_machine(device: torch.device) -> dict[str, str | int]:
     found: dict[str, str | int] = {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
+        "instructions": _instructions(),
         "cores": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
         "device": str(device),
@@ -98,6 +102,12 @@ def describe_machine(device: torch.device) -> dict[str, str | int]:
     if device.type == "cuda":
         found["device_name"] = torch.cuda.get_device_name(device)
     return found
+
+
+def _instructions() -> str:
+    """The widest instructions that torch uses here, AVX512 for one, and the limits that the environment sets on them."""
+    limits = [f"{name}={os.environ[name]}" for name in _LIMITS if os.environ.get(name)]
+    return ", ".join([torch.backends.cpu.get_cpu_capability(), *limits])
 
 
 def _processor() -> str:

@@ -101,7 +101,7 @@ def _make(groups: list[dict[str, Any]], recipe: Recipe, rate: float) -> torch.op
         case "adamw":
             return _without_compiler(torch.optim.AdamW, groups, lr=rate, **betas)
         case "muon":
-            return Muon(groups, lr=rate, **momentum)
+            return Muon(groups, lr=rate, precision=recipe.optimizer_precision, **momentum)
         case "lbfgs":
             weights = [weight for group in groups for weight in group["params"]]
             return torch.optim.LBFGS(weights, lr=rate, max_iter=4, history_size=10)

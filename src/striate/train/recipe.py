@@ -140,7 +140,13 @@ class Recipe(BaseModel):
     val_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
         0.1, description="share of the training pictures held out where the data have no validation split"
     )
-    precision: Precision = Field("auto", description="arithmetic of convolutions and fc")
+    precision: Precision = Field("auto", description="arithmetic of convolutions and fc in a training step")
+    evaluation_precision: Precision = Field(
+        "auto", description="arithmetic of convolutions and fc in validation, test and a frozen part"
+    )
+    optimizer_precision: Precision = Field(
+        "auto", description="arithmetic in which muon makes its steps orthogonal"
+    )
     layout: MemoryLayout = Field("auto", description="order of pictures and convolution weights in memory")
     memory_bytes: Annotated[int, Field(ge=100_000_000)] | None = Field(
         None, description="memory that the whole process may take in training; what is free if left out"

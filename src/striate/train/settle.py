@@ -18,6 +18,7 @@ from striate.spec.layout import Layout
 from striate.train.choose import suited_batch, suited_epochs
 from striate.train.optimiser import suited_decay, suited_rate
 from striate.train.recipe import Recipe
+from striate.train.selftest import self_test
 from striate.train.tune import arrange, tuned
 from striate.train.watch import Watch
 
@@ -59,13 +60,14 @@ def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
 def arranged(recipe: Recipe, net: Net, layout: Layout, device: torch.device, watch: Watch) -> Recipe:
     """The recipe with the arithmetic and memory layout that are fastest here, by trying them.
 
-    The network's weights are put into that layout.  Where a part is frozen, the forward pass counts.
+    The network's weights are put into that layout.  Where a part stays frozen, the forward pass counts.
+    All of it is written into the recipe, so that a run computes the same bits wherever it goes on.
     """
     if "auto" in (recipe.precision, recipe.layout):
         assert recipe.batch is not None
         trials = tuned(
             net, layout.input, recipe.batch, device, precision=recipe.precision, layout=recipe.layout,
-            backward=recipe.freeze is None,
+            backward=recipe.freeze is None or recipe.thaw > 0,
         )  # fmt: skip
         best = trials[0]
         others = [f"{each.arrangement} {_milliseconds(each.step_s)}" for each in trials[1:]]
@@ -76,7 +78,26 @@ def arranged(recipe: Recipe, net: Net, layout: Layout, device: torch.device, wat
         found = best.arrangement
         recipe = recipe.model_copy(update={"precision": found.precision, "layout": found.layout})
     arrange(net, recipe.layout)
-    return recipe
+    chosen = {}
+    if recipe.evaluation_precision == "auto":
+        chosen["evaluation_precision"] = _evaluation_precision(recipe, net, layout, device)
+    if recipe.optimizer_precision == "auto":
+        is_muon = recipe.optimiser == "muon"
+        chosen["optimizer_precision"] = (
+            self_test(device).arithmetic()["optimizer"].value if is_muon else "fp32"
+        )
+    return recipe.model_copy(update=chosen)
+
+
+def _evaluation_precision(recipe: Recipe, net: Net, layout: Layout, device: torch.device) -> str:
+    """Never less exact than the training, but where a frozen part is computed apart from it."""
+    if (recipe.precision == "fp32" and recipe.freeze is None) or not self_test(device).bf16:
+        return "fp32"
+    assert recipe.batch is not None
+    trials = tuned(
+        net, layout.input, recipe.batch, device, precision="auto", layout=recipe.layout, backward=False
+    )
+    return trials[0].arrangement.precision
 
 
 def _milliseconds(step_s: float) -> str:

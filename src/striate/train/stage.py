@@ -105,7 +105,9 @@ def _head(frozen: Frozen, data: Data, recipe: Recipe, feeder: Feeder, watch: Wat
         watch.advance(done, "")
 
     watch.begin("frozen part, once for all pictures", sum(len(split.labels) for split in splits))
-    found = [frozen.features(split, feeder, data.size, recipe.precision, advance) for split in splits]
+    found = [
+        frozen.features(split, feeder, data.size, recipe.evaluation_precision, advance) for split in splits
+    ]
     watch.end()
     frozen.tail.to(feeder.device)
     size = (frozen.shape.height, frozen.shape.width)
