@@ -47,10 +47,19 @@ class NetText:
         return lay(self.network, _map(input), classes)
 
     def plan(
-        self, input: tuple[int, int, int], classes: int | None = None, *, batch: int = 1, strict: bool = False
+        self,
+        input: tuple[int, int, int],
+        classes: int | None = None,
+        *,
+        batch: int = 1,
+        strict: bool = False,
+        precision: str = "fp32",
+        optimiser: str = "adamw",
     ) -> Plan:
-        """What it costs on pictures of channels x height x width; see `striate.plan.plan.Plan`."""
-        return plan_layout(self.lay(input, classes), batch=batch, strict=strict)
+        """What it costs on pictures of channels x height x width; see `striate.plan.plan.plan`."""
+        return plan_layout(
+            self.lay(input, classes), batch=batch, strict=strict, precision=precision, optimiser=optimiser
+        )
 
     def build(self, input: tuple[int, int, int], classes: int | None = None, *, initial: str = "auto") -> Net:
         """An ordinary torch.nn.Module: N x channels x height x width -> N x classes logits.

@@ -134,6 +134,17 @@ def test_plan(call: Call) -> None:
     assert "11,926 weights, 129,360 multiply-adds a picture, 10 classes" in lines
 
 
+def test_plan_says_one_memory_and_leaves_no_blanks(call: Call) -> None:
+    """What is predicted for a step is one number, however it is asked for."""
+    said = call(*PLAN, "--train").out
+    total = said.split("needs about ")[1].split(" in all")[0]
+    assert f"total, over the process without a network {total}" in " ".join(said.split())
+    assert (
+        "keeps 0 B of activations and needs about 4 MB in all"
+        in call("plan", "elu 0.5", "--input", "1x8x8").out
+    )
+
+
 def test_plan_as_json(call: Call) -> None:
     said = call(*PLAN, "--json")
     plan = json.loads(said.out)

@@ -72,7 +72,7 @@ def page(whole: RunFolder) -> PageReader:
         "red 125.31 62.99",
         # The plan.
         "input 3x32x32, channels x height x width",
-        "stem.0 conv 16 3x3 16x32x32 448 442,368 3x3 786 kB",
+        "stem.0 conv 16 3x3 16x32x32 448 442,368 3x3 –",
         "# A small network for pictures of 32x32.",
         # The recipe, the machine, and how to go on.
         "rate 0.003 the highest learning rate",

@@ -15,7 +15,7 @@ from striate.cli.console import prose
 from striate.cli.values import input_shape
 from striate.errors import StriateError, counted, nearest
 from striate.plan.field import Fields
-from striate.plan.memory import SLOTS, StepMemory, step_memory
+from striate.plan.memory import SLOTS, StepMemory
 from striate.plan.plan import Plan, Row
 from striate.report.figures import size
 from striate.zoo.list import zoo_net
@@ -89,22 +89,18 @@ def plan(
     if classes is None and text.zoo is not None:
         classes = zoo_net(text.zoo).classes
     classes = CLASSES if classes is None else classes
-    made = text.plan(shape, classes, batch=batch, strict=strict)
-    step = None
-    if train:
-        step = step_memory(text.lay(shape, classes), batch, precision=precision, optimiser=optimiser)
+    made = text.plan(shape, classes, batch=batch, strict=strict, precision=precision, optimiser=optimiser)
     if json_:
-        told = {} if step is None else {"training_step": {**dataclasses.asdict(step), "total": step.total}}
-        print(json.dumps({**_plain(made), **told}, indent=2))
+        print(json.dumps(_plain(made), indent=2))
         return
-    _print(made)
-    if step is not None:
+    _print(made, f"{precision}, {optimiser}")
+    if train:
         prose().print(f"peak of a training step on {counted(batch, 'picture')} in {precision}, {optimiser}:")
-        for line in aligned([list(each) for each in _parts(step)], left=1):
+        for line in aligned([list(each) for each in _parts(made.step)], left=1):
             prose().print(f"  {line}")
 
 
-def _print(made: Plan) -> None:
+def _print(made: Plan, how: str) -> None:
     labelled = any(_label(row) for row in made.rows)
     lines = [["part", "layer", *(title for title, _ in _columns())], ["", "input", str(made.input)]]
     before = ""
@@ -122,8 +118,8 @@ def _print(made: Plan) -> None:
         prose().print(f"{made.weights + made.side_weights:,} weights in training, with the side classifiers")
     pictures = "one picture" if made.batch == 1 else f"{made.batch} pictures"
     prose().print(
-        f"a training step on {pictures} keeps {_bytes(made.saved_bytes)} of activations and needs about "
-        f"{_bytes(made.training_bytes(2))} in all (float32, Adam)"
+        f"a training step on {pictures} keeps {size(made.saved_bytes)} of activations and needs about "
+        f"{size(made.step.total)} in all ({how})"
     )
     initials = Counter(row.initial for row in made.rows if row.initial)
     told = ", ".join(f"{word} in {counted(number, 'layer')}" for word, number in initials.most_common())
@@ -137,7 +133,7 @@ def _parts(step: StepMemory) -> list[tuple[str, str]]:
         ("weights and running statistics", size(step.weights)),
         ("gradients there at the peak", size(step.gradients)),
         ("optimiser", size(step.optimiser)),
-        ("activations kept for the backward pass", size(step.kept)),
+        ("activations still kept there", size(step.kept)),
         (f"pictures, and what `{step.moment}` needs meanwhile", size(step.transient)),
         ("total, over the process without a network", size(step.total)),
     ]
@@ -197,6 +193,7 @@ def _plain(made: Plan) -> dict[str, object]:
         "side_weights": made.side_weights,
         "multiply_adds": made.multiply_adds,
         "saved_bytes": made.saved_bytes,
+        "training_step": {**dataclasses.asdict(made.step), "total": made.step.total},
         "warnings": list(made.warnings),
         "layers": [_plain_row(row) for row in made.rows],
     }

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from striate.errors import FitError
 from striate.plan.field import Fields, trace_fields
-from striate.plan.saved import FLOAT_BYTES, trace_saved
+from striate.plan.memory import StepMemory, Thrift, walk
+from striate.plan.tape import kept_bytes, tape
 from striate.plan.warning import unread_rows, warnings
 from striate.spec.initial import suited_initials
 from striate.spec.layout import Layout
@@ -21,7 +22,8 @@ class Row:
     path: the labels and places that lead to it.  text: the layer as it is written.
     output: its shape for one picture.  weights: trained numbers.  multiply_adds: for one picture.
     field: its receptive field along height and width, or None where it sees the whole picture.
-    saved_bytes: what the backward pass keeps because of it, for the whole batch, in float32.
+    saved_bytes: what the backward pass keeps because of it, for the whole batch, the images themselves not
+    counted.
     side: it belongs to a side classifier, which is absent at inference.
     initial: the first weights that `auto` draws, `he` or `xavier`; None for layers without a matrix.
     """
@@ -42,7 +44,8 @@ class Plan:
     """The table of a network and its sums.
 
     weights, multiply_adds: at inference, side classifiers left out; `side_weights` are theirs.
-    saved_bytes: activations that a training step keeps, for a batch of `batch`, in float32.
+    saved_bytes: activations that a training step keeps, for a batch of `batch`.
+    step: the memory at the peak of that step.
     warnings: what is legal but hardly meant, a sentence each.
     """
 
@@ -54,26 +57,28 @@ class Plan:
     side_weights: int
     multiply_adds: int
     saved_bytes: int
+    step: StepMemory
     warnings: tuple[str, ...]
 
-    def training_bytes(self, slots: int) -> int:
-        """Memory of a float32 training step: weights, gradients, optimiser state and saved activations.
 
-        slots: numbers that the optimiser keeps for each weight, 1 for momentum, 2 for Adam.
-        """
-        return FLOAT_BYTES * (self.weights + self.side_weights) * (2 + slots) + self.saved_bytes
-
-
-def plan(layout: Layout, *, batch: int = 1, strict: bool = False) -> Plan:
+def plan(
+    layout: Layout,
+    *,
+    batch: int = 1,
+    strict: bool = False,
+    precision: str = "fp32",
+    optimiser: str = "adamw",
+) -> Plan:
     """The plan of a laid-out network.
 
-    batch: pictures in one training step, for `saved_bytes`.
+    batch: images in one training step.  precision: its arithmetic, fp32 or bf16.  optimiser: as in a recipe.
     strict: raise FitError where a stride does not divide, which is otherwise a warning.
     """
     if strict:
         _refuse_unread(layout)
     fields = trace_fields(layout)
-    saved = trace_saved(layout, batch)
+    made = tape(layout, precision)
+    saved = kept_bytes(made, batch)
     initials = suited_initials(layout)
     rows = tuple(
         Row(
@@ -83,7 +88,7 @@ def plan(layout: Layout, *, batch: int = 1, strict: bool = False) -> Plan:
             weights=placed.layer.weights(placed.input),
             multiply_adds=placed.layer.multiply_adds(placed.input),
             field=fields[placed.path],
-            saved_bytes=saved[placed.path],
+            saved_bytes=saved.get(placed.path, 0),
             side=side is not None,
             initial=initials.get(placed.path),
         )
@@ -98,6 +103,9 @@ def plan(layout: Layout, *, batch: int = 1, strict: bool = False) -> Plan:
         side_weights=sum(row.weights for row in rows if row.side),
         multiply_adds=sum(row.multiply_adds for row in rows if not row.side),
         saved_bytes=sum(row.saved_bytes for row in rows),
+        step=walk(
+            made, layout, batch, precision=precision, optimiser=optimiser, average=False, thrift=Thrift()
+        ),
         warnings=warnings(layout, fields),
     )
 

@@ -82,6 +82,24 @@ def tape(layout: Layout, precision: str) -> Tape:
     return tracer.run(layout)
 
 
+def kept_bytes(made: Tape, batch: int) -> dict[str, int]:
+    """Bytes kept for the backward pass because of each layer, by path; layers that keep nothing are left out.
+
+    A tensor that several layers keep is counted at the first of them, the images themselves nowhere.
+    """
+    counted = {0}
+    found: dict[str, int] = {}
+    for operation in made.operations:
+        total = batch * operation.more + operation.once
+        for tensor in operation.keeps:
+            if tensor not in counted:
+                counted.add(tensor)
+                total += batch * made.tensors[tensor].bytes
+        if total:
+            found[operation.path] = total
+    return found
+
+
 def steps(layout: Layout) -> Iterator[Part]:
     """The parts of the main flow in order, brackets, calls and repeats opened."""
     yield from _opened(layout.root)
