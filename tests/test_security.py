@@ -40,7 +40,7 @@ FORBIDDEN = frozenset([
     "pickle", "_pickle", "cPickle", "pickletools", "dill", "cloudpickle", "shelve", "marshal", "yaml",
     "ruamel", "joblib", "jsonpickle", "code", "codeop", "runpy", "imp", "pty", "multiprocessing",
     "subprocess", "xmlrpc", "ftplib", "telnetlib", "smtplib", "socket", "socketserver", "requests",
-    "httpx", "aiohttp", "urllib3", "tarfile", "webbrowser",
+    "httpx", "aiohttp", "urllib3", "webbrowser",
 ])  # fmt: skip
 
 # What goes to the network, and in which folder alone it may.
@@ -52,7 +52,7 @@ BUILTINS = frozenset(["eval", "exec", "compile", "__import__"])
 # By their last name, whatever they are called on.
 ATTRIBUTES = frozenset([
     "system", "popen", "spawnl", "spawnv", "spawnve", "spawnlp", "posix_spawn", "execv", "execve",
-    "execvp", "execl", "execlp", "startfile", "extractall", "unsafe_load", "full_load", "load_module",
+    "execvp", "execl", "execlp", "startfile", "extract", "extractall", "unsafe_load", "full_load", "load_module",
     "exec_module", "load_state_dict_from_url", "set_start_method", "fork", "load_library",
     "load_inline", "run_code", "import_module", "pickle", "_pickle",
 ])  # fmt: skip

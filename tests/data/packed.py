@@ -208,12 +208,16 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "tar: an unknown kind": (lambda out: tar(member("cat/9.png", b"x", b"Q")), "archive-special"),
     "tar: a huge long name": (lambda out: tar(header("././@LongLink", 2**32, b"L")), ""),
     "tar: headers without end": (lambda out: tar(*[member("././@LongLink", b"a", b"L")] * 50), ""),
+    "tar: thousands of headers": (lambda out: tar(*[member("././@LongLink", b"a", b"L")] * 5000), ""),
+    "tar: sparse without end": (
+        lambda out: tar(pax(GNU__sparse__major=b"1", GNU__sparse__minor=b"0"),
+                        member("cat/9.png", b"9" * 99, b"0")), ""),
     "tar: a huge member": (lambda out: tar(header("cat/9.png", 2**36)), ""),
     "tar: a negative length": (lambda out: tar(header("cat/9.png", b"\xff" * 12)), ""),
     "tar: a length beyond all": (lambda out: tar(header("cat/9.png", b"\x80" + b"\x7f" * 11)), ""),
     "tar: a length of pax that is none": (lambda out: tar(pax(size=b"-1"), member("cat/9.png", b"x")), ""),
     "tar: pax that counts wrong": (
-        lambda out: tar(member("x", b"999999999 path=a\n", b"x"), member("cat/9.png", b"x")), ""),
+        lambda out: tar(member("x", b"999999999 path=a\n", b"x"), member("cat/9.png", b"x")), "none"),
     "tar: a wrong sum": (lambda out: tar(b"cat/9.png" + bytes(503)), ""),
     "tar: cut": (lambda out: tar()[:-2000], ""),
     "tar: no end": (lambda out: tar(closed=False), ""),
@@ -254,6 +258,12 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
                                 "archive-damaged"),
     "zip: a wrong sum": (lambda out: last(with_member("cat/9.png", bytes(9)), 16, "<I", 4), "archive-damaged"),
     "zip: an unknown method": (lambda out: last(with_member("cat/9.png"), 10, "<H", 97), "archive-damaged"),
+    "zip: a bomb of bzip2": (
+        lambda out: zipped(lambda archive: archive.writestr("cat/9.png", bytes(OVER), zipfile.ZIP_BZIP2)),
+        "archive-damaged"),
+    "zip: of a version to come": (lambda out: last(with_member("cat/9.png"), 6, "<H", 99), ""),
+    "zip: a name that is no text": (
+        lambda out: last(with_member("cat/9.png").replace(b"9.png", b"\xff.png"), 8, "<H", 0x800), ""),
     "zip: two names": (lambda out: contradicting("../../canary"), "archive-damaged"),
     "zip: another path in an extra": (lambda out: unicode_path("../../canary"), "none"),
     "zip: two members in one place": (lambda out: overlapping(), ""),
@@ -262,9 +272,9 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "zip: a bomb that lies": (lambda out: last(with_member("cat/9.png", bytes(OVER)), 24, "<I", 99),
                               "archive-damaged"),
     "zip: a directory elsewhere": (lambda out: patched(zipped(), len(zipped()) - 6, "<I", 2**31), ""),
-    "zip: more members than lines": (lambda out: patched(zipped(), len(zipped()) - 12, "<H", 60_000), ""),
+    "zip: more members than lines": (lambda out: patched(zipped(), len(zipped()) - 12, "<H", 60_000), "none"),
     "zip: no directory": (lambda out: zipped()[:-200], ""),
-    "zip: one of several parts": (lambda out: patched(zipped(), len(zipped()) - 18, "<H", 1), ""),
+    "zip: one of several parts": (lambda out: patched(zipped(), len(zipped()) - 18, "<H", 1), "none"),
     "zip: an archive inside": (lambda out: with_member("cat/more.zip", zipped()), "archive-nested"),
     "zip: twice": (lambda out: with_member("cat/0.png", picture(99)), "archive-twice"),
 }  # fmt: skip

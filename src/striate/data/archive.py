@@ -20,18 +20,15 @@ from striate.data.allowance import Allowance
 from striate.data.cache import writing_failed
 from striate.data.file import open_regular, opening_failed
 from striate.data.finding import Finding
-from striate.data.inflate import inflated, read_packed
 from striate.data.ledger import stamp_of
 from striate.data.magic import HEAD_BYTES
-from striate.data.packing import packing
+from striate.data.members import members_of, packing
 from striate.data.publish import TRIES, building, publish
-from striate.data.tar import tar_members
 from striate.data.trouble import Unreadable
 from striate.data.unpack import Target
-from striate.data.zip import zip_members
 from striate.errors import DataError, ResourceError
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +44,11 @@ def archive_kind(path: Path, place: str) -> str | None:
     try:
         file, _ = open_regular(path)
         with file:
-            return packing(read_packed(file, HEAD_BYTES))
-    except DataError as problem:
+            return packing(file.read(HEAD_BYTES))
+    except Unreadable as problem:
         raise _unread(problem, place) from None
+    except OSError as problem:
+        raise _unread(opening_failed(path, problem), place) from None
 
 
 def unpacked(path: Path, place: str, root: Path) -> Unpacked:
@@ -106,12 +105,9 @@ def _build(home: Path, file: BinaryIO, size_bytes: int, root: Path) -> None:
     allowance = Allowance(size_bytes, root, shutil.disk_usage(home).free)
     target = Target(home / "files")
     os.mkdir(target.folder, 0o755)
-    kind = packing(read_packed(file, HEAD_BYTES)) or ""
+    kind = packing(file.read(HEAD_BYTES)) or ""
     file.seek(0)
-    if kind == "zip":
-        target.unpack(zip_members(file, size_bytes, allowance), allowance)
-    else:
-        target.unpack(tar_members(inflated(file, kind), allowance), allowance)
+    target.unpack(members_of(file, kind, allowance), allowance)
     target.refuse_empty()
     index = {
         "format": _FORMAT,

@@ -18,8 +18,8 @@ from striate.data.finding import shown
 from striate.data.folder import inner_folder, list_folder, one_class
 from striate.data.idx import is_idx, list_idx
 from striate.data.manifest import SUFFIXES, list_manifest
+from striate.data.members import READ
 from striate.data.npz import list_npz
-from striate.data.packing import READ
 from striate.data.walk import visible
 from striate.errors import DataError, nearest
 

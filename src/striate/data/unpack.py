@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from striate.data.allowance import Allowance
+from striate.data.allowance import Allowance, Broken, parts_of
 from striate.data.codes import CODES
 from striate.data.finding import Finding, listed, shown
 from striate.data.idx import is_idx
 from striate.data.magic import HEAD_BYTES
-from striate.data.member import Broken, Member, parts_of
-from striate.data.packing import packing
+from striate.data.members import Member, packing
 from striate.data.walk import SYSTEM_NAMES
 from striate.errors import DataError
 
