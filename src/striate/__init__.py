@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 # Two rooms have the names of functions.  They are loaded first, so that the functions keep the names.
 import striate.plan
 import striate.train  # noqa: F401
-from striate.api import NetText, load, plan, read, train
+from striate.api import NetText, cache, load, plan, read, train
 from striate.errors import StriateError
 from striate.version import __version__
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from striate.classifier import Classifier
 
 
-__all__ = ["Classifier", "NetText", "StriateError", "__version__", "load", "plan", "read", "train"]
+__all__ = ["Classifier", "NetText", "StriateError", "__version__", "cache", "load", "plan", "read", "train"]
 
 
 def __getattr__(name: str) -> object:

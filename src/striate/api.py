@@ -21,6 +21,7 @@ from striate.zoo.list import zoo_names, zoo_net, zoo_text
 
 if TYPE_CHECKING:
     from striate.build.module import Net
+    from striate.data.cached import Cached
     from striate.train.recipe import Recipe
     from striate.train.trained import Trained
 
@@ -76,6 +77,20 @@ class NetText:
         net = build(self.lay(input, classes))
         initialise(net, initial=initial)
         return net
+
+
+def cache(kind: str | None = None, *, clear: bool = False) -> list[Cached]:
+    """What lies in the cache: its entries, or those of one kind (see `striate.data.cached.KINDS`).
+
+    clear: remove them, but for what running processes use; returned is then what is gone.
+    """
+    from striate.data.cache import cache_root
+    from striate.data.cached import inventory, remove
+    from striate.weights.source import cache_folder
+
+    found = inventory(cache_root(None), cache_folder())
+    chosen = [each for each in found if kind in (None, each.kind)]
+    return remove(chosen) if clear else chosen
 
 
 def read(net: str | Path | NetText) -> NetText:

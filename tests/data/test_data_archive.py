@@ -113,7 +113,7 @@ def test_it_is_unpacked_once_and_anew_where_it_is_gone(
     (here / "a.zip").write_bytes(zipped())
     first = list_data("a.zip")
     (home,) = (cache / "archives").iterdir()
-    assert sorted(each.name for each in home.iterdir()) == ["files", "index.json"]
+    assert sorted(each.name for each in home.iterdir() if each.name[0] != ".") == ["files", "index.json"]
     assert all(each.path.is_relative_to(home / "files") for each in first.entries)
     shutil.copy(here / "a.zip", here / "b.zip")
     with monkeypatch.context() as patch:
@@ -123,6 +123,9 @@ def test_it_is_unpacked_once_and_anew_where_it_is_gone(
     for damage in (
         lambda: first.entries[0].path.unlink(),
         lambda: first.entries[0].path.write_bytes(b""),
+        lambda: first.entries[0].path.write_bytes(HONEST["cat/0.png"][:-1] + b"x"),
+        lambda: first.entries[0].path.write_bytes(first.entries[1].path.read_bytes()),
+        lambda: first.entries[0].path.rename(first.entries[0].path.with_name("other.png")),
         lambda: (home / "index.json").write_text("{"),
         lambda: (home / "files" / "cat" / "link").symlink_to("/"),
         lambda: shutil.rmtree(home),
@@ -317,7 +320,7 @@ def test_a_full_disk(here: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -
     assert str(error.value) == (
         f"{cache}: the disk is full: the unpacked archive takes {error.value.problem.split()[8]} bytes and 700 are free\n"
         "  expected: room for them in the cache folder; nothing half-written was left there\n"
-        "  try: STRIATE_CACHE=/a/folder/with/room, or a smaller size, or delete old folders in store/ and archives/"
+        "  try: striate cache --clear, or STRIATE_CACHE=/a/folder/with/room, or a smaller size"
     )
     assert not list((cache / "archives").iterdir())
 

@@ -184,7 +184,9 @@ def test_another_size_is_another_store(photos: Path, decodes: Count, cache: Path
 
 
 @pytest.mark.usefixtures("past")
-@pytest.mark.parametrize("damage", ["cut", "long", "gone", "index", "index gone", "index of another"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "long", "gone", "inverted", "one bit", "index", "index gone", "index of another"]
+)
 def test_a_damaged_store_is_built_again(photos: Path, decodes: Count, cache: Path, damage: str) -> None:
     before = gather(photos)
     wanted = before.train.pictures.copy()
@@ -197,6 +199,10 @@ def test_a_damaged_store_is_built_again(photos: Path, decodes: Count, cache: Pat
         pictures.write_bytes(content + b"x")
     elif damage == "gone":
         pictures.unlink()
+    elif damage == "inverted":
+        pictures.write_bytes(bytes(each ^ 255 * (at % 7 == 0) for at, each in enumerate(content)))
+    elif damage == "one bit":
+        pictures.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     elif damage == "index":
         index.write_text("{")
     elif damage == "index gone":
@@ -237,7 +243,7 @@ def test_a_full_disk(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch)
     assert str(error.value) == (
         f"{cache}: the disk is full: the prepared pictures take 82,140 bytes\n"
         "  expected: room for them in the cache folder; nothing half-written was left there\n"
-        "  try: STRIATE_CACHE=/a/folder/with/room, or a smaller size, or delete old folders in store/ and archives/"
+        "  try: striate cache --clear, or STRIATE_CACHE=/a/folder/with/room, or a smaller size"
     )
     assert stores(cache) == []
 
@@ -377,9 +383,10 @@ def test_large_splits_are_mapped_not_copied(
     assert isinstance(large.val.pictures, np.memmap)
     assert same(small, large)
     assert same(small, again)
-    (picked, *_) = (cache / "store" / stores(cache)[0]).glob("picked-*")
-    picked.write_bytes(b"cut")
-    assert same(small, gather(photos))
+    picked = next(each for each in (cache / "store" / stores(cache)[0]).glob("picked-*") if not each.suffix)
+    for damaged in (b"cut", bytes(picked.stat().st_size)):
+        picked.write_bytes(damaged)
+        assert same(small, gather(photos))
 
     def full(file: object, values: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -35,6 +35,7 @@ COMMANDS = {
     "features": "What a trained network makes of pictures at one of its parts.",
     "lr": "Find a learning rate: train while it rises, and draw the loss.",
     "machine": "What this machine computes how fast, and which arithmetic is taken for it.",
+    "cache": "What lies in the cache, how large it is, and clearing it.",
     "words": "The words of the notation, each explained.",
     "zoo": "List the networks that come with striate.",
 }

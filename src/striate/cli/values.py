@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from striate.data.cached import bytes_said
 from striate.data.finding import shown
 from striate.errors import StriateError
 
@@ -44,16 +45,15 @@ def seconds(text: str) -> float:
 
 def byte_count(text: str) -> int:
     """`2G`, `1.5G`, `512M` or `512MB` in bytes, in powers of 1000.  Raises StriateError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgGtT])[bB]?", text.strip())
-    if match is None or not float(match[1]) > 0:
+    found = bytes_said(text)
+    if not found:
         raise StriateError(
             f"`{text}` is not a size of memory",
             place="--memory",
             expected="a size as 2G or 800M",
             cure="--memory 2G",
         )
-    factor: int = 1000 ** (1 + "kmgt".index(match[2].lower()))
-    return round(float(match[1]) * factor)
+    return found
 
 
 def require_new(path: Path, force: bool, option: str = "--out") -> None:

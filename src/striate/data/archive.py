@@ -1,9 +1,10 @@
 """Archives as DATA: unpacked once into the cache, keyed by their content, and then read as a folder.
 
     CACHE/archives/KEY/files/      what was unpacked
-    CACHE/archives/KEY/index.json  how many files and bytes that is, and what was left out and why
+    CACHE/archives/KEY/index.json  its seal (`seal_of`), and what was left out and why
 
-KEY is a hash of the archive's content and of the version of this extractor.  What is missing is unpacked anew.
+KEY is a hash of the archive's content and of the version of this extractor.  What is missing, or no longer what
+was unpacked, is unpacked anew.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from striate.data.allowance import Allowance
-from striate.data.cache import writing_failed
+from striate.data.cache import TRIES, building, publish, seal_of, writing_failed
+from striate.data.cached import hold, let_go, make_room
 from striate.data.file import open_regular, opening_failed
 from striate.data.finding import Finding
 from striate.data.ledger import stamp_of
 from striate.data.magic import HEAD_BYTES
 from striate.data.members import members_of, packing
-from striate.data.publish import TRIES, building, publish
 from striate.data.trouble import Unreadable
 from striate.data.unpack import Target
 from striate.errors import DataError, ResourceError
@@ -76,9 +77,10 @@ def unpacked(path: Path, place: str, root: Path) -> Unpacked:
         if (found := _open(home)) is not None:
             return found
         file.seek(0)
+        make_room(root, size_bytes)
         try:
             with building(archives) as temporary:
-                _build(temporary, file, size_bytes, root)
+                _build(temporary, file, size_bytes, root, place)
                 if stamp_of(os.fstat(file.fileno())) != stamp:
                     raise DataError(
                         "the archive changed while it was read",
@@ -93,6 +95,7 @@ def unpacked(path: Path, place: str, root: Path) -> Unpacked:
             raise writing_failed(problem, root, size_bytes, "the unpacked archive takes more than") from None
     for _ in range(TRIES):
         if (found := _open(home)) is not None:
+            make_room(root)
             return found
     raise ResourceError("what was unpacked vanished at once", place=str(root), cure="run it again")
 
@@ -101,7 +104,7 @@ def _unread(problem: DataError, place: str) -> DataError:
     return DataError(problem.problem, place=place, expected="a file that you may read", cure=problem.cure)
 
 
-def _build(home: Path, file: BinaryIO, size_bytes: int, root: Path) -> None:
+def _build(home: Path, file: BinaryIO, size_bytes: int, root: Path, about: str) -> None:
     allowance = Allowance(size_bytes, root, shutil.disk_usage(home).free)
     target = Target(home / "files")
     os.mkdir(target.folder, 0o755)
@@ -111,36 +114,28 @@ def _build(home: Path, file: BinaryIO, size_bytes: int, root: Path) -> None:
     target.refuse_empty()
     index = {
         "format": _FORMAT,
-        "files": len(target.files),
-        "bytes": target.written_bytes,
+        "about": about,
+        "seal": seal_of(target.folder),
         "findings": [[each.code, each.name, each.reason, each.cure] for each in target.findings],
     }
     (home / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
 
 def _open(home: Path) -> Unpacked | None:
-    """What was unpacked there, or None where it is not, or no longer whole."""
+    """What was unpacked there, or None where it is not, or no longer what it was."""
+    hold(home)
+    found = _read(home)
+    if found is None:
+        let_go(home)
+    return found
+
+
+def _read(home: Path) -> Unpacked | None:
     try:
         index = json.loads((home / "index.json").read_text(encoding="utf-8"))
         findings = tuple(Finding(*map(str, each)) for each in index["findings"])  # type: ignore[arg-type]
         known = index["format"] == _FORMAT and all(each.severity for each in findings)
-        return Unpacked(home / "files", findings) if known and _whole(home / "files", index) else None
+        whole = known and index["seal"] == seal_of(home / "files")
+        return Unpacked(home / "files", findings) if whole else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-
-
-def _whole(folder: Path, index: dict[str, int]) -> bool:
-    # A cache may be swept by age, file by file; a loss of power may leave files of no length.
-    files = size_bytes = 0
-    waiting = [folder]
-    while waiting:
-        with os.scandir(waiting.pop()) as found:
-            for each in found:
-                if each.is_dir(follow_symlinks=False):
-                    waiting.append(Path(each.path))
-                elif each.is_file(follow_symlinks=False):
-                    files += 1
-                    size_bytes += each.stat(follow_symlinks=False).st_size
-                else:
-                    return False
-    return (files, size_bytes) == (index["files"], index["bytes"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from striate.data.cache import writing_failed
+from striate.data.cache import seal_of, writing_failed
 from striate.data.store import sync, write_values
 
 IN_MEMORY_BYTES = 2**30
@@ -61,9 +62,11 @@ class Part:
             return np.asarray(self.pictures[positions])
         rows = (positions + self.offset).astype("<i8").tobytes()
         file = self.store / f"picked-{hashlib.sha256(rows).hexdigest()[:32]}"
+        seal = file.with_suffix(".json")
         try:
-            if not file.exists() or file.stat().st_size != needed_bytes:
+            if not _is_sealed(file, seal, needed_bytes):
                 self._write_picked(file, positions)
+                seal.write_text(json.dumps(seal_of(file)))
         except OSError as problem:
             raise writing_failed(problem, root, needed_bytes) from None
         return np.memmap(file, self.pictures.dtype, "r", shape=(len(positions), *self.pictures.shape[1:]))
@@ -79,6 +82,13 @@ class Part:
         except BaseException:
             os.unlink(temporary)
             raise
+
+
+def _is_sealed(file: Path, seal: Path, needed_bytes: int) -> bool:
+    try:
+        return file.stat().st_size == needed_bytes and json.loads(seal.read_bytes()) == seal_of(file)
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def content_hashes(pictures: npt.NDArray[Any]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The prepared pictures of a data set in one memory-mapped file, keyed by what they were made of.
 
     CACHE/store/KEY/pictures    the raw values, picture after picture, (count, H, W, C)
-    CACHE/store/KEY/index.json  the shape, and which of the files could not be decoded
+    CACHE/store/KEY/index.json  how many, its seal (`seal_of`), and which of the files could not be decoded
 
 KEY is a hash of the files' content hashes in order and of how they were prepared, so neither names,
 labels, places nor times matter, and a changed picture makes another store.
@@ -24,17 +24,17 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
-from striate.data.cache import no_room, writing_failed
+from striate.data.cache import TRIES, building, no_room, publish, seal_of, writing_failed
+from striate.data.cached import hold, let_go, make_room
 from striate.data.ledger import stamp_of
 from striate.data.picture import prepare_picture
-from striate.data.publish import TRIES, building, publish
 from striate.data.quiet import quiet_pillow
 from striate.data.survey import Seen
 from striate.data.threads import in_order
 from striate.data.trouble import Unreadable
 from striate.errors import DataError
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,15 @@ def store_key(contents: Sequence[str], preparation: Preparation) -> str:
 
 
 def open_store(folder: Path, files: int, preparation: Preparation) -> Store | None:
-    """The store in `folder`, or None where there is none, or one that is damaged or cut off."""
+    """The store in `folder`, or None where there is none, or one that is no longer what was written."""
+    hold(folder)
+    store = _read_store(folder, files, preparation)
+    if store is None:
+        let_go(folder)
+    return store
+
+
+def _read_store(folder: Path, files: int, preparation: Preparation) -> Store | None:
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         failed = tuple((int(each[0]), str(each[1]), str(each[2]), str(each[3])) for each in index["failed"])
@@ -89,6 +97,7 @@ def open_store(folder: Path, files: int, preparation: Preparation) -> Store | No
             index["format"] != _FORMAT
             or index["count"] != count
             or pictures.stat().st_size != count * preparation.picture_bytes
+            or index["seal"] != seal_of(pictures)
         ):
             return None
         shape = (count, *preparation.stored_size, preparation.channels)
@@ -121,6 +130,7 @@ def build_store(
     def sound(folder: Path) -> bool:
         return open_store(folder, len(seen), preparation) is not None
 
+    make_room(root, needed_bytes)
     try:
         with building(stores) as temporary:
             free_bytes = shutil.disk_usage(stores).free
@@ -178,7 +188,14 @@ def _write(
                     write_values(file, picture)
                 step(position + 1)
         sync(file)
-    index = {"format": _FORMAT, "count": len(seen) - len(failed), "failed": failed}
+    count, (height, width) = len(seen) - len(failed), preparation.stored_size
+    index = {
+        "format": _FORMAT,
+        "about": f"{count:,} pictures of {preparation.channels}x{height}x{width}, {preparation.dtype}",
+        "count": count,
+        "failed": failed,
+        "seal": seal_of(folder / "pictures"),
+    }
     with open(folder / "index.json", "w", encoding="utf-8") as text:
         json.dump(index, text)
         sync(text)
