@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from striate.check.look import Look, look
-from striate.check.small import small_file
+from striate.check.thumbnails import preview_file
 from striate.data.entry import Entry
 from striate.data.picture import prepare_picture
 from striate.data.quiet import quiet_pillow
@@ -137,7 +137,7 @@ def main(count: int, seed: int, folder: Path) -> None:
                 read += 1
             except Unreadable as problem:
                 codes[problem.code] += 1
-            small_file(path, MAX_PIXELS)
+            preview_file(path, MAX_PIXELS)
         else:
             codes.update(each.code for each in seen)
             assert all(each.reason.isprintable() for each in seen)

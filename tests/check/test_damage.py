@@ -9,8 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from check.hostile import encoded, scene, zeroed
-from striate.check.damage import damage, zero_runs
-from striate.check.gif import image_spans, is_animated_gif
+from striate.check.damage import damage, image_spans, is_animated_gif, zero_runs
 from striate.data.decode import decode
 from striate.data.trouble import Unreadable
 

@@ -1,7 +1,8 @@
-"""The check of pictures that lie in files."""
+"""The check of images that lie in files, and of what lies beside them."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -11,12 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.check.checked import Checked, in_order_of_severity
-from striate.check.extent import extent_remarks
-from striate.check.look import Look, look
-from striate.check.names import name_remarks
-from striate.check.small import small_file
-from striate.check.surroundings import surroundings
-from striate.check.twins import twin_findings, twin_limits
+from striate.check.duplicates import duplicate_limits, near_and_exact_findings
+from striate.check.look import Look, look, name_remarks
+from striate.check.outliers import shape_remarks
+from striate.check.thumbnails import preview_file
 from striate.data.codes import CODES
 from striate.data.entry import SPLITS, Entry, Listing
 from striate.data.files import of_one_kind
@@ -26,6 +25,7 @@ from striate.data.quiet import quiet_pillow
 from striate.data.roll import Roll
 from striate.data.size import choose_channels
 from striate.data.threads import in_order
+from striate.data.walk import SYSTEM_NAMES
 
 
 def check_files(
@@ -52,7 +52,7 @@ def check_files(
     paths = {each.name: each.path for each in listing.entries}
 
     def show(name: str) -> npt.NDArray[np.uint8] | None:
-        return small_file(paths[name], max_pixels) if name in kept else None
+        return preview_file(paths[name], max_pixels) if name in kept else None
 
     counts = {
         split: tuple(
@@ -72,7 +72,7 @@ def check_files(
         files=len(listing.entries),
         used=tuple(each.entry for each in used),
         findings=in_order_of_severity(findings),
-        limits=twin_limits([each.face for each in used]),
+        limits=duplicate_limits([each.thumbnail for each in used]),
         small=show,
         unpacked=listing.unpacked,
     )
@@ -92,7 +92,7 @@ def _beside_one_another(listing: Listing, used: Sequence[Look]) -> list[Finding]
                 Finding("grey-among-colour", each.entry.name, reason, CODES["grey-among-colour"].cure)
             )
     sizes = [(each.header.height, each.header.width) for each in used]
-    for position, code, reason in extent_remarks(sizes):
+    for position, code, reason in shape_remarks(sizes):
         findings.append(Finding(code, used[position].entry.name, reason, CODES[code].cure))
     number = {label: position for position, label in enumerate(present)}
     roll = Roll(
@@ -111,7 +111,9 @@ def _beside_one_another(listing: Listing, used: Sequence[Look]) -> list[Finding]
         {split: np.array([roll.labels[each] for each in mine]) for split, mine in by_split.items()},
         {split: [used[each].entry.group for each in mine] for split, mine in by_split.items()},
     )
-    findings += twin_findings(roll, [each.pixels_hash for each in used], [each.face for each in used])
+    findings += near_and_exact_findings(
+        roll, [each.pixels_hash for each in used], [each.thumbnail for each in used]
+    )
     return findings
 
 
@@ -126,3 +128,70 @@ def _of_folder_names(entries: Sequence[Entry]) -> list[Finding]:
 
 def _split(entry: Entry) -> str:
     return entry.split or "train"
+
+
+def surroundings(folder: Path) -> list[Finding]:
+    """A finding for each hidden or system name and each link out of `folder`; no file is opened.
+
+    Links to folders inside are not walked, and each real folder is walked once.  What cannot be read is
+    passed over here: whoever lists the pictures meets it, too.
+    """
+    root = os.path.realpath(folder)
+    findings: list[Finding] = []
+    waiting: list[tuple[str, str]] = [(os.fspath(folder), "")]
+    walked = {_identity(os.fspath(folder))}
+    while waiting:
+        here, label = waiting.pop()
+        try:
+            with os.scandir(here) as found:
+                inside = sorted(found, key=lambda each: each.name)
+        except OSError:
+            continue
+        for each in inside:
+            name = label + shown(each.name)
+            if each.name.startswith(".") or each.name.lower() in SYSTEM_NAMES:
+                findings.append(Finding("hidden", name, _hidden(each), CODES["hidden"].cure))
+                continue
+            if each.is_symlink():
+                target = os.path.realpath(each.path)
+                outside = target != root and not target.startswith(root.rstrip(os.sep) + os.sep)
+                if not outside or not os.path.exists(target):
+                    continue
+                findings.append(
+                    Finding(
+                        "link-outside",
+                        name,
+                        f"a link to {shown(target)}, outside of the folder",
+                        CODES["link-outside"].cure,
+                    )
+                )
+            if _is_folder(each):
+                identity = _identity(each.path)
+                if identity is None or identity not in walked:
+                    walked.add(identity)
+                    waiting.append((each.path, f"{name}/"))
+    return sorted(findings, key=lambda each: each.name)
+
+
+def _hidden(each: os.DirEntry[str]) -> str:
+    what = "a folder" if _is_folder(each) else "a file"
+    if each.name.startswith("._"):
+        return f"{what} that a Mac leaves beside each file, not looked at"
+    if each.name.startswith("."):
+        return f"{what} hidden by its name, not looked at"
+    return f"{what} that an operating system left behind, not looked at"
+
+
+def _is_folder(each: os.DirEntry[str]) -> bool:
+    try:
+        return each.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return (stat.st_dev, stat.st_ino) if stat.st_ino else None

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
-from striate.check.damage import damage
-from striate.check.face import Face, face_of, is_comparable
-from striate.check.gif import is_animated_gif
-from striate.check.names import name_remarks
-from striate.check.plain import plain_remark
-from striate.check.traits import Traits
+from striate.check.damage import damage, is_animated_gif
+from striate.check.outliers import uniform_remark
+from striate.check.thumbnails import Thumbnail, is_comparable, thumbnail_of
 from striate.data.codes import CODES
 from striate.data.decode import Header, Pixels, decode, read_header
 from striate.data.entry import Entry
 from striate.data.file import Source, read_whole
-from striate.data.finding import Finding
+from striate.data.finding import Finding, shown
 from striate.data.magic import HEAD_BYTES, NAMED_BY_SUFFIX, recognise
 from striate.data.trouble import Unreadable
 
@@ -34,13 +35,13 @@ class Look:
     """A picture that can be used.
 
     pixels_hash: of its pixels: files of which it is the same show the same, whatever their bytes.
-    face: None where it is too small to be compared, or no grey or coloured picture.
+    thumbnail: None where it is too small to be compared, or no grey or coloured picture.
     """
 
     entry: Entry
     header: Header
     pixels_hash: str
-    face: Face | None
+    thumbnail: Thumbnail | None
     findings: tuple[Finding, ...]
 
 
@@ -66,7 +67,7 @@ def look(entry: Entry, max_pixels: int) -> Look | tuple[Finding, ...]:
         traits.frames |= kind == "GIF" and is_animated_gif(content)
     if pixels.orientation != 1:
         traits.orientation = pixels.orientation
-    plain = plain_remark(pixels)
+    plain = uniform_remark(pixels)
     if plain is not None:
         remarks.append(plain)
     remarks += traits.remarks()
@@ -74,7 +75,7 @@ def look(entry: Entry, max_pixels: int) -> Look | tuple[Finding, ...]:
         entry,
         header,
         _pixels_hash(pixels),
-        face_of(pixels, pixels.orientation) if is_comparable(header.height, header.width) else None,
+        thumbnail_of(pixels, pixels.orientation) if is_comparable(header.height, header.width) else None,
         (*named, *(_finding(entry, *each) for each in remarks)),
     )
 
@@ -122,3 +123,96 @@ def _pixels_hash(pixels: Pixels) -> str:
     digest = hashlib.sha256(repr((kind, pixels.orientation)).encode())
     digest.update(values)
     return digest.hexdigest()
+
+
+HIDDEN_SHARE = 0.01
+"""Colours under full transparency are told of where they make up this share of the pixels."""
+
+_HIDDEN_RANGE = 32
+"""They are one colour, as most programs leave there, where no channel varies by more."""
+
+_ORIENTATION_TAG = 274
+
+
+class Traits:
+    """Sees a picture while it is decoded (a `Witness`), and tells what was special about it."""
+
+    def __init__(self) -> None:
+        self.orientation = 1
+        self.frames = False
+        self._mode = ""
+        self._sixteen = False
+        self._transparent = False
+        self._hidden = False
+
+    def opened(self, picture: ImageFile.ImageFile, kind: str) -> None:
+        """Notes what decoding would lose."""
+        self._mode = picture.mode
+        raw = [each if isinstance(each, str) else str(each[0]) for *_, each in picture.tile if each]
+        self._sixteen = picture.mode.startswith("I;16") or any(";16" in each for each in raw)
+        if kind != "GIF":  # there Pillow would have to go to the second frame and back
+            self.frames = bool(getattr(picture, "is_animated", False))
+        if isinstance(picture, TiffImageFile):
+            turned = picture.tag_v2.get(_ORIENTATION_TAG, 1)
+            self.orientation = turned if turned in range(1, 9) else 1
+
+    def loaded(self, picture: ImageFile.ImageFile) -> None:
+        """Notes what is transparent."""
+        if not picture.has_transparency_data:
+            return
+        pixels = np.asarray(picture.convert("RGBA"))
+        alpha = pixels[..., 3]
+        self._transparent = bool((alpha < 255).any())
+        under = pixels[..., :3][alpha == 0]
+        if len(under) >= max(2, HIDDEN_SHARE * alpha.size):
+            self._hidden = bool(np.ptp(under, axis=0).max() > _HIDDEN_RANGE)
+
+    def remarks(self) -> Iterator[tuple[str, str]]:
+        """The code and the reason of each finding."""
+        if self.frames:
+            yield "animated", "it has several frames or pages, of which the first is used"
+        if self.orientation > 1:
+            yield "exif-rotated", f"turned as its EXIF orientation {self.orientation} says"
+        if self._mode == "CMYK":
+            yield (
+                "cmyk-converted",
+                "its inks were made into red, green and blue; colour profiles are not applied",
+            )
+        if self._sixteen:
+            yield "sixteen-bit", "its 16-bit values were brought to 8 bits: 0 to 65535 became 0 to 255"
+        if self._transparent:
+            what = "a palette with transparency" if self._mode in ("P", "PA") else "partly transparent"
+            yield "transparent", f"{what}, laid on white"
+        if self._hidden:
+            yield "hidden-colour", "colours under its fully transparent pixels are neither seen nor used"
+
+
+LONG_BYTES = 200
+"""Longer names are cut or refused by some archives and encrypted disks."""
+
+FORMULA_MARKS = ("=", "+", "-", "@")
+"""What begins with one of these is a formula to a spreadsheet, unless it is a number."""
+
+_NUMBER = re.compile(r"[+-]?\d")
+
+
+def name_remarks(name: str) -> Iterator[tuple[str, str]]:
+    """The code and the reason of what is odd about one file's name."""
+    what = _unsafe(name)
+    if what:
+        yield "unsafe-name", f"its name {what}"
+    length = len(os.fsencode(name))
+    if length > LONG_BYTES:
+        yield "long-name", f"its name is {length} bytes long"
+
+
+def _unsafe(name: str) -> str:
+    if any("\udc80" <= each <= "\udcff" for each in name):
+        return "is no UTF-8"
+    if shown(name) != name:
+        return "holds control characters, or such as turn or hide others"
+    if "<" in name or ">" in name:
+        return "holds < or >, as markup does"
+    if name.startswith(FORMULA_MARKS) and not _NUMBER.match(name):
+        return f"begins with {name[0]}, as a formula or an option does"
+    return ""

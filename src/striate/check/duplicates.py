@@ -1,4 +1,4 @@
-"""Pictures that are nearly the same: candidates by a perceptual hash, each verified on its pixels."""
+"""Images that are there more than once, exactly or nearly: found by perceptual hash, verified on thumbnails."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from striate.check.face import SIDE, TINT_SIDE, Face
+from striate.check.thumbnails import SIDE, TINT_SIDE, Thumbnail
+from striate.data.entry import SPLITS
+from striate.data.finding import Finding
+from striate.data.roll import Roll, duplicate_findings, same_contents
 
 SAME = 0.997
-"""Pictures whose faces correlate so are one, saved anew: measured, JPEG of quality 50, halving, grey and more
+"""Pictures whose thumbnails correlate so are one, saved anew: measured, JPEG of quality 50, halving, grey and more
 contrast stay above it (437 photographs), and different photographs of one thing below."""
 
 ALIKE = 0.98
@@ -34,7 +37,7 @@ MOST_ALIKE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """Two positions, the smaller first, and the correlation of their faces."""
+    """Two positions, the smaller first, and the correlation of their thumbnails."""
 
     first: int
     second: int
@@ -49,18 +52,18 @@ class Near:
     alike: list[Alike]
 
 
-def near(faces: Sequence[Face | None], homes: Sequence[int]) -> Near:
+def find_near(thumbnails: Sequence[Thumbnail | None], homes: Sequence[int]) -> Near:
     """What hangs together by correlations of SAME or more, and the pairs of two homes that come near it.
 
-    faces: None, and those without contrast, are like nothing.  homes: a number for each picture; pairs
+    thumbnails: None, and those without contrast, are like nothing.  homes: a number for each picture; pairs
     of one home are no news unless they are the same.
     A pair whose hashes agree in no byte is not found: by pigeonhole none with at most 7 of 64 bits apart,
     and of those further apart few.
     """
-    there = [position for position, each in enumerate(faces) if each is not None]
+    there = [position for position, each in enumerate(thumbnails) if each is not None]
     if len(there) < 2:
         return Near([], [])
-    known = [each for each in faces if each is not None]
+    known = [each for each in thumbnails if each is not None]
     greys = np.stack([each.grey for each in known])
     tints = np.stack([each.tint for each in known])
     home = np.asarray(homes)[there]
@@ -98,7 +101,7 @@ def _roots(parent: npt.NDArray[np.int64], members: npt.NDArray[np.int64]) -> npt
 
 
 def perceptual_hashes(greys: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """pHash: 64 bits of each face (N, 32, 32), set where a low frequency is above their median.
+    """pHash: 64 bits of each thumbnail (N, 32, 32), set where a low frequency is above their median.
 
     The 64 are the lowest of the cosine transform's, rows and columns 0..7, with (0, 8) for (0, 0), which is
     the brightness.  They survive resizing, compression and changes of tone.  Source: Zauner 2010, 3.2.
@@ -138,7 +141,7 @@ def _candidates(
 
 
 def _correlations(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """r = sum (a - mean a)(b - mean b) / (|a - mean a| |b - mean b|) of each pair of faces."""
+    """r = sum (a - mean a)(b - mean b) / (|a - mean a| |b - mean b|) of each pair of thumbnails."""
     one, other = (each.reshape(len(each), SIDE * SIDE).astype(np.float32) for each in (left, right))
     one -= one.mean(axis=1, keepdims=True)
     other -= other.mean(axis=1, keepdims=True)
@@ -160,3 +163,59 @@ def _same_hues(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> npt
     lengths = np.maximum(np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1), 1e-9)
     agree = np.einsum("ij,ij->i", one, other) >= _SAME_HUES * lengths
     return np.asarray(grey | agree)
+
+
+MOST = 200_000
+"""Among more pictures near duplicates are not looked for: the time grows with the square of their number."""
+
+
+def near_and_exact_findings(
+    roll: Roll, contents: Sequence[str], thumbnails: Sequence[Thumbnail | None]
+) -> list[Finding]:
+    """Duplicates, near duplicates and what looks alike.
+
+    contents: a hash of the pixels of each picture.  thumbnails: None where there is none to compare.
+    """
+    exact = same_contents(contents)
+    findings = duplicate_findings(roll, exact)
+    if len(thumbnails) > MOST:
+        return findings
+    copies = {group[0]: group for group in exact}
+    further = {each for group in exact for each in group[1:]}
+    homes = [
+        len(roll.classes) * SPLITS.index(split) + label
+        for split, label in zip(roll.splits, roll.labels, strict=True)
+    ]
+    found = find_near(
+        [None if at in further else thumbnail for at, thumbnail in enumerate(thumbnails)], homes
+    )
+    groups = [[copy for each in group for copy in copies.get(each, [each])] for group in found.groups]
+    findings += duplicate_findings(roll, groups, near=True)
+    findings += [_alike(roll, each) for each in found.alike]
+    return findings
+
+
+def duplicate_limits(thumbnails: Sequence[Thumbnail | None]) -> tuple[str, ...]:
+    """What of it was not looked for, as sentences."""
+    if len(thumbnails) > MOST:
+        return (f"near duplicates are not looked for among more than {MOST:,} pictures",)
+    if any(each is None for each in thumbnails):
+        return (
+            f"near duplicates are looked for among 8-bit grey and colour pictures of at least {SIDE} x {SIDE} "
+            "pixels only",
+        )
+    return ()
+
+
+def _alike(roll: Roll, pair: Alike) -> Finding:
+    first, second = sorted(
+        (pair.first, pair.second), key=lambda each: (SPLITS.index(roll.splits[each]), each)
+    )
+    here, there = (f"{roll.classes[roll.labels[each]]} in {roll.splits[each]}" for each in (first, second))
+    return Finding(
+        "look-alike",
+        roll.names[first],
+        f"{here}, and looks nearly as {roll.names[second]}, {there} (correlation {pair.correlation:.3f})",
+        "look at both: they may be one thing, shot twice",
+        (roll.names[second],),
+    )

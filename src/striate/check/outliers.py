@@ -1,6 +1,8 @@
-"""Pictures that show nothing: of one colour, or nearly black."""
+"""Images that are odd, alone or among the rest: of one colour, of an extreme shape."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from PIL import Image
@@ -14,7 +16,7 @@ BLACK_BELOW, BLACK_SHARE = 16, 0.99
 """A picture is nearly black where this share of its grey values is below this."""
 
 
-def plain_remark(pixels: Pixels) -> tuple[str, str] | None:
+def uniform_remark(pixels: Pixels) -> tuple[str, str] | None:
     """ "blank" or "near-black" and the reason, or None where something is to be seen."""
     content = pixels.content
     if not isinstance(content, Image.Image):
@@ -34,3 +36,29 @@ def plain_remark(pixels: Pixels) -> tuple[str, str] | None:
 
 def _one_colour(spread: int) -> str:
     return "it is of one colour" + (f", but for differences of at most {spread} of 255" if spread else "")
+
+
+EXTREME = 5
+"""The long side of an extreme picture is more than so many times the short one."""
+
+TINY_SIDE, USUAL_SIDE = 16, 64
+"""A short side below TINY_SIDE is tiny where the median short side of all is at least USUAL_SIDE."""
+
+
+def shape_remarks(sizes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, str, str]]:
+    """The position, code and reason of each picture of an odd extent.  sizes: heights and widths."""
+    every = list(sizes)
+    if not every:
+        return
+    usual = float(np.median([min(each) for each in every]))
+    for position, (height, width) in enumerate(every):
+        short, long = sorted((height, width))
+        if short < TINY_SIDE and usual >= USUAL_SIDE:
+            yield (
+                position,
+                "tiny",
+                f"it is {width} x {height} pixels, and the median short side is {usual:.0f}",
+            )
+        if long > EXTREME * short:
+            told = f"it is {width:,} x {height:,} pixels, {long / short:.0f} times as long as wide"
+            yield position, "extreme-aspect", told

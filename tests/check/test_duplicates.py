@@ -9,15 +9,21 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from check.hostile import encoded, scene
-from striate.check.face import Face, face_of
-from striate.check.near import ALIKE, SAME, near, perceptual_hashes
-from striate.check.twins import twin_findings, twin_limits
+from striate.check.duplicates import (
+    ALIKE,
+    SAME,
+    duplicate_limits,
+    find_near,
+    near_and_exact_findings,
+    perceptual_hashes,
+)
+from striate.check.thumbnails import Thumbnail, thumbnail_of
 from striate.data.decode import decode
 from striate.data.roll import Roll
 
 
-def face(picture: Image.Image) -> Face:
-    found = face_of(decode(encoded(picture, "PNG")), 1)
+def thumbnail(picture: Image.Image) -> Thumbnail:
+    found = thumbnail_of(decode(encoded(picture, "PNG")), 1)
     assert found is not None
     return found
 
@@ -40,8 +46,8 @@ ANEW = {
 @pytest.mark.parametrize("how", ANEW)
 def test_saved_anew(how: str) -> None:
     pictures = [scene(seed, (192, 160)) for seed in range(20)]
-    faces = [face(each) for each in (*pictures, *(ANEW[how](each) for each in pictures))]
-    assert near(faces, [0] * 40).groups == [[each, each + 20] for each in range(20)]
+    thumbnails = [thumbnail(each) for each in (*pictures, *(ANEW[how](each) for each in pictures))]
+    assert find_near(thumbnails, [0] * 40).groups == [[each, each + 20] for each in range(20)]
 
 
 def test_other_pictures_are_not_the_same() -> None:
@@ -53,7 +59,7 @@ def test_other_pictures_are_not_the_same() -> None:
         Image.merge("RGB", picture.split()[::-1]).rotate(180),
         picture.crop((40, 30, 192, 160)),
     ]
-    found = near([face(each) for each in (picture, *others)], range(6))
+    found = find_near([thumbnail(each) for each in (picture, *others)], range(6))
     assert (found.groups, found.alike) == ([], [])
 
 
@@ -62,20 +68,22 @@ def test_the_same_shape_in_another_colour_is_another_picture() -> None:
     drawn[16:48, 8:56] = (200, 20, 20)
     other = drawn.copy()
     other[16:48, 8:56] = (20, 60, 230)
-    faces = [face(Image.fromarray(each)) for each in (drawn, other)]
-    one, two = (each.grey.astype(float).ravel() for each in faces)
+    thumbnails = [thumbnail(Image.fromarray(each)) for each in (drawn, other)]
+    one, two = (each.grey.astype(float).ravel() for each in thumbnails)
     assert np.corrcoef(one, two)[0, 1] > SAME
-    assert near(faces, [0, 1]).groups == []
+    assert find_near(thumbnails, [0, 1]).groups == []
 
 
 def test_a_light_crop_is_alike() -> None:
     pictures = [scene(seed, (192, 160)) for seed in range(8)]
-    faces = [face(each) for each in (*pictures, *(each.crop((2, 2, 189, 157)) for each in pictures))]
-    found = near(faces, [0] * 8 + [1] * 8)
+    thumbnails = [
+        thumbnail(each) for each in (*pictures, *(each.crop((2, 2, 189, 157)) for each in pictures))
+    ]
+    found = find_near(thumbnails, [0] * 8 + [1] * 8)
     assert found.groups == []
     assert [(each.first, each.second) for each in found.alike] == [(each, each + 8) for each in range(8)]
     assert all(ALIKE <= each.correlation < SAME for each in found.alike)
-    assert near(faces, [0] * 16).alike == []
+    assert find_near(thumbnails, [0] * 16).alike == []
 
 
 def test_by_brute_force() -> None:
@@ -90,7 +98,7 @@ def test_by_brute_force() -> None:
         noise = draw.normal(0, [0.5, 4, 12][number % 3], (32, 32))
         greys.append(np.clip(np.asarray(soft) + noise, 0, 255).astype(np.uint8))
     tint = np.full((4, 4, 3), 128, np.uint8)
-    found = near([Face(each, tint) for each in greys], range(300))
+    found = find_near([Thumbnail(each, tint) for each in greys], range(300))
     matrix = np.corrcoef([each.astype(float).ravel() for each in greys])
     label = list(range(300))
     for a in range(300):
@@ -109,15 +117,15 @@ def test_by_brute_force() -> None:
 
 
 def test_flat_pictures_and_strangers_are_like_nothing() -> None:
-    flat = Face(np.full((32, 32), 90, np.uint8), np.full((4, 4, 3), 90, np.uint8))
-    assert near([flat, flat, None, None], [0, 1, 2, 3]).groups == []
-    assert near([], []).groups == []
+    flat = Thumbnail(np.full((32, 32), 90, np.uint8), np.full((4, 4, 3), 90, np.uint8))
+    assert find_near([flat, flat, None, None], [0, 1, 2, 3]).groups == []
+    assert find_near([], []).groups == []
 
 
 def test_a_still_camera() -> None:
     """Thousands of frames of few scenes: grouped at once, without proving every pair."""
-    faces = [face(scene(seed)) for seed in range(5)]
-    groups = near([faces[each % 5] for each in range(3000)], [0] * 3000).groups
+    thumbnails = [thumbnail(scene(seed)) for seed in range(5)]
+    groups = find_near([thumbnails[each % 5] for each in range(3000)], [0] * 3000).groups
     assert [len(each) for each in groups] == [600] * 5
 
 
@@ -130,9 +138,14 @@ def test_hashes_have_balanced_bits() -> None:
 
 
 def test_copies_of_near_duplicates_come_with_them() -> None:
-    faces = [face(scene(1)), face(scene(1)), face(compressed(scene(1))), face(scene(2))]
+    thumbnails = [
+        thumbnail(scene(1)),
+        thumbnail(scene(1)),
+        thumbnail(compressed(scene(1))),
+        thumbnail(scene(2)),
+    ]
     roll = Roll(("cat", "dog"), ["a", "b", "c", "d"], ["train", "test", "train", "val"], [0, 0, 0, 1])
-    found = twin_findings(roll, ["same", "same", "other", "fourth"], faces)
+    found = near_and_exact_findings(roll, ["same", "same", "other", "fourth"], thumbnails)
     assert [(each.code, each.name, each.also) for each in found] == [
         ("duplicate-across-splits", "a", ("b",)),
         ("near-duplicate-across-splits", "a", ("b", "c")),
@@ -142,10 +155,10 @@ def test_copies_of_near_duplicates_come_with_them() -> None:
 
 
 def test_limits_are_told() -> None:
-    assert twin_limits([face(scene(1))]) == ()
-    assert twin_limits([None]) == (
+    assert duplicate_limits([thumbnail(scene(1))]) == ()
+    assert duplicate_limits([None]) == (
         "near duplicates are looked for among 8-bit grey and colour pictures of at least 32 x 32 pixels only",
     )
-    assert twin_limits([None] * 200_001) == (
+    assert duplicate_limits([None] * 200_001) == (
         "near duplicates are not looked for among more than 200,000 pictures",
     )
