@@ -137,6 +137,7 @@ class _Directory:
 def _zip_members(file: BinaryIO, allowance: Allowance) -> Iterator[Member]:
     """The members in the order of their places.
 
+    Where no name holds a slash, backslashes stand for them, as some programs for Windows write against the standard.
     Raises: DataError where the directory is damaged, or members share bytes of the file, as in archives
     that unpack to far more than any ratio of one stream allows (Fifield 2019, A better zip bomb).
     """
@@ -152,8 +153,9 @@ def _zip_members(file: BinaryIO, allowance: Allowance) -> Iterator[Member]:
             header_bytes = _LOCAL_BYTES + len(each.orig_filename)
             if each.header_offset + header_bytes + each.compress_size > end:
                 raise hostile(f"its member `{clipped(_zip_name(each))}` shares bytes with another")
+        separator = "/" if any("/" in each.orig_filename for each in entries) else "\\"
         for each in entries:
-            name = _zip_name(each)
+            name = _zip_name(each).replace(separator, "/")
             yield Member(name, name.endswith("/"), _zip_trouble(each), _zip_content(archive, each, allowance))
 
 
