@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from torch import nn
 
 import striate
 from striate.errors import DataError, FitError, NotationError, RunError
+from striate.train.trained import GROUP, Trained
 from train.drawn import draw, write_arrays, write_folder
 
 NET = "conv 4 3x3 -> bn -> relu -> pool avg -> fc classes"
@@ -202,6 +207,127 @@ def test_predict_whatever_is_a_picture(trained: Any, tmp_path: Path) -> None:
     assert [each.name for each in many] == [str(path), "[1]", "[2]"]
     assert trained.predict([]) == []
     assert trained.predict(np.empty((0, 12, 12, 1), np.uint8)) == []
+
+
+def test_predict_whatever_holds_a_picture(trained: Any, tmp_path: Path) -> None:
+    """Bytes, open files, tensors, folders, and whatever gives one image after the other."""
+    picture = draw(1, 9)[0][0]
+    (wanted,) = trained.predict(picture)
+    (tmp_path / "some" / "below").mkdir(parents=True)
+    path = tmp_path / "some" / "below" / "one.png"
+    Image.fromarray(picture).save(path)
+    content, tensor = path.read_bytes(), torch.from_numpy(picture)
+    with open(path, "rb") as file:
+        for same in (
+            content, bytearray(content), memoryview(content), io.BytesIO(content), file, path.parent,
+            str(path.parent.parent), [path.parent], (each for each in (content,)), map(Path, [path]), {content},
+            tensor, tensor[None], tensor[..., None], tensor.expand(3, 12, 12), tensor.expand(1, 3, 12, 12),
+            [tensor.expand(3, 12, 12)], np.array([str(path)]), np.array([path], dtype=object),
+        ):  # fmt: skip
+            (found,) = trained.predict(same)
+            assert found.probabilities == pytest.approx(wanted.probabilities, abs=1e-6), same
+        assert not file.closed
+    assert trained.predict(path.parent)[0].name == str(path)
+    with open(path, "rb") as file:
+        assert trained.predict([content, file, tensor])[1].name == str(path)
+
+
+def test_many_images_are_not_held_at_once(trained: Any) -> None:
+    """A generator is read as far as its images go through the network together."""
+    read: list[int] = []
+    answered: list[int] = []
+
+    class Counting(Trained):
+        def predict_stored(self, pictures: Any) -> Any:
+            answered.append(len(read))
+            return super().predict_stored(pictures)
+
+    def images() -> Iterator[Any]:
+        for number in range(GROUP + 3):
+            read.append(number)
+            yield np.full((12, 12), number % 256, np.uint8)
+
+    counting = Counting(**{each.name: getattr(trained, each.name) for each in fields(trained)})
+    found = counting.predict(images())
+    assert answered == [GROUP, GROUP + 3]
+    assert [each.name for each in found] == [f"[{number}]" for number in range(GROUP + 3)]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (7, "[0]: int is no image"),
+        (2.5, "[0]: float is no image"),
+        (np.int64(3), "[0]: int64 is no image"),
+        (None, "[0]: NoneType is no image"),
+        (True, "[0]: bool is no image"),
+        ({"a": b""}, "[0]: dict is no image"),
+        ([0, 1, 2], "[0]: int is no image"),
+        ([b"x", None], "[1]: NoneType is no image"),
+        (range(3), "[0]: int is no image"),
+    ],
+)
+def test_numbers_are_no_images(trained: Any, given: Any, told: str) -> None:
+    """Python opens a number as the file that has it."""
+    with pytest.raises(DataError) as caught:
+        trained.predict(given)
+    assert str(caught.value) == (
+        f"{told}\n"
+        "  expected: a path, bytes, an open file, a PIL image, an array, a tensor, or an iterable of these"
+    )
+
+
+def test_bytes_are_never_file_descriptors(trained: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"mine")
+    mine = os.open(tmp_path / "mine", os.O_RDONLY)
+    with pytest.raises(DataError) as caught:
+        trained.predict(bytes([mine]))
+    assert str(caught.value).startswith("[0]: it is ")
+    assert str(caught.value).endswith("\n  try: leave it out")
+    os.close(mine)  # it was still open
+    with open(tmp_path / "mine", encoding="utf-8") as text, pytest.raises(DataError) as caught:
+        trained.predict(text)
+    assert str(caught.value) == (
+        f'{tmp_path}/mine: this file is open for text\n  expected: bytes\n  try: open(path, "rb")'
+    )
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError) as caught:
+        trained.predict(tmp_path / "empty")
+    assert str(caught.value) == f"{tmp_path}/empty: there is no image in this folder"
+
+
+def test_an_answer_that_is_no_number(trained: Any) -> None:
+    """The weights of a training that was lost are none to answer with."""
+    lost = striate.load(trained.run.path, device="cpu")
+    next(lost.net.parameters()).data[0] = torch.nan
+    pictures, _ = draw(3, 9)
+    for ask in (lost.predict, lost.predict_arrays):
+        with pytest.raises(RunError) as caught:
+            ask(pictures[..., None])
+        assert str(caught.value) == (
+            f"{lost.run.path}: the network answers NaN for 3 of 3 images, as its weights hold NaN or infinity\n"
+            "  expected: probabilities\n  try: striate train, and then its run"
+        )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_worker_answers(tmp_path: Path) -> None:
+    """OpenMP's threads do not come along with a fork; who waits for them waits for ever."""
+    script = f"""
+import multiprocessing, striate, numpy, torch
+torch.set_num_threads(2)
+net = "[conv 32 3x3 -> bn -> relu] x2 -> pool avg -> fc classes"
+run = striate.train({str(write_arrays(tmp_path / "bars.npz"))!r}, net=net, epochs=1, batch=16, device="cpu", out="run")
+pictures = numpy.zeros((64, 12, 12, 1), numpy.uint8)
+wanted = run.predict(pictures)[0].answer
+def ask(number):
+    return run.predict(pictures)[0].answer, torch.get_num_threads()
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    assert pool.map_async(ask, [0]).get(60) == [(wanted, 1)]
+assert torch.get_num_threads() == 2
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "STRIATE_CACHE": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env=environment, timeout=120)
 
 
 def test_predict_pictures_of_any_size(trained: Any) -> None:

@@ -65,6 +65,8 @@ class NetText:
     def build(self, input: tuple[int, int, int], classes: int | None = None, *, initial: str = "auto") -> Net:
         """An ordinary torch.nn.Module: N x channels x height x width -> N x classes logits.
 
+        No layer writes over its input, so that hooks of every kind may be registered.
+
         initial: the distribution of its first weights, drawn from torch's random state (see
         `striate.build.initial`).  A closing `softmax` of the text is left out.
 
@@ -72,9 +74,10 @@ class NetText:
         """
         require_train("build")
         from striate.build.initial import initialise
-        from striate.build.module import build
+        from striate.build.module import build, set_in_place
 
         net = build(self.lay(input, classes))
+        set_in_place(net, False)
         initialise(net, initial=initial)
         return net
 

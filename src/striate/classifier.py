@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
+from torch import Tensor
 
 from striate.api import NetText, begin_with, read, require_train
 from striate.errors import DataError, StriateError, counted
@@ -156,7 +158,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _pictures(self, X: ArrayLike) -> NDArray[Any]:
         """X as N x H x W x C."""
-        pictures = np.asarray(X)
+        if isinstance(X, Tensor):
+            X = X.detach().cpu().float().numpy() if X.is_floating_point() else X.detach().cpu().numpy()
+        pictures = np.asarray(list(X) if isinstance(X, Iterator) else X)
         if pictures.ndim not in (3, 4) or pictures.dtype.kind not in "uifb":
             rows = pictures.ndim == 2 and pictures.dtype.kind in "uifb"
             raise DataError(

@@ -11,7 +11,18 @@ from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 
 from networks import fitting_networks
-from striate.build.module import Add, Concat, Net, Sequence, SideClassifier, SideLogits, build, module_name
+from striate.api import read
+from striate.build.module import (
+    Add,
+    Concat,
+    Net,
+    Sequence,
+    SideClassifier,
+    SideLogits,
+    build,
+    module_name,
+    set_in_place,
+)
 from striate.notation.reader import read_text
 from striate.spec.layout import DEEPEST, lay
 from striate.spec.network import Aux, Branch, Flow, Network, Step, Word
@@ -259,6 +270,22 @@ def test_the_comparison_fails_where_an_activation_overwrites_too_much() -> None:
     relu.inplace = True
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         gradients(net, pictures())
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet20", "googlenet", "mobilenet_v2", "convnext_tiny"])
+def test_hooks_of_every_kind(name: str) -> None:
+    """Explainers and monitors of gradients hook backward passes, which an activation in place forbids."""
+    text = read(name)
+    net = text.build((3, 64, 64), 5).eval()
+    assert in_place(net) == []
+    seen = []
+    for module in net.modules():
+        module.register_full_backward_hook(lambda module, inward, outward: seen.append(module))
+    net(torch.randn(1, 3, 64, 64, requires_grad=True)).sum().backward()
+    assert {type(each).__name__ for each in seen} >= {"Net", "Conv2d", "Linear"}
+    # The training's own spares the memory.
+    set_in_place(net, True)
+    assert in_place(net) == in_place(build(text.lay((3, 64, 64), 5)))
 
 
 # --- copies --------------------------------------------------------------------------------------------

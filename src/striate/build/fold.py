@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from striate.build.module import Net, SideClassifier
+from striate.build.module import Net, SideClassifier, set_in_place
 from striate.build.module import Sequence as Bracket
 from striate.nn.scale import DropPath
 
@@ -31,6 +31,7 @@ def folded(net: Net) -> Net:
     """
     made = copy.deepcopy(net).eval().requires_grad_(False)
     _fold(made, None)
+    set_in_place(made, True)
     return made
 
 

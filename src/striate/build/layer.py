@@ -17,6 +17,14 @@ from striate.spec.shape import Flat, Map, Shape
 from striate.spec.value import Size
 
 
+class ReLU(nn.ReLU):
+    """max(x, 0).  may_overwrite: nothing but this layer reads its input."""
+
+    def __init__(self, *, may_overwrite: bool) -> None:
+        super().__init__(inplace=may_overwrite)
+        self.may_overwrite = may_overwrite
+
+
 class Linear(nn.Linear):
     """A fully connected layer that flattens feature maps by itself, channel by channel."""
 
@@ -25,8 +33,8 @@ class Linear(nn.Linear):
         return super().forward(input.flatten(1))
 
 
-def build_layer(placed: Placed, *, in_place: bool) -> nn.Module:
-    """The module of one layer.  in_place: an activation may overwrite its input."""
+def build_layer(placed: Placed, *, may_overwrite: bool) -> nn.Module:
+    """The module of one layer.  may_overwrite: nothing else reads its input, so that an activation may."""
     shape = placed.input
     match placed.layer:
         case convolution.Conv() as conv:
@@ -69,7 +77,7 @@ def build_layer(placed: Placed, *, in_place: bool) -> nn.Module:
             return Widen(channels)
         case linear.Identity():
             return nn.Identity()
-    return _activation(placed, in_place)
+    return _activation(placed, may_overwrite)
 
 
 def _batch_norm(layer: normalisation.BatchNorm, shape: Shape) -> nn.Module:
@@ -82,10 +90,10 @@ def _batch_norm(layer: normalisation.BatchNorm, shape: Shape) -> nn.Module:
     return norm
 
 
-def _activation(placed: Placed, in_place: bool) -> nn.Module:
+def _activation(placed: Placed, may_overwrite: bool) -> nn.Module:
     match placed.layer:
         case activation.Relu():
-            return nn.ReLU(inplace=in_place)
+            return ReLU(may_overwrite=may_overwrite)
         case activation.Relu6():
             return nn.ReLU6()
         case activation.Leaky(slope=slope):

@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from striate.build.layer import build_layer
+from striate.build.layer import ReLU, build_layer
 from striate.build.one_tensor import through
 from striate.spec.convolution import Conv
 from striate.spec.layout import Chain, Join, Layout, Part, Placed, Side
@@ -125,6 +125,16 @@ def build(layout: Layout, *, logits: bool = True) -> Net:
     return Net(layout, logits=logits)
 
 
+def set_in_place(net: nn.Module, allowed: bool) -> None:
+    """Let activations write over their inputs where nothing else reads those, which spares memory, or not.
+
+    Where they do, torch refuses a full backward hook on them and on the layers before them.
+    """
+    for module in net.modules():
+        if isinstance(module, ReLU):
+            module.inplace = allowed and module.may_overwrite
+
+
 def module_name(label: str) -> str:
     """The name of the module that a label names: the label itself, but `type_` for `type`.
 
@@ -166,7 +176,7 @@ def _modules(chain: Chain, found: SideLogits, *, logits: bool = False) -> dict[s
 
 def _module(part: Part, before: Part | None, found: SideLogits, *, logits: bool) -> nn.Module:
     if isinstance(part, Placed):
-        return build_layer(part, in_place=_may_overwrite(before))
+        return build_layer(part, may_overwrite=_may_overwrite(before))
     if isinstance(part, Chain):
         return Sequence(_modules(part, found, logits=logits))
     if isinstance(part, Side):

@@ -67,6 +67,7 @@ def application(called: str | None = None) -> App:
 
 def main() -> None:
     """Run a command and leave with its exit code: 0, 1 for an error, 2 for a wrong call, 130 for Ctrl-C."""
+    _fill_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal has no letters for is shown with escapes.
         if hasattr(stream, "reconfigure"):
@@ -93,6 +94,21 @@ def main() -> None:
         if not _was_interrupted(error):
             raise
         _leave("stopped", 130)
+
+
+def _fill_standard_streams() -> None:
+    """Put a stream that leads nowhere where there is none, as under pythonw or in a service.
+
+    Its number is taken as well: the next file that is opened would have it, and what is meant for the terminal
+    would go there.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _was_interrupted(error: BaseException) -> bool:

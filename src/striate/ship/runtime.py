@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ from striate.build.fold import folded
 from striate.build.module import Net
 from striate.errors import RunError
 from striate.notation.writer import write_text
+from striate.silence import no_reports
 from striate.train.kept import measured_once
 from striate.train.machine import describe_machine, versions
 from striate.train.trained import Trained
@@ -48,10 +50,16 @@ class Elsewhere(nn.Module):
 
     def __init__(self, answer: Answer) -> None:
         super().__init__()
-        self.answer = answer
+        self.answer, self.process = answer, os.getpid()
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x C x H x W -> N x classes."""
+        """N x C x H x W -> N x classes.  Raises RunError in a fork, where the runtime has no threads."""
+        if os.getpid() != self.process:
+            raise RunError(
+                "a runtime that was begun before the process forked cannot answer in the fork",
+                expected="torch, or a runtime that each process begins",
+                cure='multiprocessing.get_context("spawn"), or `answering` in the worker',
+            )
         return torch.from_numpy(self.answer(np.ascontiguousarray(x.numpy(force=True))))
 
 
@@ -175,8 +183,10 @@ def _key(net: Net) -> dict[str, Any]:
 
 
 def _onnxruntime(model: bytes) -> Answer:
-    import onnxruntime
-
+    with no_reports():
+        import onnxruntime
+    # Where it was imported by somebody else, and before.
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     # A thread that spins while it waits takes the core that torch's next batch needs.
@@ -187,8 +197,8 @@ def _onnxruntime(model: bytes) -> Answer:
 
 
 def _openvino(model: bytes) -> Answer:
-    import openvino
-
+    with no_reports():
+        import openvino
     core = openvino.Core()
     compiled = core.compile_model(
         core.read_model(model),

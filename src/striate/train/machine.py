@@ -14,6 +14,17 @@ from striate.version import __version__
 
 # What keeps torch and its libraries from instructions that the processor has.
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
+# Where torch's threads were begun, if they were.
+_PROCESS = os.getpid()
+
+
+def heed_fork() -> None:
+    """Compute on one thread in a process that was forked from one that imported this, as torch's own workers do.
+
+    A fork takes along the record of OpenMP's threads, but not the threads: who waits for them hangs.
+    """
+    if os.getpid() != _PROCESS:
+        torch.set_num_threads(1)
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -21,6 +32,7 @@ def choose_device(name: str | None) -> torch.device:
 
     Raises ResourceError where the name is none or this machine lacks it.
     """
+    heed_fork()
     available = ["cpu"]
     if torch.cuda.is_available():
         available.insert(0, "cuda")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate.data.trouble import told
 from striate.errors import MissingExtra
+from striate.silence import no_reports
 from striate.version import __version__
 from striate.weights.download import Progress
 from striate.weights.trouble import WeightsError
@@ -58,10 +58,9 @@ def fetch_from_hub(address: str, progress: Progress | None = None) -> tuple[Path
 
 
 def _library() -> ModuleType:
-    # Nothing but the file that was asked for goes over the wire.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
-        import huggingface_hub
+        with no_reports():
+            import huggingface_hub
     except ImportError:
         raise MissingExtra(
             "files of the Hugging Face hub are fetched by huggingface_hub, which is not installed",
