@@ -81,7 +81,12 @@ def watched(work: Path, words: list[str], seen: list[str], script: str = COMMAND
 
 def strange(work: Path, seen: list[str]) -> list[str]:
     """What was seen but writing to the run, the cache, the output and matplotlib's cache; devices are no files."""
-    places = [*(work / name for name in ("run", "cache", "out")), matplotlib.get_cachedir(), "/dev/", "/proc/"]
+    places = [
+        *(work / name for name in ("run", "cache", "out")),
+        matplotlib.get_cachedir(),
+        "/dev/",
+        "/proc/",
+    ]
     allowed = [f"write {place}" for place in places]
     return [each for each in seen if not each.startswith(tuple(allowed))]
 
