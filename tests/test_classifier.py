@@ -256,6 +256,16 @@ def test_numbers_of_another_type_than_in_fit(fitted: striate.Classifier) -> None
         )
 
 
+def test_bytes_where_shares_were_fitted() -> None:
+    classifier = small().fit(X / 255, Y)
+    wanted = classifier.predict_proba(X / 255)
+    for kind in (np.uint8, np.int64):
+        assert classifier.predict_proba(X.astype(kind)) == pytest.approx(wanted, abs=1e-4)
+    with pytest.raises(DataError) as caught:
+        classifier.predict(X.astype(float))
+    assert str(caught.value).endswith("  try: divide it by 255")
+
+
 def test_no_pictures_to_predict(fitted: striate.Classifier) -> None:
     assert fitted.predict(X[:0]).shape == (0,)
     assert fitted.predict_proba(X[:0]).shape == (0, 3)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
+from PIL import Image
 
 from cli.conftest import Call
+from striate.data.gather import gather
+from striate.train.trained import load_trained
 
 
 def test_features_of_what_was_trained(call: Call, here: Path) -> None:
@@ -38,3 +43,63 @@ def test_values_of_another_kind_are_refused(call: Call, here: Path) -> None:
         "  expected: uint8, as those that the network was trained on\n"
         "  try: the same scaling in both\n",
     )
+
+
+def test_wide_pictures_from_training_to_answer(call: Call, here: Path) -> None:
+    """Of 300x100 pixels, their class at the left end, which a square from the middle would lose."""
+    chance = np.random.default_rng(0)
+    for name, colour in (("red", (230, 40, 40)), ("blue", (40, 40, 230))):
+        (here / "wide" / name).mkdir(parents=True)
+        for number in range(8):
+            picture = chance.integers(90, 160, (100, 300, 3)).astype(np.uint8)
+            picture[:, :60] = colour
+            Image.fromarray(picture).save(here / "wide" / name / f"{number}.png")
+    words = ("--net", "conv 4 3x3 -> relu -> pool avg -> fc classes", "--epochs", "1", "--device", "cpu")
+    said = call("train", "wide", *words, "--out", "square")
+    assert (
+        "warning   wide: the crop to 64x64 cuts off 67% of a picture on average\n"
+        "          try: --size 64x192, --set fit=pad or --set fit=stretch\n"
+    ) in said.out
+    for number, (how, size, stored) in enumerate(
+        (
+            (("--size", "12x36"), (12, 36), (14, 41)),
+            (("--size", "16", "--set", "fit=pad"), (16, 16), (16, 16)),
+            (("--size", "16x24", "--set", "fit=stretch"), (16, 24), (16, 24)),
+        )
+    ):
+        run = f"run{number}"
+        said = call("train", "wide", *words, *how, "--out", run)
+        assert said.code == 0
+        assert f"pictures of 3x{size[0]}x{size[1]} " in said.out
+        assert "cuts off" not in said.out
+        prepared = json.loads((here / run / "data.json").read_text())["preparation"]
+        assert (tuple(prepared["size"]), tuple(prepared["stored_size"])) == (size, stored)
+        assert "\nequal: the last weights" in call("replay", run, "--out", f"again{number}").out
+        assert call("predict", run, "wide").code == 0
+        assert call("features", run, "wide", "--at", "0", "--out", f"{run}.npz").code == 0
+        assert np.load(here / f"{run}.npz")["features_train"].shape == (14, 4, *size)
+        trained = load_trained(run)
+        data = gather("wide", size=size, fit=prepared["fit"])
+        alone = trained.predict_stored(data.train.pictures[:1])[0]
+        (answer,) = trained.predict(here / "wide" / data.train.names[0])
+        assert answer.probability == pytest.approx(float(alone.max()), abs=1e-5)
+    assert call("show", "wide", "--size", "12x36", "--fit", "pad", "--out", "sheet.png").code == 0
+
+
+def test_values_on_another_scale_are_refused(call: Call, here: Path) -> None:
+    pictures = np.random.default_rng(0).random((40, 8, 8), np.float32)
+    for name, values in (("shares", pictures), ("grades", 255 * pictures)):
+        np.savez(here / f"{name}.npz", x_train=values, y_train=np.arange(40) % 2)
+        np.save(here / f"{name}.npy", values[0])
+    words = ("--net", "conv 4 3x3 -> relu -> pool avg -> fc classes", "--epochs", "1", "--device", "cpu")
+    assert call("train", "shares.npz", *words, "--out", "run").code == 0
+    low, high = json.loads((here / "run" / "data.json").read_text())["preparation"]["values"]
+    assert (low, high) == (pictures.min(), pictures.max()) or 0 <= low < 0.01 < 0.99 < high <= 1
+    said = call("features", "run", "grades.npz", "--at", "0", "--out", "found.npz")
+    assert said.code == 1
+    assert said.err.endswith(" try: divide it by 255\n")
+    said = call("predict", "run", "shares.npy", "grades.npy")
+    assert said.code == 1
+    assert said.out.startswith("shares.npy: ")
+    assert said.err.startswith("grades.npy: its values go from ")
+    assert " (try: divide it by 255)\n" in said.err

@@ -276,3 +276,52 @@ def test_channels_that_cannot_be_given(tmp_path: Path) -> None:
         "  expected: a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or .npy picture\n"
         "  try: give pictures with equally many channels"
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "given", "found"),
+    [
+        ((0.0, 1.0), np.uint8(51), 0.2),
+        ((0.1, 0.7), np.uint8(51), 0.2),
+        ((-1.0, 1.0), np.uint8(255), 1.0),
+        ((-1.0, 1.0), np.int64(0), -1.0),
+        ((0.0, 255.0), np.uint8(51), 51.0),
+        ((0.0, 1.0), np.float32(1.9), 1.9),
+        ((-3.0, 4.0), np.float64(-9), -9.0),
+        ((0.0, 255.0), np.float32(1), 1.0),  # a black picture
+        ((0.0, 0.0), np.uint8(255), 1.0),
+    ],
+)
+def test_the_scale_of_training(values: tuple[float, float], given: np.generic, found: float) -> None:
+    array = np.full((2, 2), given)
+    made = prepare_picture(array, stored_size=(2, 2), channels=1, dtype="float32", values=values)
+    assert made.dtype == np.float32
+    assert made == pytest.approx(found)
+
+
+FAR = {
+    ((0.0, 1.0), 200.5): ("200.5 to 200.5", "0 to 1", "divide it by 255"),
+    ((-1.0, 1.0), 200.5): ("200.5 to 200.5", "-1 to 1", "divide it by 127.5, and subtract 1"),
+    ((0.0, 255.0), 0.5): ("0.5 to 0.5", "0 to 255", "multiply it by 255"),
+    ((-3.0, 4.0), 200.0): ("200 to 200", "-3 to 4", "scale it as the pictures in training were scaled"),
+    ((0.0, 1.0), -300.0): ("-300 to -300", "0 to 1", "scale it as the pictures in training were scaled"),
+}
+
+
+@pytest.mark.parametrize(("values", "given"), FAR)
+def test_values_far_from_those_of_training(values: tuple[float, float], given: float) -> None:
+    seen, known, cure = FAR[values, given]
+    with pytest.raises(Unreadable) as error:
+        prepare_picture(
+            np.full((2, 2), given, np.float32), stored_size=(2, 2), channels=1, dtype="float32", values=values
+        )
+    assert str(error.value) == (
+        f"predict: its values go from {seen}\n  expected: values as in training, {known}\n  try: {cure}"
+    )
+
+
+def test_8_bit_pictures_far_from_those_of_training() -> None:
+    with pytest.raises(Unreadable, match="its values go from 200 to 200"):
+        prepare_picture(
+            Image.new("L", (2, 2), 200), stored_size=(2, 2), channels=1, dtype="float32", values=(-3.0, 4.0)
+        )

@@ -59,6 +59,7 @@ def test_the_whole_of_a_small_folder(photos: Path, monkeypatch: pytest.MonkeyPat
         "channels": 3,
         "size": [32, 32],
         "stored_size": [37, 37],
+        "fit": "crop",
         "dtype": "uint8",
         "validation": {"made": True, "seed": 3, "share": 0.2, "stratified": True, "grouped": False},
         "findings": {},

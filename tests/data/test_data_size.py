@@ -9,8 +9,18 @@ import pytest
 from PIL import Image
 
 from striate.data.decode import decode
+from striate.data.finding import Finding
 from striate.data.picture import centre_box, prepare_picture
-from striate.data.size import choose_channels, choose_size
+from striate.data.size import (
+    Fit,
+    Size,
+    choose_channels,
+    choose_size,
+    cropped_finding,
+    cropped_share,
+    read_size,
+    write_size,
+)
 from striate.errors import DataError
 
 
@@ -27,19 +37,101 @@ from striate.errors import DataError
         ([(2000, 3000), (127, 127), (127, 500)], None, (64, 64), (73, 73)),
         ([(2000, 3000)], None, (128, 128), (146, 146)),
         ([(2000, 3000)], 224, (224, 224), (256, 256)),
+        ([(2000, 3000)], "60x180", (60, 180), (69, 206)),
+        ([(60, 180)] * 2, "60x180", (60, 180), (60, 180)),
+        ([(60, 180), (60, 181)], (28, 84), (28, 84), (32, 96)),
+        ([(8, 9)], "16x24", (16, 24), (16, 24)),
     ],
 )
 def test_choose_size(
-    sizes: list[tuple[int, int]], wanted: int | None, size: tuple[int, int], stored: tuple[int, int]
+    sizes: list[tuple[int, int]], wanted: Size | None, size: tuple[int, int], stored: tuple[int, int]
 ) -> None:
     assert choose_size(sizes, wanted) == (size, stored)
 
 
-@pytest.mark.parametrize("wanted", [0, -3, 4097])
-def test_size_out_of_its_domain(wanted: int) -> None:
+@pytest.mark.parametrize("fit", ["pad", "stretch"])
+def test_what_is_not_cropped_has_no_border_to_crop(fit: Fit) -> None:
+    assert choose_size([(2000, 3000)], None, fit) == ((128, 128), (128, 128))
+    assert choose_size([(2000, 3000)], "60x180", fit) == ((60, 180), (60, 180))
+
+
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [
+        (128, (128, 128)),
+        ("128", (128, 128)),
+        ("60x180", (60, 180)),
+        (" 60 X 180 ", (60, 180)),
+        ("60×180", (60, 180)),
+        ("60,180", (60, 180)),
+        ("60 180", (60, 180)),
+        ("60*180", (60, 180)),
+        ((60, 180), (60, 180)),
+        ([60, 180], (60, 180)),
+    ],
+)
+def test_sizes_as_they_are_written(said: object, size: tuple[int, int]) -> None:
+    assert read_size(said) == size
+    assert read_size(write_size(size)) == size
+
+
+def test_the_share_that_a_crop_costs() -> None:
+    assert cropped_share([(60, 180)], (32, 32)) == pytest.approx(2 / 3)
+    assert cropped_share([(180, 60)], (32, 32)) == pytest.approx(2 / 3)
+    assert cropped_share([(60, 180)], (30, 90)) == pytest.approx(0)
+    assert cropped_share([(100, 100), (100, 200)], (50, 50)) == pytest.approx(0.25)
+    assert cropped_share([(100, 100)], (60, 180)) == pytest.approx(2 / 3)
+
+
+def test_what_is_said_of_a_crop() -> None:
+    assert cropped_finding("p", [(1080, 1920)], (128, 128)) is None
+    assert cropped_finding("p", [(60, 180)] * 3, (32, 32)) == Finding(
+        "cropped",
+        "p",
+        "the crop to 32x32 cuts off 67% of a picture on average",
+        "--size 32x96, --set fit=pad or --set fit=stretch",
+    )
+    tall = cropped_finding("p", [(500, 200)] * 3, (128, 128))
+    assert tall is not None
+    assert tall.cure == "--size 320x128, --set fit=pad or --set fit=stretch"
+
+
+def test_padding_and_stretching_by_hand() -> None:
+    wide = np.array([[10, 20, 30, 40]], dtype=np.uint8)
+    padded = prepare_picture(wide, stored_size=(3, 4), channels=1, fit="pad")
+    assert padded[..., 0].tolist() == [[0, 0, 0, 0], [10, 20, 30, 40], [0, 0, 0, 0]]
+    tall = prepare_picture(wide.T, stored_size=(4, 4), channels=3, fit="pad")
+    assert tall[..., 1].tolist() == [[0, each, 0, 0] for each in (10, 20, 30, 40)]
+    stretched = prepare_picture(wide, stored_size=(2, 4), channels=1, fit="stretch")
+    assert stretched[..., 0].tolist() == [[10, 20, 30, 40]] * 2
+    floats = prepare_picture(
+        wide.astype(np.float32), stored_size=(3, 4), channels=1, dtype="float32", fit="pad"
+    )
+    assert (floats == padded).all()
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_padding_a_jpeg_that_is_turned(orientation: int) -> None:
+    """A picture far larger than its target, decoded at a reduced scale, turned, and no part of it lost."""
+    ramp = np.tile(np.linspace(40, 240, 1200), (400, 1)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.fromarray(ramp).save(file, "JPEG", quality=95, exif=exif)
+    made = prepare_picture(file.getvalue(), stored_size=(60, 60), channels=1, fit="pad")[..., 0].astype(int)
+    along = made if orientation == 1 else made.T
+    assert (along[:19] == 0).all()
+    assert (along[41:] == 0).all()
+    assert abs(along[30] - np.linspace(40, 240, 60)).max() < 4
+
+
+@pytest.mark.parametrize("wanted", [0, -3, 4097, "wide", "60x", "60x180x3"])
+def test_size_out_of_its_domain(wanted: int | str) -> None:
     with pytest.raises(DataError) as error:
         choose_size([(9, 9)], wanted)
-    assert str(error.value) == (f"the size is {wanted}\n  expected: a side of 1 to 4,096 pixels\n  try: 128")
+    assert str(error.value) == (
+        f"the size is {wanted}\n  expected: a side of 1 to 4,096 pixels, or HEIGHTxWIDTH\n  try: 128, or 96x128"
+    )
 
 
 @pytest.mark.parametrize(

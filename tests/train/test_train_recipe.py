@@ -55,6 +55,27 @@ def test_every_key_is_written_with_its_meaning(tmp_path: Path) -> None:
     assert read_recipe(str(file)) == Recipe()
 
 
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [("size=64", 64), ("size=64x64", 64), ("size=60x180", "60x180"), ("size=[60, 180]", "60x180")],
+)
+def test_sizes(said: str, size: int | str) -> None:
+    recipe = read_recipe("classic", given=read_settings([said]))
+    assert recipe.size == size
+    assert check_recipe(tomllib.loads(write_recipe(recipe)), "recipe").size == size
+
+
+@pytest.mark.parametrize("said", ["3", "2049", "60x2049", "wide", "[1, 2, 3]"])
+def test_what_is_no_size(said: str) -> None:
+    value = tomllib.loads(f"x = {said}")["x"] if said[0] == "[" or said.isdigit() else said
+    assert told(None, [f"size={said}"]) == (
+        f"--set: size cannot be {value!r}\n"
+        "  expected: a side of 4 to 2,048 pixels, or HEIGHTxWIDTH as 96x128 (side of the pictures in pixels, or "
+        "HEIGHTxWIDTH)\n"
+        "  try: leave out size"
+    )
+
+
 def test_recipes_that_come_with_striate() -> None:
     assert "classic" in recipe_names()
     for name in recipe_names():

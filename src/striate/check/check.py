@@ -22,6 +22,7 @@ from striate.data.listing import list_data
 from striate.data.makeup import empty_classes, makeup_findings
 from striate.data.part import content_hashes
 from striate.data.roll import Roll
+from striate.data.size import choose_size, cropped_finding
 
 
 def check(
@@ -80,6 +81,10 @@ def check_arrays(listing: Listing, progress: Callable[[int, int], None]) -> Chec
         {each.split: np.searchsorted(present, each.labels) for each in listing.arrays},
         {each.split: () for each in listing.arrays},
     )
+    sizes = [each.pictures.shape[1:3] for each in listing.arrays]
+    cropped = cropped_finding(listing.source, sizes, choose_size(sizes, None)[0])
+    if cropped is not None:
+        findings.append(cropped)
     roll = Roll(classes, names, splits, numbers.tolist())
     findings += near_and_exact_findings(roll, contents, thumbnails)
     pictures = [picture for each in listing.arrays for picture in each.pictures]

@@ -23,7 +23,7 @@ from striate.data.finding import Finding, shown
 from striate.data.makeup import empty_classes, makeup_findings
 from striate.data.quiet import quiet_pillow
 from striate.data.roll import Roll
-from striate.data.size import choose_channels
+from striate.data.size import choose_channels, choose_size, cropped_finding
 from striate.data.threads import in_order
 from striate.data.walk import SYSTEM_NAMES
 
@@ -92,6 +92,9 @@ def _beside_one_another(listing: Listing, used: Sequence[Look]) -> list[Finding]
                 Finding("grey-among-colour", each.entry.name, reason, CODES["grey-among-colour"].cure)
             )
     sizes = [(each.header.height, each.header.width) for each in used]
+    cropped = cropped_finding(listing.source, sizes, choose_size(sizes, None)[0])
+    if cropped is not None:
+        findings.append(cropped)
     for position, code, reason in shape_remarks(sizes):
         findings.append(Finding(code, used[position].entry.name, reason, CODES[code].cure))
     number = {label: position for position, label in enumerate(present)}

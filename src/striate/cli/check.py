@@ -228,7 +228,7 @@ def _with_labels(checked: Checked, source: str, run: str) -> Checked:
 
     trained = load_trained(run)
     recipe = read_recipe(str(trained.run.recipe))
-    data = gather(source, size=recipe.size, val_share=recipe.val_share, seed=recipe.seed)
+    data = gather(source, size=recipe.size, fit=recipe.fit, val_share=recipe.val_share, seed=recipe.seed)
     then, now = trained.run.read_data().get("splits"), data.record["splits"]
     if trained.classes != data.classes or then != now:
         raise DataError(

@@ -57,6 +57,7 @@ def features(
     set_up_process()
     require_new(out, force)
     from striate.data.gather import gather
+    from striate.data.picture import on_scale
     from striate.train.features import features_at
     from striate.train.preparation import Feeder
     from striate.train.recipe import read_recipe
@@ -66,10 +67,8 @@ def features(
     known = trained.preparation
     screen = Screen()
     recipe = read_recipe(str(trained.run.recipe))
-    # Only small pictures that are all alike are no square, and those keep their size by themselves.
-    square = known.size[0] == known.size[1]
     found = gather(
-        data, size=known.size[0] if square else None, val_share=recipe.val_share, seed=recipe.seed,
+        data, size=known.size, fit=known.fit, val_share=recipe.val_share, seed=recipe.seed,
         max_pixels=recipe.max_pixels,
     )  # fmt: skip
     if found.channels not in (known.channels, 1) or found.stored_size != known.stored_size:
@@ -86,6 +85,8 @@ def features(
             expected=f"{known.dtype}, as those that the network was trained on",
             cure="the same scaling in both",
         )
+    if known.values is not None:
+        on_scale(found.train.pictures, known.values, in_bytes=False)
     feeder = Feeder(known, trained.device)
     arrays: dict[str, Any] = {"classes": np.array(found.classes)}
     for name, split in (("train", found.train), ("val", found.val), ("test", found.test)):

@@ -21,7 +21,7 @@ def lr(
     *,
     net: str | None = None,
     steps: int = 150,
-    size: int | None = None,
+    size: str | None = None,
     recipe: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     out: Path = Path("rates.png"),
@@ -47,7 +47,7 @@ def lr(
     steps
         Steps of training, one rate each.
     size
-        Side of the pictures in pixels; chosen by the pictures if left out.
+        Side of the pictures in pixels, or HEIGHTxWIDTH as 60x180; chosen by the pictures if left out.
     recipe
         A name or a .toml file.
     set_

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Literal
 
 from striate.cli.console import prose
 from striate.cli.screen import Screen
@@ -28,7 +29,8 @@ def show(
     /,
     *,
     augment: str = "auto",
-    size: int | None = None,
+    size: str | None = None,
+    fit: Literal["crop", "pad", "stretch"] = "crop",
     count: int = 24,
     epoch: int = 0,
     seed: int = 0,
@@ -54,7 +56,9 @@ def show(
         Words separated by commas out of rotate DEGREES, crop N, zoom LOW, flip, vflip, jitter S, grey SHARE,
         noise S, cutout N and mixup A; none; or auto, what training takes where nothing is said.
     size
-        Side of the pictures in pixels; chosen by the pictures if left out.
+        Side of the pictures in pixels, or HEIGHTxWIDTH as 60x180; chosen by the pictures if left out.
+    fit
+        How a picture of another shape becomes one of that size: crop its edges, pad it, or stretch it.
     count
         Pictures, taken from all classes alike.
     epoch
@@ -81,7 +85,7 @@ def show(
     asked = None if augment == "auto" else read_augment(augment)
     screen = Screen()
     with screen.stoppable(), counting(screen, "reading pictures") as progress:
-        found = gather(data, size=size, seed=seed, progress=progress)
+        found = gather(data, size=size, fit=fit, seed=seed, progress=progress)
     margin = found.stored_size != found.size
     chosen = suited_augment(found.size, found.channels, margin=margin) if asked is None else asked
     chosen.require_fits(found.size)

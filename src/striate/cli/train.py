@@ -22,7 +22,7 @@ def train(
     budget: str | None = None,
     target: float | None = None,
     seed: int | None = None,
-    size: int | None = None,
+    size: str | None = None,
     recipe: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     out: Path | None = None,
@@ -70,7 +70,7 @@ def train(
     seed
         Of everything that is drawn.
     size
-        Side of the pictures in pixels; chosen by the pictures if left out.
+        Side of the pictures in pixels, or HEIGHTxWIDTH as 60x180; chosen by the pictures if left out.
     recipe
         classic, quick, best or a .toml file; where neither it nor a network, optimiser or frozen part is given,
         quick.

@@ -13,12 +13,12 @@ from striate.data.entry import Listing
 from striate.data.files import Gathered, Progress
 from striate.data.part import Part, content_hashes
 from striate.data.picture import prepare_picture
-from striate.data.size import choose_size
+from striate.data.size import Fit, Size, choose_size, cropped_finding, cropped_share
 from striate.data.threads import in_order
 from striate.errors import DataError
 
 
-def gather_arrays(listing: Listing, *, size: int | None, progress: Progress | None) -> Gathered:
+def gather_arrays(listing: Listing, *, size: Size | None, fit: Fit, progress: Progress | None) -> Gathered:
     """The pictures of `listing.arrays`, resized where the size asks for it.
 
     A picture's name is its split and its number, as train/00017.  progress: called with (pictures
@@ -32,7 +32,8 @@ def gather_arrays(listing: Listing, *, size: int | None, progress: Progress | No
         raise DataError(
             f"the channels differ: {told}", place=listing.source, expected="equally many everywhere"
         )
-    net_size, stored_size = choose_size([(height, width) for height, width in shapes], size)
+    sizes = [(height, width) for height, width in shapes]
+    net_size, stored_size = choose_size(sizes, size, fit)
     total = sum(len(each.pictures) for each in listing.arrays)
     parts: dict[str, Part] = {}
     done = 0
@@ -44,7 +45,7 @@ def gather_arrays(listing: Listing, *, size: int | None, progress: Progress | No
                 if progress is not None:
                     progress(before + here, total)
 
-            pictures = _resized(pictures, stored_size, step)
+            pictures = _resized(pictures, stored_size, fit, step)
         parts[each.split] = Part(
             pictures=pictures,
             labels=each.labels,
@@ -53,16 +54,18 @@ def gather_arrays(listing: Listing, *, size: int | None, progress: Progress | No
             contents=content_hashes(each.pictures),
         )
         done += len(pictures)
-    return Gathered(parts, net_size, stored_size, ())
+    cropped = cropped_share(sizes, stored_size) if fit == "crop" else 0.0
+    much = cropped_finding(listing.source, sizes, net_size) if fit == "crop" else None
+    return Gathered(parts, net_size, stored_size, (much,) if much else (), cropped)
 
 
 def _resized(
-    pictures: npt.NDArray[Any], stored_size: tuple[int, int], step: Callable[[int], None]
+    pictures: npt.NDArray[Any], stored_size: tuple[int, int], fit: Fit, step: Callable[[int], None]
 ) -> npt.NDArray[Any]:
     channels, dtype = pictures.shape[3], pictures.dtype
 
     def prepare(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return prepare_picture(picture, stored_size=stored_size, channels=channels, dtype=dtype.name)
+        return prepare_picture(picture, stored_size=stored_size, channels=channels, dtype=dtype.name, fit=fit)
 
     made = np.empty((len(pictures), *stored_size, channels), dtype)
     with closing(in_order(prepare, pictures)) as prepared:

@@ -15,7 +15,7 @@ from striate.data.entry import SPLITS, Entry, Listing
 from striate.data.finding import Finding, listed
 from striate.data.ledger import ledger_path, now_ns, read_ledger, write_ledger
 from striate.data.part import Part
-from striate.data.size import choose_channels, choose_size, fits
+from striate.data.size import Fit, Size, choose_channels, choose_size, cropped_finding, cropped_share, fits
 from striate.data.store import Preparation, Store, build_store, open_store, store_key
 from striate.data.survey import Seen, Survey, survey
 from striate.data.trouble import EXPECTED
@@ -38,18 +38,23 @@ Headed = TypeVar("Headed", bound=_Headed)
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """The splits of a source that say which they are, before a validation split is made."""
+    """The splits of a source that say which they are, before a validation split is made.
+
+    cropped_share: of its area that a picture loses on average where it is cropped to another shape.
+    """
 
     parts: dict[str, Part]
     size: tuple[int, int]
     stored_size: tuple[int, int]
     findings: tuple[Finding, ...]
+    cropped_share: float
 
 
 def gather_files(
     listing: Listing,
     *,
-    size: int | None,
+    size: Size | None,
+    fit: Fit,
     max_pixels: int,
     root: Path,
     progress: Progress | None,
@@ -66,11 +71,16 @@ def gather_files(
     seen = of_one_kind(looked.seen, findings)
     if not seen:
         raise nothing_left(listing.source, findings)
-    net_size, stored_size = choose_size([(each.header.height, each.header.width) for each in seen], size)
+    sizes = [(each.header.height, each.header.width) for each in seen]
+    net_size, stored_size = choose_size(sizes, size, fit)
+    much = cropped_finding(listing.source, sizes, net_size) if fit == "crop" else None
+    if much is not None:
+        findings.append(much)
     preparation = Preparation(
         stored_size,
         choose_channels([each.header.channels for each in seen]),
         "uint8" if seen[0].header.bytes else "float32",
+        fit,
     )
     store = _store(root, seen, preparation, max_pixels, len(entries), progress)
     for position, code, reason, cure in store.failed:
@@ -79,7 +89,8 @@ def gather_files(
     kept = [each for position, each in enumerate(seen) if position not in lost]
     if not kept:
         raise nothing_left(listing.source, findings)
-    return Gathered(_parts(kept, store), net_size, stored_size, tuple(findings))
+    cropped = cropped_share(sizes, stored_size) if fit == "crop" else 0.0
+    return Gathered(_parts(kept, store), net_size, stored_size, tuple(findings), cropped)
 
 
 def nothing_left(source: str, findings: Sequence[Finding]) -> DataError:

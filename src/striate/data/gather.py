@@ -21,6 +21,7 @@ from striate.data.listing import list_data
 from striate.data.makeup import empty_classes, makeup_findings
 from striate.data.part import Part, split_hash
 from striate.data.roll import Roll, duplicate_findings, same_contents
+from striate.data.size import Fit, Size
 from striate.data.split import joined, make_validation
 from striate.errors import DataError, counted
 
@@ -49,7 +50,8 @@ class Data:
 
     size: (height, width) that the network sees.  stored_size: that of the pictures, from which training
     takes random crops and evaluation the centre; the same where pictures are small and of one size.
-    record: what goes to the run's data.json.
+    record: what goes to the run's data.json.  fit: how pictures of another shape were brought to this one.
+    cropped_share: of its area that a picture loses on average where it is cropped for that.
     """
 
     name: str
@@ -62,12 +64,15 @@ class Data:
     test: Split | None
     findings: tuple[Finding, ...]
     record: dict[str, JSON]
+    fit: Fit = "crop"
+    cropped_share: float = 0.0
 
 
 def gather(
     source: str | Path,
     *,
-    size: int | None = None,
+    size: Size | None = None,
+    fit: Fit = "crop",
     val_share: float = 0.1,
     seed: int = 0,
     strict: bool = False,
@@ -83,7 +88,8 @@ def gather(
     training pictures (`make_validation`); of a picture that is there more than once no copy is moved
     there alone.
 
-    size: a side in pixels, or None to choose (`choose_size`).  val_share: of the training pictures.
+    size: a side in pixels, or height and width (`read_size`), or None to choose (`choose_size`).  fit: how a
+    picture of another shape is brought to it (`prepare_picture`).  val_share: of the training pictures.
     strict: whether an error or a warning among the findings is fatal; notes never are.  cache: None for the usual place.
     progress: called with (pictures done, all pictures) while files are read and decoded.
     max_pixels: pictures that declare more are left out.
@@ -92,9 +98,11 @@ def gather(
     root = cache_root(cache)
     listing = list_data(source, cache=root)
     if listing.arrays:
-        gathered = gather_arrays(listing, size=size, progress=progress)
+        gathered = gather_arrays(listing, size=size, fit=fit, progress=progress)
     else:
-        gathered = gather_files(listing, size=size, max_pixels=max_pixels, root=root, progress=progress)
+        gathered = gather_files(
+            listing, size=size, fit=fit, max_pixels=max_pixels, root=root, progress=progress
+        )
     findings = [*listing.findings, *gathered.findings]
     left_out = [each for each in findings if each.left_out]
     if strict and left_out:
@@ -160,11 +168,14 @@ def gather(
             "channels": channels,
             "size": list(gathered.size),
             "stored_size": list(gathered.stored_size),
+            "fit": fit,
             "dtype": splits["train"].pictures.dtype.name,
             "splits": {split: _split_record(parts[split], classes) for split in SPLITS if split in parts},
             "validation": validation,
             "findings": dict(tally(findings)),
         },
+        fit=fit,
+        cropped_share=gathered.cropped_share,
     )
 
 

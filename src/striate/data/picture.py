@@ -12,6 +12,7 @@ from PIL import Image
 from striate.data.decode import MAX_PIXELS, Pixels, decode, decode_opened
 from striate.data.finding import shown
 from striate.data.npy import finite
+from striate.data.size import Fit
 from striate.data.trouble import Unreadable
 
 Picture = str | Path | bytes | npt.NDArray[Any] | Image.Image
@@ -38,11 +39,13 @@ def prepare_picture(
     channels: int,
     dtype: str = "uint8",
     max_pixels: int = MAX_PIXELS,
+    fit: Fit = "crop",
+    values: tuple[float, float] | None = None,
 ) -> npt.NDArray[Any]:
     """`picture` as a network's data: (H, W, C), C-contiguous.
 
     decode -> flatten (no palette, no transparency) -> resize, so that it just covers `stored_size`, and
-    crop the centre -> turn as EXIF says -> channels.  Resizing is bilinear over the whole footprint of a
+    crop the centre (or as `fit` says) -> turn as EXIF says -> channels.  Resizing is bilinear over the whole footprint of a
     pixel (antialiased).  The crop is taken as a box of the source, so no picture, however long, becomes
     larger than `stored_size` on the way.  A picture that has the size already keeps its values.
 
@@ -50,6 +53,8 @@ def prepare_picture(
     stored_size: height and width.
     channels: 1 (colour becomes ITU-R 601 grey), 3 (grey becomes three equal channels), or the array's.
     dtype: "uint8", or "float32" for data made of arrays of real numbers.
+    fit: crop; or pad, so that it just fits in, with zeros beside it; or stretch, each side by itself.
+    values: the least and the largest value that a network was trained on, for `on_scale`.
     Raises: Unreadable, a DataError, at the picture's name; MissingExtra where a TIFF needs tifffile.
     """
     try:
@@ -59,15 +64,50 @@ def prepare_picture(
             pixels = decode_opened(picture, max_pixels)
         else:
             pixels = decode(Path(picture) if isinstance(picture, str) else picture, stored_size, max_pixels)
-        return fit(pixels, stored_size, channels, np.dtype(dtype))
+        made = fitted(pixels, stored_size, channels, np.dtype(dtype), fit)
+        if values is None:
+            return made
+        content = pixels.content
+        return on_scale(made, values, in_bytes=isinstance(content, Image.Image) or content.dtype == np.uint8)
     except Unreadable as problem:
         if isinstance(picture, str | Path):
             problem.place = shown(str(picture))
         raise
 
 
-def fit(
-    pixels: Pixels, stored_size: tuple[int, int], channels: int, dtype: np.dtype[Any]
+def on_scale(array: npt.NDArray[Any], values: tuple[float, float], *, in_bytes: bool) -> npt.NDArray[Any]:
+    """An array of float32 on the scale that a network was trained on.
+
+    8-bit values become v / 255 where training knew 0..1 only, and v / 127.5 - 1 where it knew -1..1.
+
+    values: the least and the largest value in training.  in_bytes: whether it was 8-bit.
+    Raises: Unreadable ("values-differ") where a value lies further outside than the whole range is wide, and
+    where all lie within 1 of zero though training knew a range of 50 and more.
+    """
+    low, high = values
+    if in_bytes and -1 <= low <= high <= 1:
+        return array / 255 if low >= 0 else array / 127.5 - 1
+    least, most = float(array.min()), float(array.max())
+    width = max(high - low, 1e-6)
+    far = least < low - width or most > high + width
+    small = width >= _WIDE and -1 <= least <= most <= 1 and not np.array_equal(array, np.round(array))
+    if not far and not small:
+        return array
+    cure = "scale it as the pictures in training were scaled"
+    if far and least >= 0 and most <= 255 and -1 <= low <= high <= 1:
+        cure = "divide it by 255" if low >= 0 else "divide it by 127.5, and subtract 1"
+    elif small and low >= 0 and high <= 255 and least >= 0:
+        cure = "multiply it by 255"
+    problem = Unreadable("values-differ", f"its values go from {least:.4g} to {most:.4g}", cure)
+    problem.place, problem.expected = "predict", f"values as in training, {low:.4g} to {high:.4g}"
+    raise problem
+
+
+_WIDE = 50
+
+
+def fitted(
+    pixels: Pixels, stored_size: tuple[int, int], channels: int, dtype: np.dtype[Any], fit: Fit = "crop"
 ) -> npt.NDArray[Any]:
     """Decoded pixels as `prepare_picture` gives them.
 
@@ -75,10 +115,18 @@ def fit(
     ("unreadable") where they are real numbers and bytes are wanted.
     """
     height, width = stored_size if pixels.orientation < 5 else (stored_size[1], stored_size[0])
-    box = centre_box(pixels.width, pixels.height, width, height)
+    box = (0.0, 0.0, pixels.width, pixels.height)
+    beside = 0, 0
+    if fit == "crop":
+        box = centre_box(pixels.width, pixels.height, width, height)
+    elif fit == "pad":
+        scale = min(width / pixels.width, height / pixels.height)
+        inner = max(1, round(scale * pixels.width)), max(1, round(scale * pixels.height))
+        beside = width - inner[0], height - inner[1]
+        width, height = inner
     content = pixels.content
     if isinstance(content, Image.Image):
-        small = _resized(content, width, height, box)
+        small = _padded(_resized(content, width, height, box), beside)
         if pixels.orientation in TURNS:
             small = small.transpose(TURNS[pixels.orientation])
         if channels in (1, 3):
@@ -89,7 +137,9 @@ def fit(
         bands = (
             Image.fromarray(np.ascontiguousarray(content[..., band])) for band in range(content.shape[2])
         )
-        array = np.stack([np.asarray(_resized(band, width, height, box)) for band in bands], axis=-1)
+        array = np.stack(
+            [np.asarray(_padded(_resized(band, width, height, box), beside)) for band in bands], axis=-1
+        )
     if array.dtype != dtype and dtype == np.uint8:
         raise Unreadable(
             "unreadable",
@@ -117,11 +167,22 @@ def _resized(
     return image.resize((width, height), Image.Resampling.BILINEAR, box, _REDUCING_GAP)
 
 
+def _padded(image: Image.Image, beside: tuple[int, int]) -> Image.Image:
+    """The image in the middle of one that is so much wider and higher, zero elsewhere."""
+    if beside == (0, 0):
+        return image
+    ground = Image.new(image.mode, (image.width + beside[0], image.height + beside[1]))
+    ground.paste(image, (beside[0] // 2, beside[1] // 2))
+    return ground
+
+
 def _pixels_of_array(array: npt.NDArray[Any]) -> Pixels:
     if array.ndim not in (2, 3) or not array.size:
         raise Unreadable("unreadable", f"its shape is {array.shape}", "give it as (H, W) or (H, W, C)")
     if array.dtype.kind not in "uifb":
         raise Unreadable("unreadable", f"its values are {array.dtype}, not numbers", "give uint8 or float32")
+    if array.dtype.kind in "ui" and array.min() >= 0 and array.max() <= 255:
+        array = array.astype(np.uint8)  # as in an .npz
     content = finite(array if array.ndim == 3 else array[..., None])
     return Pixels(content, content.shape[1], content.shape[0], 1)
 

@@ -29,6 +29,7 @@ from striate.data.cached import hold, let_go, make_room
 from striate.data.ledger import stamp_of
 from striate.data.picture import prepare_picture
 from striate.data.quiet import quiet_pillow
+from striate.data.size import Fit
 from striate.data.survey import Seen
 from striate.data.threads import in_order
 from striate.data.trouble import Unreadable
@@ -39,11 +40,12 @@ _FORMAT = 3
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """How pictures are made ready: stored height and width, channels, and the kind of number."""
+    """How pictures are made ready: stored height and width, channels, the kind of number, and how they fit in."""
 
     stored_size: tuple[int, int]
     channels: int
     dtype: str
+    fit: Fit = "crop"
 
     @property
     def picture_bytes(self) -> int:
@@ -72,6 +74,7 @@ def store_key(contents: Sequence[str], preparation: Preparation) -> str:
         "size": preparation.stored_size,
         "channels": preparation.channels,
         "dtype": preparation.dtype,
+        "fit": preparation.fit,
     }
     digest = hashlib.sha256(json.dumps(told).encode())
     digest.update("".join(contents).encode())
@@ -161,6 +164,7 @@ def _write(
                 channels=preparation.channels,
                 dtype=preparation.dtype,
                 max_pixels=max_pixels,
+                fit=preparation.fit,
             )
         except Unreadable as problem:
             refuse_changed(each)

@@ -346,6 +346,7 @@ def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch) -> D
         return gather(
             source,
             size=recipe.size,
+            fit=recipe.fit,
             val_share=recipe.val_share,
             seed=recipe.seed,
             strict=strict,

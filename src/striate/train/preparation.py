@@ -13,6 +13,7 @@ from torch import Tensor
 
 from striate.data.gather import Data
 from striate.data.pictures import Pictures, centre
+from striate.data.size import FITS, Fit
 from striate.train.recipe import Recipe
 
 # Pictures that the mean and deviation are taken over, evenly spread: enough for three digits.
@@ -35,6 +36,8 @@ class Preparation:
     before the middle of it is taken.  dtype: of the stored values, uint8 or float32.
     mean_picture: where it is not empty, its value at each pixel is subtracted instead of the channel's mean;
     float32, little-endian, height x width x channels.
+    fit: how pictures of another shape are brought to the stored size.  values: of float32, the least and the
+    largest in training; None for bytes, and where an earlier striate did not note it.
     Source: LeCun et al. 1998b (Efficient BackProp), section 4.3; Krizhevsky et al. 2012, section 2.
     """
 
@@ -45,6 +48,8 @@ class Preparation:
     deviation: tuple[float, ...]
     dtype: str
     mean_picture: bytes = b""
+    fit: Fit = "crop"
+    values: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         whole = 4 * self.size[0] * self.size[1] * self.channels
@@ -61,6 +66,8 @@ class Preparation:
             "mean": list(self.mean),
             "deviation": list(self.deviation),
             "dtype": self.dtype,
+            "fit": self.fit,
+            **({} if self.values is None else {"values": list(self.values)}),
             **picture,
         }
 
@@ -74,6 +81,8 @@ class Preparation:
             mean=tuple(float(x) for x in record["mean"]),
             deviation=tuple(float(x) for x in record["deviation"]),
             dtype=str(record["dtype"]),
+            fit=FITS[FITS.index(record.get("fit", "crop"))],
+            values=(float(values[0]), float(values[1])) if (values := record.get("values")) else None,
             mean_picture=base64.b64decode(record.get("mean_picture", ""), validate=True),
         )
 
@@ -101,7 +110,28 @@ def suited_preparation(data: Data, recipe: Recipe) -> Preparation:
     if recipe.scale == "none":
         deviation = (1.0,) * channels
     dtype = pictures.dtype.name
-    return Preparation(data.size, data.stored_size, channels, mean, deviation, dtype, picture)
+    return Preparation(
+        data.size,
+        data.stored_size,
+        channels,
+        mean,
+        deviation,
+        dtype,
+        picture,
+        data.fit,
+        value_range(pictures),
+    )
+
+
+def value_range(pictures: Pictures) -> tuple[float, float] | None:
+    """The least and the largest value of pictures of real numbers; None for bytes.
+
+    Over as many pictures as mean and deviation are taken of.
+    """
+    if pictures.dtype == np.uint8:
+        return None
+    some = pictures[:: max(1, len(pictures) // MOST_MEASURED)]
+    return float(min(each.min() for each in some)), float(max(each.max() for each in some))
 
 
 def first_pictures(pictures: Pictures, preparation: Preparation) -> Tensor:

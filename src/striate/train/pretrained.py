@@ -8,7 +8,7 @@ from typing import Any
 
 from striate.build.module import Net
 from striate.data.gather import Data
-from striate.train.preparation import Preparation
+from striate.train.preparation import Preparation, value_range
 from striate.train.recipe import Recipe
 from striate.train.watch import Watch, counting
 from striate.weights.builtin import backbone_weights
@@ -65,7 +65,10 @@ def pretrained_preparation(path: Path, data: Data, recipe: Recipe) -> Preparatio
     if len(mean) != channels or dtype != (before.dtype if known is not None else "uint8"):
         # The values that it was for are on another scale than these.
         return None
-    return Preparation(data.size, data.stored_size, channels, mean, deviation, dtype, picture)
+    values = value_range(data.train.pictures)
+    return Preparation(
+        data.size, data.stored_size, channels, mean, deviation, dtype, picture, data.fit, values
+    )
 
 
 def _run_beside(path: Path) -> dict[str, Any] | None:

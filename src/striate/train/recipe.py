@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
+from striate.data.size import Fit, read_size, write_size
 from striate.disk.small import parse_toml, read_small_text
-from striate.errors import RecipeError, nearest
+from striate.errors import DataError, RecipeError, nearest
 from striate.text.visible import repeated
 from striate.train.choose import suited_recipe
 
@@ -27,6 +29,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 # What other tools call the keys, where it is not like their names here.
 _OTHER_NAMES = {"lr": "rate", "learning_rate": "rate", "wd": "weight_decay", "l2": "weight_decay"}
+
+SMALLEST_SIZE, LARGEST_SIZE = 4, 2048
 
 # The keys that say how long a training is, of which one is set.
 LENGTHS = ("epochs", "budget_s")
@@ -105,8 +109,14 @@ class Recipe(BaseModel):
     scale: Literal["unit", "none"] = Field(
         "unit", description="what is divided by: the deviation of each channel, for unit variance, or nothing"
     )
-    size: Annotated[int, Field(ge=4, le=2048)] | None = Field(
-        None, description="side of the pictures in pixels; chosen from the pictures if left out"
+    size: int | str | None = Field(
+        None,
+        description="side of the pictures in pixels, or HEIGHTxWIDTH; chosen from the pictures if left out",
+    )
+    fit: Fit = Field(
+        "crop",
+        description="how a picture of another shape becomes one of size: crop its edges, pad it with black, or "
+        "stretch it",
     )
     nets: Literal["small", "swift"] = Field(
         "small", description="the networks of the zoo to choose from where none is given"
@@ -167,6 +177,22 @@ class Recipe(BaseModel):
     def _none(cls, value: object) -> object:
         """`none`: TOML has no word for nothing, and leaving the key out means the default."""
         return None if value == "none" else value
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _size(cls, value: object) -> object:
+        """Height and width, as the side of a square or as HEIGHTxWIDTH."""
+        if value is None:
+            return None
+        try:
+            size = read_size(value)
+        except DataError:
+            size = 0, 0
+        if min(size) < SMALLEST_SIZE or max(size) > LARGEST_SIZE:
+            raise PydanticCustomError(
+                "size", f"a side of {SMALLEST_SIZE} to {LARGEST_SIZE:,} pixels, or HEIGHTxWIDTH as 96x128"
+            )
+        return write_size(size)
 
 
 def recipe_names() -> list[str]:

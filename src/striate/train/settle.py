@@ -12,6 +12,7 @@ from striate.build.module import Net
 from striate.data.augment import read_augment, suited_augment
 from striate.data.codes import CODES
 from striate.data.gather import Data
+from striate.data.size import MUCH_CROPPED
 from striate.errors import counted
 from striate.plan.plan import plan
 from striate.spec.layout import Layout
@@ -24,6 +25,9 @@ from striate.train.watch import Watch
 
 # Files that are left out are named one by one up to this many.
 NAMED = 5
+
+# A smaller share that the crop cuts off is not told.
+TOLD_CROP = 0.1
 
 
 def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
@@ -128,6 +132,11 @@ def tell_data(data: Data, watch: Watch) -> None:
     made = " (validation held out of the training pictures)" if data.record["validation"]["made"] else ""  # type: ignore[call-overload,index]
     shape = f"{data.channels}x{data.size[0]}x{data.size[1]}"
     watch.say(f"data      {counted(len(data.classes), 'class', 'classes')}, {told} {noun} of {shape}{made}")
+    if TOLD_CROP <= data.cropped_share < MUCH_CROPPED:
+        watch.say(
+            f"          the crop cuts off {data.cropped_share:.0%} of a picture on average; --set fit=pad or "
+            "fit=stretch keeps all of it"
+        )
     left_out, odd = (sum(each.severity == which for each in data.findings) for which in ("error", "warning"))
     bad = [counted(left_out, "file") + " left out"] * bool(left_out) + [counted(odd, "warning")] * bool(odd)
     if bad:

@@ -126,7 +126,12 @@ class Trained:
     def _prepared(self, picture: Any) -> NDArray[Any]:
         known = self.preparation
         return prepare_picture(
-            picture, stored_size=known.stored_size, channels=known.channels, dtype=known.dtype
+            picture,
+            stored_size=known.stored_size,
+            channels=known.channels,
+            dtype=known.dtype,
+            fit=known.fit,
+            values=known.values,
         )
 
     def predict_stored(self, pictures: NDArray[Any]) -> NDArray[np.float32]:
