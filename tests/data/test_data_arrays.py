@@ -219,6 +219,31 @@ def test_npz_by_keras_and_by_medmnist(tmp_path: Path) -> None:
     assert (data.size, data.test, data.record["validation"]) == ((5, 6), None, {"made": False})
 
 
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [("X_train", "Y_train"), ("train_x", "train_y"), ("X", "y"), ("images", "labels"), ("data", "target")],
+)
+def test_npz_under_other_names(tmp_path: Path, images: str, labels: str) -> None:
+    arrays = {images: np.zeros((4, 5, 6), np.uint8), labels: np.array([2, 1, 2, 1])}
+    np.savez(tmp_path / "a.npz", **arrays)
+    listing = list_data(tmp_path / "a.npz")
+    assert (listing.classes, listing.arrays[0].labels.tolist()) == (("1", "2"), [1, 0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (np.array([2.0, 1.0, 2.0, 1.0]), ("1", "2")),
+        (np.array([True, False, True, False]), ("0", "1")),
+        (np.array([b"b", b"a", b"b", b"a"]), ("a", "b")),
+    ],
+)
+def test_npz_labels_of_other_kinds(tmp_path: Path, labels: np.ndarray, classes: tuple[str, ...]) -> None:
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((4, 5, 6), np.uint8), y_train=labels)
+    listing = list_data(tmp_path / "a.npz")
+    assert (listing.classes, listing.arrays[0].labels.tolist()) == (classes, [1, 0, 1, 0])
+
+
 def test_npz_of_real_numbers_and_text_labels(tmp_path: Path) -> None:
     pictures = np.random.default_rng(0).normal(size=(8, 4, 4, 2))
     np.savez(tmp_path / "r.npz", x_train=pictures, y_train=np.array(["b", "a"] * 4))
@@ -233,12 +258,26 @@ NPZ = "arrays named x_train, y_train, x_test, y_test, or train_images, train_lab
 @pytest.mark.parametrize(
     ("arrays", "text"),
     [
-        ({"a": np.zeros(3)}, f"a.npz: it holds a\n  expected: {NPZ}"),
+        (
+            {"a": np.zeros(3)},
+            f"a.npz: it holds a\n  expected: {NPZ}\n  try: numpy.savez(FILE, x_train=pictures, y_train=labels)",
+        ),
+        (
+            {"x_train": np.zeros((2, 3, 3)), "y_train": np.array(["a", "b"], object)},
+            "a.npz: y_train: it holds Python objects, and opening them could run code\n"
+            "  expected: an array of numbers\n  try: labels.astype(str) before saving",
+        ),
+        (
+            {"x_train": np.zeros((2, 3, 8, 8)), "y_train": np.zeros(2, int)},
+            "a.npz: x_train: its shape (2, 3, 8, 8) looks like (N, C, H, W)\n  expected: (N, H, W, C)\n"
+            "  try: numpy.moveaxis(pictures, 1, -1) before saving",
+        ),
         ({"x_train": np.zeros((2, 3, 3))}, f"a.npz: there is no array `y_train`\n  expected: {NPZ}"),
         (
             {"x_train": np.zeros((2, 3)), "y_train": np.zeros(2, int)},
             "a.npz: x_train: its shape is (2, 3)\n"
-            "  expected: (N, H, W) or (N, H, W, C), at least one picture",
+            "  expected: (N, H, W) or (N, H, W, C), at least one picture\n"
+            "  try: pictures.reshape(-1, height, width, channels) before saving",
         ),
         (
             {"x_train": np.zeros((2, 3, 32, 32)), "y_train": np.zeros(2, int)},
@@ -255,7 +294,7 @@ NPZ = "arrays named x_train, y_train, x_test, y_test, or train_images, train_lab
             "  try: where it is one-hot, labels.argmax(axis=1) before saving",
         ),
         (
-            {"x_train": np.zeros((2, 3, 3)), "y_train": np.zeros(2)},
+            {"x_train": np.zeros((2, 3, 3)), "y_train": np.full(2, 0.5)},
             "a.npz: y_train: the labels are float64\n  expected: whole numbers or texts",
         ),
         (

@@ -11,12 +11,13 @@ import pytest
 from data.conftest import Paint
 from striate.data.entry import split_of
 from striate.data.finding import Finding
+from striate.data.gather import gather
 from striate.data.listing import list_data
 from striate.errors import DataError
 
 FORMS = (
     "a folder of class folders, a folder of train/, val/ and test/, MNIST's idx files, CIFAR's binary "
-    "batches, a .zip or .tar(.gz, .bz2, .xz) of one of these, an .npz, a manifest (.csv or .jsonl), or a "
+    "batches, a .zip or .tar(.gz, .bz2, .xz) of one of these, an .npz, a manifest (.csv, .tsv or .jsonl), or a "
     "built-in name: digits"
 )
 FOLDERS = "a folder with one folder of pictures a class, or train/, val/ and test/ folders of such folders"
@@ -294,6 +295,63 @@ def test_one_class(here: Path) -> None:
     )
 
 
+def test_one_folder_with_the_classes_in_it(here: Path) -> None:
+    touch(here / "p", "objects/cat/1.jpg", "objects/dog/1.jpg", "1.jpg")
+    assert error_of("p") == (
+        "p: there is only one class, objects\n"
+        "  expected: at least two classes to tell apart\n"
+        "  try: p/objects, where cat/ is a class"
+    )
+
+
+def test_one_split_of_loose_pictures(here: Path) -> None:
+    touch(here / "p", "train/1.jpg", "train/2.jpg", "labels.csv")
+    assert error_of("p").startswith("p: train/ holds no class folders\n")
+
+
+def test_a_split_of_one_folder_of_pictures_is_unlabelled(here: Path) -> None:
+    """As val/images/ of Tiny ImageNet, which would be a class of its own."""
+    touch(here / "p", "train/n01/images/1.jpg", "train/n02/images/1.jpg", "val/images/1.jpg", "val/val.txt")
+    listing = list_data("p")
+    assert listing.classes == ("n01", "n02")
+    assert [(each.code, each.name, each.reason) for each in listing.findings] == [
+        ("unlabelled-split", "val/", "it has no class folders, only images/")
+    ]
+
+
+def test_what_python_leaves_behind_is_no_class(here: Path) -> None:
+    touch(here / "p", "a/1.jpg", "b/1.jpg", "__pycache__/x.pyc")
+    assert list_data("p").classes == ("a", "b")
+
+
+HELD_ELSEWHERE = {
+    "list.txt": "save it as .csv, with path,label in the first line",
+    "labels.xlsx": "save it as .csv, with path,label in the first line",
+    "labels.json": 'one object a line, {"path": "a.jpg", "label": "cat"}, as .jsonl',
+    "data.yaml": "the folder that holds the pictures",
+    "cat.jpg": "a folder of class folders; or striate predict RUN PICTURE",
+    "data.pt": 'as arrays, numpy.savez("data.npz", x_train=pictures, y_train=labels)',
+    "data.h5": 'as arrays, numpy.savez("data.npz", x_train=pictures, y_train=labels)',
+    "x.npy": 'as arrays, numpy.savez("data.npz", x_train=pictures, y_train=labels)',
+}
+
+
+@pytest.mark.parametrize("name", HELD_ELSEWHERE)
+def test_what_is_kept_in_a_way_that_is_not_read(here: Path, name: str) -> None:
+    (here / name).write_bytes(b"PK\x03\x04")
+    assert error_of(name) == (
+        f"{name}: this is no file of pictures and labels\n  expected: {FORMS}\n  try: {HELD_ELSEWHERE[name]}"
+    )
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "data_batch_1.bin"])
+def test_one_file_of_several(here: Path, name: str) -> None:
+    touch(here, f"raw/{name}")
+    assert (
+        error_of(f"raw/{name}") == f"raw/{name}: this is one file of several\n  expected: {FORMS}\n  try: raw"
+    )
+
+
 def test_no_class_folders(here: Path) -> None:
     touch(here / "p", "1.jpg", "2.JPG", "notes.txt")
     assert error_of("p/") == (
@@ -343,7 +401,7 @@ def test_pickles_are_refused(here: Path) -> None:
 
 
 def test_a_file_of_another_kind(here: Path) -> None:
-    touch(here, "photos.zip", "net.txt")
+    touch(here, "photos.zip", "net.dat")
     assert error_of("photos.zip") == (
         f"photos.zip: its name says that it is an archive, and its content is none\n  expected: {FORMS}\n"
         "  try: fetch it again, and compare its hash"
@@ -358,7 +416,7 @@ def test_a_file_of_another_kind(here: Path) -> None:
             f"{name}: this is no file of pictures and labels\n  expected: {FORMS}\n"
             "  try: unpack it and give the folder"
         )
-    assert error_of("net.txt") == f"net.txt: this is no file of pictures and labels\n  expected: {FORMS}"
+    assert error_of("net.dat") == f"net.dat: this is no file of pictures and labels\n  expected: {FORMS}"
 
 
 def test_a_pipe_is_not_opened(here: Path) -> None:
@@ -476,7 +534,33 @@ BROKEN = {
     "keyless.jsonl": (
         '{"path": "a", "sort": "b"}\n',
         "keyless.jsonl:1: there is no column `label`\n    path,sort\n"
-        f"  expected: {COLUMNS}\n  try: name the columns in the first line, as path,label",
+        f"  expected: {COLUMNS}\n  try: rename the column of the file to `path`, and that of the class to `label`",
+    ),
+    "ids.csv": (
+        "id,breed\na,b\n",
+        "ids.csv:1: there is no column `path`\n    id,breed\n"
+        f"  expected: {COLUMNS}\n  try: rename the column of the file to `path`, and that of the class to `label`",
+    ),
+    "one-hot.csv": (
+        "image,cat,dog\na.jpg,0,1\n",
+        "one-hot.csv:1: there is no column `label`\n    image,cat,dog\n"
+        f"  expected: {COLUMNS}\n"
+        "  try: rename the column of the class to `label`; where each class has a column, write its name into one",
+    ),
+    "pixels.csv": (
+        "label,pixel0,pixel1\n1,0,0\n",
+        "pixels.csv:1: there is no column `path`\n    label,pixel0,pixel1\n"
+        f"  expected: {COLUMNS}\n"
+        '  try: pictures as files; or as arrays, numpy.savez("data.npz", x_train=pixels.reshape(-1, 28, 28), '
+        "y_train=labels)",
+    ),
+    "long.csv": (
+        "path,label\n" + "x" * 1_000_001,
+        f"long.csv: it holds a line of more than 1,000,000 characters\n  expected: {COLUMNS}",
+    ),
+    "long.jsonl": (
+        '"' + "x" * 1_000_001,
+        f"long.jsonl: it holds a line of more than 1,000,000 characters\n  expected: {COLUMNS}",
     ),
     "pretty.jsonl": (
         '[\n  {"path": "a", "label": "b"}\n]\n',
@@ -633,6 +717,29 @@ def test_a_file_whose_name_holds_what_else_is_mended(here: Path) -> None:
     touch(here, "a\\1.jpg", " b.jpg ")
     (here / "m.csv").write_text('path,label\na\\1.jpg,cat\n" b.jpg ",dog\n')
     assert [str(each.path) for each in list_data("m.csv").entries] == ["a\\1.jpg", " b.jpg "]
+
+
+def test_ids_without_a_suffix(here: Path) -> None:
+    touch(here, "train/7.jpg", "train/8.png", "train/9")
+    (here / "m.csv").write_text("image,label\ntrain/7,a\ntrain/8,b\ntrain/9,b\ntrain/10,a\n")
+    assert [str(each.path) for each in list_data("m.csv").entries] == [
+        "train/7.jpg", "train/8.png", "train/9", "train/10",
+    ]  # fmt: skip
+
+
+def test_files_that_lie_in_another_folder(here: Path, paint: Paint) -> None:
+    paint(here / "train/1.png")
+    (here / "m.csv").write_text("path,label\n/content/1.png,a\n/content/2.png,b\n")
+    reason = (
+        "not one of its files is where it says, beside it, as /content/1.png; one of that name lies in train/"
+    )
+    assert list_data("m.csv").findings == (
+        Finding("files-elsewhere", "m.csv", reason, "write the paths as train/1.png"),
+    )
+    with pytest.raises(DataError) as error:
+        gather("m.csv")
+    assert str(error.value).startswith("m.csv: not one of its 2 files can be used\n")
+    assert str(error.value).endswith("\n  try: write the paths as train/1.png")
 
 
 def test_several_labels_in_one(here: Path) -> None:

@@ -89,6 +89,9 @@ _TABLE = (
         "unread-column", "warning", "a column that says split or group under another name", "rename it", True
     ),
     Code("several-labels", "warning", "labels that look like several in one", "one label a picture", True),
+    Code(
+        "files-elsewhere", "warning", "a manifest whose files lie in another folder", "mend the paths", True
+    ),
     Code("repeated-row", "warning", "lines of a manifest that say the same", "remove them", True),
     Code(
         "cropped", "warning", "much of most pictures is cut off", "fit=pad, fit=stretch, or a size HxW", True
@@ -96,11 +99,13 @@ _TABLE = (
     # Traits of the whole.
     Code("empty-class", "warning", "a class without one usable picture, left out", "fill or remove it"),
     Code("one-picture-class", "warning", "a class with one picture only", "add pictures, or remove it"),
-    Code("similar-classes", "warning", "class names that differ by case or spacing only", "join them"),
-    Code("split-lacks-class", "warning", "a split without one picture of a class", "add pictures of each"),
+    Code("similar-classes", "warning", "class names that differ by case or spacing only", "join them", True),
+    Code(
+        "split-lacks-class", "warning", "a split without one picture of a class", "add pictures of each", True
+    ),
     Code("imbalance", "warning", "the largest class has many times the pictures of the smallest", "add some"),
-    Code("unlabelled-split", "warning", "a split without class folders, left out", "sort its pictures"),
-    Code("ignored-folder", "warning", "a folder that is no split, beside splits", "move it away"),
+    Code("unlabelled-split", "warning", "a split without class folders, left out", "sort its pictures", True),
+    Code("ignored-folder", "warning", "a folder that is no split, beside splits", "move it away", True),
     Code("group-in-two-splits", "warning", "one group has pictures in two splits", "keep it in one"),
     # What was done, and needs nobody.
     Code("near-duplicate", "note", "one picture saved anew, in one split under one label", _ONE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from difflib import SequenceMatcher
 
 from striate.data.entry import split_of
 from striate.data.finding import Finding, shown
+from striate.data.magic import PICTURE_SUFFIXES
 from striate.errors import DataError, nearest
 
 EXPECTED = "the columns path and label, and if wanted split (train, val or test) and group"
@@ -203,18 +205,27 @@ def _some(values: set[str]) -> str:
 
 
 def _missing(needed: str, names: list[str], place: str) -> DataError:
-    # Where the other is missing, too, this is probably the first picture and no header.
-    headless = not has_needed([*names, needed])
-    near = None if headless else nearest(needed, [each for each in names if each not in NEEDED])
+    near = None
+    if has_needed([*names, needed]):
+        near = nearest(needed, [each for each in names if each not in NEEDED])
     return DataError(
         f"there is no column `{needed}`",
         place=place,
         excerpt=f"    {shown(','.join(names))[:100]}",
         expected=EXPECTED,
-        cure=f"rename `{shown(near)}` to `{needed}`"
-        if near
-        else "name the columns in the first line, as path,label",
+        cure=f"rename `{shown(near)}` to `{needed}`" if near else _naming(names),
     )
+
+
+def _naming(names: list[str]) -> str:
+    """How to name the columns, where it cannot be guessed which is which."""
+    if any(os.path.splitext(each)[1].lower() in PICTURE_SUFFIXES for each in names):
+        return "name the columns in the first line, as path,label"
+    if sum(each.startswith("pixel") for each in names):
+        return 'pictures as files; or as arrays, numpy.savez("data.npz", x_train=pixels.reshape(-1, 28, 28), y_train=labels)'
+    if len(names) > 2 and not has_needed([*names, "path"]):
+        return "rename the column of the class to `label`; where each class has a column, write its name into one"
+    return "rename the column of the file to `path`, and that of the class to `label`"
 
 
 def _ignored(name: str) -> Finding:

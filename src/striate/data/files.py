@@ -70,7 +70,7 @@ def gather_files(
     findings = list(looked.findings)
     seen = of_one_kind(looked.seen, findings)
     if not seen:
-        raise nothing_left(listing.source, findings)
+        raise nothing_left(listing.source, [*listing.findings, *findings])
     sizes = [(each.header.height, each.header.width) for each in seen]
     net_size, stored_size = choose_size(sizes, size, fit)
     much = cropped_finding(listing.source, sizes, net_size) if fit == "crop" else None
@@ -104,7 +104,10 @@ def nothing_left(source: str, findings: Sequence[Finding]) -> DataError:
         place=source,
         excerpt=listed(left_out),
         expected=EXPECTED,
-        cure=" and ".join(dict.fromkeys(each.cure for each in left_out[:2])),
+        cure=next(
+            (each.cure for each in findings if each.code == "files-elsewhere"),
+            " and ".join(dict.fromkeys(each.cure for each in left_out[:2])),
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,8 +68,8 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
             if len(below) == 1 and not any(map(_pictorial, loose)) and visible(inside / below[0])[0]:
                 inside, label = inside / below[0], f"{label}/{shown(below[0])}"
                 below, loose = visible(inside)
-            if not below and part != "train":
-                findings.append(_unlabelled(label, len(loose)))
+            if part != "train" and all(map(_besides_pictures, below)):
+                findings.append(_unlabelled(label, below, len(loose)))
                 continue
             findings += [_outside(f"{label}/{file}", f"{label}/") for file in loose if _pictorial(file)]
             within = (folder, folder / each, inside)
@@ -92,7 +93,7 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
             f"its {counted(len(folders), 'folder')} hold no files", place=source, expected=EXPECTED
         )
     if len(classes) < 2:
-        raise one_class(source, classes)
+        raise one_class(source, classes, sorted(set().union(*walked.below.values())))
     _refuse_annotations(classes, source)
     findings += _same_folders(walked.below, source)
     index = {each: label for label, each in enumerate(classes)}
@@ -109,13 +110,16 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
     )
 
 
-def one_class(source: str, classes: tuple[str, ...]) -> DataError:
-    """The error that a source has one class only."""
+def one_class(source: str, classes: tuple[str, ...], below: Sequence[str] = ()) -> DataError:
+    """The error that a source has one class only.  below: the folders in its folder, which may be the classes."""
+    inside = (
+        f"{source.rstrip('/')}/{shown(classes[0])}, where {shown(below[0])}/ is a class" if below[1:] else ""
+    )
     return DataError(
         f"there is only one class, {shown(classes[0])}" if classes else "there is no class",
         place=source,
         expected="at least two classes to tell apart",
-        cure="add a second class of pictures; one of `other` things will do",
+        cure=inside or "add a second class of pictures; one of `other` things will do",
     )
 
 
@@ -178,7 +182,7 @@ def _split_folders(folder: Path, folders: list[str], source: str) -> dict[str, s
     if len(named) == 1 and others:
         return {}
     if not visible(folder / named["train"][0])[0]:
-        if len(named) > 1 and all(map(_besides_pictures, others)):
+        if all(map(_besides_pictures, others)) and (len(named) > 1 or not others):
             raise DataError(
                 f"{shown(named['train'][0])}/ holds no class folders",
                 place=source,
@@ -254,7 +258,7 @@ def _refuse_what_is_no_data(folder: Path, folders: list[str], others: list[str],
                 f"{source.rstrip('/')}/dog/, and move each picture into its own, "
                 "or write a manifest.csv with the columns path,label",
             )
-        if any(each.startswith("data_batch_") for each in others):
+        if {"data_batch_1", "test_batch"} & set(others) or {"train", "test", "meta"} <= set(others):
             raise DataError(
                 "these are CIFAR's Python pickles, and a pickle can run code when it is opened",
                 place=source,
@@ -316,10 +320,10 @@ def _outside(name: str, where: str) -> Finding:
     )
 
 
-def _unlabelled(folder: str, files: int) -> Finding:
+def _unlabelled(folder: str, below: list[str], files: int) -> Finding:
     return Finding(
         "unlabelled-split",
         f"{shown(folder)}/",
-        f"it has no class folders, only {counted(files, 'file')}",
+        f"it has no class folders, only {' and '.join(f'{each}/' for each in below) or counted(files, 'file')}",
         "sort its pictures into class folders, or leave it: it is not used",
     )

@@ -187,7 +187,8 @@ def _without_empty_classes(
     classes = tuple(listing.classes[each] for each in present)
     findings += empty_classes(listing.classes, present.tolist())
     if len(classes) < 2:
-        raise one_class(listing.source, classes)
+        inner = (each.name.split("/")[1:-1] for each in listing.entries if listing.kind == "folder")
+        raise one_class(listing.source, classes, sorted({each[0] for each in inner if each}))
     parts = {
         split: Part(
             part.pictures,

@@ -17,6 +17,7 @@ from striate.data.entry import split_of
 from striate.data.finding import shown
 from striate.data.folder import inner_folder, list_folder, one_class
 from striate.data.idx import is_idx, list_idx
+from striate.data.magic import PICTURE_SUFFIXES
 from striate.data.manifest import SUFFIXES, list_manifest
 from striate.data.members import READ
 from striate.data.npz import list_npz
@@ -25,7 +26,7 @@ from striate.errors import DataError, nearest
 
 EXPECTED = (
     "a folder of class folders, a folder of train/, val/ and test/, MNIST's idx files, CIFAR's binary "
-    "batches, a .zip or .tar(.gz, .bz2, .xz) of one of these, an .npz, a manifest (.csv or .jsonl), or a "
+    "batches, a .zip or .tar(.gz, .bz2, .xz) of one of these, an .npz, a manifest (.csv, .tsv or .jsonl), or a "
     "built-in name: " + ", ".join(BUILT_IN)
 )
 
@@ -71,6 +72,12 @@ def list_data(source: str | Path, *, cache: Path | None = None) -> Listing:
         listing = list_manifest(path, place, name)
     elif not regular:
         raise DataError("this is no file and no folder", place=place, expected=EXPECTED)
+    elif is_idx([path.name]) or is_cifar([path.name]):
+        raise DataError(
+            "this is one file of several", place=place, expected=EXPECTED, cure=shown(str(path.parent))
+        )
+    elif path.suffix.lower() in _HELD_ELSEWHERE:
+        raise _no_data(path, place, None)
     elif (kind := archive_kind(path, place)) in READ:
         listing = _list_archive(path, place, name, cache_root(cache))
     else:
@@ -90,12 +97,29 @@ def _no_data(path: Path, place: str, kind: str | None) -> DataError:
             expected=EXPECTED,
             cure="fetch it again, and compare its hash",
         )
+    cure = "unpack it and give the folder" if kind or said.endswith(_OTHERS) else ""
     return DataError(
         "this is no file of pictures and labels",
         place=place,
         expected=EXPECTED,
-        cure="unpack it and give the folder" if kind or said.endswith(_OTHERS) else "",
+        cure=_HELD_ELSEWHERE.get(path.suffix.lower(), cure),
     )
+
+
+_TABLE, _ARRAYS = (
+    "save it as .csv, with path,label in the first line",
+    ('as arrays, numpy.savez("data.npz", x_train=pictures, y_train=labels)'),
+)
+_HELD_ELSEWHERE = {
+    **dict.fromkeys((".txt", ".lst", ".xlsx", ".xls", ".ods"), _TABLE),
+    **dict.fromkeys((".parquet", ".feather", ".arrow", ".tfrecord", ".lmdb", ".mat", ".npy"), _ARRAYS),
+    **dict.fromkeys((".h5", ".hdf5", ".pkl", ".pickle", ".pt", ".pth"), _ARRAYS),
+    **dict.fromkeys(PICTURE_SUFFIXES - {".npy"}, "a folder of class folders; or striate predict RUN PICTURE"),
+    ".json": 'one object a line, {"path": "a.jpg", "label": "cat"}, as .jsonl',
+    ".yaml": "the folder that holds the pictures",
+    ".yml": "the folder that holds the pictures",
+}
+"""What helps where pictures and labels are kept in a way that is not read, by the suffix."""
 
 
 def _list_archive(path: Path, place: str, name: str, root: Path) -> Listing:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import islice
 from pathlib import Path
 
 from striate.data.columns import EXPECTED, Columns, read_columns, unread_columns
 from striate.data.entry import Entry, Listing, split_of
 from striate.data.finding import Finding, shown
 from striate.data.folder import one_class
+from striate.data.magic import PICTURE_SUFFIXES
 from striate.data.table import Row, table_rows
 from striate.errors import DataError, counted, nearest
 
@@ -73,25 +75,55 @@ def list_manifest(path: Path, source: str, name: str) -> Listing:
     findings += _several(labels, source)
     findings += _repeated(rows)
     index = {each: label for label, each in enumerate(classes)}
+    entries = tuple(
+        Entry(shown(file), index[label], split, group, _path(path.parent, file))
+        for file, label, split, group in rows
+    )
     return Listing(
         source=source,
         name=name,
         kind="manifest",
         classes=tuple(map(shown, classes)),
-        entries=tuple(
-            Entry(shown(file), index[label], split, group, _path(path.parent, file))
-            for file, label, split, group in rows
-        ),
-        findings=tuple(findings),
+        entries=entries,
+        findings=(*findings, *_elsewhere(entries, path.parent, source)),
     )
 
 
 def _path(folder: Path, file: str) -> Path:
-    """Where a file lies.  On Windows paths are written with \\, and exported with blanks around them."""
+    """Where a file lies.
+
+    On Windows paths are written with \\, and exported with blanks around them; a column of ids has no suffixes.
+    """
     there = folder / file
-    if ("\\" in file or file != file.strip()) and not os.path.lexists(there):
-        return folder / file.strip().replace("\\", "/")
-    return there
+    bare = os.path.splitext(file)[1].lower() not in PICTURE_SUFFIXES
+    if not (bare or "\\" in file or file != file.strip()) or os.path.lexists(there):
+        return there
+    plain = folder / file.strip().replace("\\", "/")
+    with_suffix = (f"{plain}{each}" for each in sorted(PICTURE_SUFFIXES) if bare)
+    return Path(next((each for each in with_suffix if os.path.isfile(each)), plain))
+
+
+def _elsewhere(entries: tuple[Entry, ...], folder: Path, source: str) -> list[Finding]:
+    """A finding where not one file is there, and one of the first one's name in a folder beside the manifest."""
+    if any(os.path.lexists(each.path) for each in entries):
+        return []
+    name = entries[0].path.name
+    below = (Path(each) for each, _, files in islice(os.walk(folder), _MOST_FOLDERS) if name in files)
+    found = next((each.relative_to(folder) for each in below), None)
+    if found is None:
+        return []
+    return [
+        Finding(
+            "files-elsewhere",
+            shown(source),
+            f"not one of its files is where it says, beside it, as {entries[0].name}; one of that name lies in "
+            f"{shown(str(found))}/",
+            f"write the paths as {shown(str(found / name))}",
+        )
+    ]
+
+
+_MOST_FOLDERS = 1_000
 
 
 def _several(labels: set[str], source: str) -> list[Finding]:

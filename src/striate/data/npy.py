@@ -95,9 +95,13 @@ def finite(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def looks_channels_first(shape: tuple[int, ...]) -> bool:
     """Whether a picture's `shape` is rather (C, H, W) than (H, W, C).
 
-    That is: few in front, many behind, and no square in front (a 9x9 patch of 200 bands is one).
+    That is: few in front, many behind, and no square in front (a 9x9 patch of 200 bands is one); or as many
+    in front as pictures have channels, and a square behind.
     """
     if len(shape) != 3:
         return False
     first, second, third = shape
-    return first <= 16 < min(second, third) and first != second
+    usual = (1, 3, 4)
+    return (first <= 16 < min(second, third) and first != second) or (
+        first in usual and second == third and third not in usual
+    )

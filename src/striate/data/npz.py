@@ -19,7 +19,7 @@ from striate.data.npy import array_header, looks_channels_first
 from striate.data.trouble import told
 from striate.errors import DataError, counted
 
-# (split, the pictures' name, the labels' name)
+# (split, the pictures' name, the labels' name), in small letters
 NAMES = (
     (("train", "x_train", "y_train"), ("val", "x_val", "y_val"), ("test", "x_test", "y_test")),
     (
@@ -27,7 +27,12 @@ NAMES = (
         ("val", "val_images", "val_labels"),
         ("test", "test_images", "test_labels"),
     ),
+    (("train", "train_x", "train_y"), ("val", "val_x", "val_y"), ("test", "test_x", "test_y")),
+    (("train", "x", "y"),),
+    (("train", "images", "labels"),),
+    (("train", "data", "target"),),
 )
+_LABELS = tuple(f": {labels}" for names in NAMES for _, _, labels in names)
 EXPECTED = "arrays named x_train, y_train, x_test, y_test, or train_images, train_labels, val_images, ..."
 
 
@@ -41,11 +46,14 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            held = {each.filename.removesuffix(".npy"): each for each in archive.infolist()}
+            held = {each.filename.removesuffix(".npy").lower(): each for each in archive.infolist()}
             names = next((each for each in NAMES if each[0][1] in held), None)
             if names is None:
                 raise DataError(
-                    f"it holds {', '.join(sorted(held)[:8]) or 'nothing'}", place=source, expected=EXPECTED
+                    f"it holds {', '.join(sorted(map(shown, held))[:8]) or 'nothing'}",
+                    place=source,
+                    expected=EXPECTED,
+                    cure="numpy.savez(FILE, x_train=pictures, y_train=labels)",
                 )
             splits = []
             for split, images, labels in names:
@@ -108,7 +116,9 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> npt.
                 "it holds Python objects, and opening them could run code",
                 place=place,
                 expected="an array of numbers",
-                cure="stack the pictures into one (N, H, W, C) array of uint8 before saving",
+                cure="labels.astype(str) before saving"
+                if len(shape) == 1 and place.endswith(_LABELS)
+                else "stack the pictures into one (N, H, W, C) array of uint8 before saving",
             )
         declared = math.prod(shape) * dtype.itemsize
         if declared > info.file_size:
@@ -138,6 +148,7 @@ def _pictures(array: npt.NDArray[Any], place: str) -> npt.NDArray[Any]:
             f"its shape is {array.shape}",
             place=place,
             expected="(N, H, W) or (N, H, W, C), at least one picture",
+            cure="pictures.reshape(-1, height, width, channels) before saving" if array.ndim == 2 else "",
         )
     if looks_channels_first(array.shape[1:]):
         raise DataError(
@@ -193,6 +204,9 @@ def _labels(array: npt.NDArray[Any], place: str, pictures: int) -> npt.NDArray[A
             place=place,
             expected="one label a picture",
         )
-    if array.dtype.kind not in "uiU":
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "backslashreplace")
+    whole = array.dtype.kind in "uib" or (array.dtype.kind == "f" and bool((array == np.floor(array)).all()))
+    if not whole and array.dtype.kind != "U":
         raise DataError(f"the labels are {array.dtype}", place=place, expected="whole numbers or texts")
     return array if array.dtype.kind == "U" else array.astype(np.int64)

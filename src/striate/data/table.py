@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import TextIO
 
 from striate.data.cell import unguarded
 from striate.data.columns import EXPECTED, has_needed
@@ -22,8 +23,8 @@ Named = Callable[[list[str], str], Collection[str]]
 
 _DELIMITERS = (",", ";", "\t", "|", " ")
 
-# Longer first lines name no columns.
-_MOST_LINE = 100_000
+# A longer line is none of a table: of a sparse file of zeros it would fill the memory.
+_MOST_LINE = 1_000_000
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -70,7 +71,7 @@ def _csv_rows(path: Path, source: str, encoding: str, named: Named) -> Iterator[
         if said:
             first, line = file.readline(_MOST_LINE), 2
         delimiter = said[1] if said else _delimiter(first)
-        rest = chain([first], file)
+        rest = chain([first], _lines(file, source))
         table = csv.reader(rest, delimiter=delimiter, skipinitialspace=True)
         line -= 1
         try:
@@ -86,6 +87,15 @@ def _csv_rows(path: Path, source: str, encoding: str, named: Named) -> Iterator[
             raise DataError(
                 f"this is no CSV: {problem}", place=f"{source}:{line + table.line_num}", expected=EXPECTED
             ) from None
+
+
+def _lines(file: TextIO, source: str) -> Iterator[str]:
+    while line := file.readline(_MOST_LINE):
+        if len(line) == _MOST_LINE:
+            raise DataError(
+                f"it holds a line of more than {_MOST_LINE:,} characters", place=source, expected=EXPECTED
+            )
+        yield line
 
 
 def _delimiter(first: str) -> str:
@@ -111,7 +121,7 @@ def _json_rows(path: Path, source: str, encoding: str, named: Named) -> Iterator
     known: set[str] = set()
     meaning: Collection[str] = ()
     with open(path, encoding=encoding) as file:
-        for number, text in enumerate(file, start=1):
+        for number, text in enumerate(_lines(file, source), start=1):
             if not text.strip():
                 continue
             place = f"{source}:{number}"

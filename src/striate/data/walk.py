@@ -10,8 +10,9 @@ from striate.errors import DataError
 
 SYSTEM_NAMES = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "icon\r", "lost+found"}
+    | {"__pycache__"}
 )
-"""What operating systems leave behind in folders, in small letters."""
+"""What operating systems and Python leave behind in folders, in small letters."""
 
 
 def visible(folder: Path) -> tuple[list[str], list[str]]:
