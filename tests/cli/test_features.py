@@ -62,7 +62,7 @@ def test_wide_pictures_from_training_to_answer(call: Call, here: Path) -> None:
     ) in said.out
     for number, (how, size, stored) in enumerate(
         (
-            (("--size", "12x36"), (12, 36), (14, 41)),
+            (("--size", "12", "36"), (12, 36), (14, 41)),
             (("--size", "16", "--set", "fit=pad"), (16, 16), (16, 16)),
             (("--size", "16x24", "--set", "fit=stretch"), (16, 24), (16, 24)),
         )

@@ -76,6 +76,17 @@ def test_what_is_no_size(said: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "fit"), [("letterbox", "pad"), ("squash", "stretch"), ("strech", "stretch")]
+)
+def test_what_others_call_fit(said: str, fit: str) -> None:
+    assert told(None, [f"fit={said}"]) == (
+        f"--set: fit cannot be '{said}'\n"
+        "  expected: 'crop', 'pad' or 'stretch' (how a picture of another shape becomes one of size: crop its edges, "
+        f"pad it with black, or stretch it)\n  try: fit={fit}"
+    )
+
+
 def test_recipes_that_come_with_striate() -> None:
     assert "classic" in recipe_names()
     for name in recipe_names():

@@ -11,7 +11,7 @@ from striate.api import begin_with, read, require_train
 from striate.cli.console import prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import require_new
+from striate.cli.values import asked_size, require_new
 from striate.errors import StriateError
 
 
@@ -69,7 +69,9 @@ def lr(
     from striate.train.range import range_test
     from striate.train.recipe import read_settings
 
-    given = read_settings(set_ or ()) | ({} if size is None else {"size": size})
+    given = read_settings(set_ or ()) | (
+        {} if size is None else {"size": int(size) if size.isdecimal() else size}
+    )
     text, chosen = begin_with(None if net is None else read(net), recipe, given)
     screen = Screen()
     with screen.stoppable():

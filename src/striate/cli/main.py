@@ -9,6 +9,7 @@ import sys
 from cyclopts import App, Parameter
 
 from striate.cli.console import helping
+from striate.cli.values import with_whole_sizes
 from striate.errors import StriateError
 from striate.text.visible import visible_lines
 from striate.version import __version__
@@ -73,7 +74,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        words = sys.argv[1:]
+        words = with_whole_sizes(sys.argv[1:])
         application(words[0] if words else None)(words)
         sys.stdout.flush()
     except StriateError as error:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from striate.api import begin_with, read, require_train
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import byte_count, seconds
+from striate.cli.values import asked_size, byte_count, seconds
 
 
 def train(
@@ -109,7 +109,8 @@ def train(
     from striate.train.recipe import read_settings
 
     given: dict[str, Any] = {
-        "epochs": epochs, "target": target, "seed": seed, "size": size,
+        "epochs": epochs, "target": target, "seed": seed,
+        "size": asked_size(size),
         "weights": weights,
         "weights_sha256": sha256, "freeze": freeze, "thaw": thaw, "augment": augment,
     }  # fmt: skip

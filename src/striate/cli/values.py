@@ -25,6 +25,19 @@ def input_shape(text: str) -> tuple[int, int, int]:
     return sides[0], sides[1], sides[2]
 
 
+def asked_size(text: str | None) -> int | str | None:
+    """A size as a number where it is one: errors then show it as it was typed."""
+    return int(text) if text is not None and text.isdecimal() and len(text) < 9 else text
+
+
+def with_whole_sizes(words: list[str]) -> list[str]:
+    """The words of a command line, `--size 60 180` made `--size 60x180`: no data are called 180."""
+    for place, (flag, *sides) in enumerate(zip(words, words[1:], words[2:], strict=False)):
+        if flag == "--size" and all(each.isdigit() for each in sides) and not os.path.exists(sides[1]):
+            return [*words[: place + 1], "x".join(sides), *words[place + 3 :]]
+    return words
+
+
 def seconds(text: str) -> float:
     """`90s`, `90`, `10m`, `1h30m` or `1.5h` in seconds.  Raises StriateError."""
     said, number = text.strip(), r"(\d+(?:\.\d+)?)"

@@ -91,6 +91,10 @@ def _preparation(preparation: object) -> str:
             f"every picture is kept at {sides[0]} pixels; training sees random crops of {sides[1]}, "
             "everything else the middle"
         )
+    seen += {
+        "pad": ", of another shape with black beside it",
+        "stretch": ", stretched where it is of another shape",
+    }.get(text(at(preparation, "fit")), "")
     centred = "the mean picture" if text(at(preparation, "mean_picture")) else "the channel's mean"
     if not any(map(number, items(at(preparation, "mean")))):
         centred = ""

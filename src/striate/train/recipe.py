@@ -30,6 +30,13 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 # What other tools call the keys, where it is not like their names here.
 _OTHER_NAMES = {"lr": "rate", "learning_rate": "rate", "wd": "weight_decay", "l2": "weight_decay"}
 
+# And what they call the words of fit.
+_OTHER_WORDS = {
+    **dict.fromkeys(("letterbox", "padding", "contain", "bars"), "pad"),
+    **dict.fromkeys(("squash", "squish", "resize", "distort"), "stretch"),
+    **dict.fromkeys(("cover", "center", "centre", "center_crop"), "crop"),
+}
+
 SMALLEST_SIZE, LARGEST_SIZE = 4, 2048
 
 # The keys that say how long a training is, of which one is set.
@@ -271,7 +278,9 @@ def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
         words = get_args(Recipe.model_fields[key].annotation)
         value = first["input"]
         said = repeated(repr(value) if isinstance(value, str) else value)
-        near = nearest(said.strip("'\""), [word for word in words if isinstance(word, str)])
+        bare = said.strip("'\"")
+        near = _OTHER_WORDS.get(bare.lower()) if key == "fit" else None
+        near = near or nearest(bare, [word for word in words if isinstance(word, str)])
         meaning = str(Recipe.model_fields[key].description).split(";", 1)[0]
         raise RecipeError(
             f"{key} cannot be {said}",
