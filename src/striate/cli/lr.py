@@ -69,9 +69,7 @@ def lr(
     from striate.train.range import range_test
     from striate.train.recipe import read_settings
 
-    given = read_settings(set_ or ()) | (
-        {} if size is None else {"size": int(size) if size.isdecimal() else size}
-    )
+    given = read_settings(set_ or ()) | ({} if size is None else {"size": asked_size(size)})
     text, chosen = begin_with(None if net is None else read(net), recipe, given)
     screen = Screen()
     with screen.stoppable():
