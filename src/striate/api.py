@@ -89,7 +89,7 @@ def cache(kind: str | None = None, *, clear: bool = False) -> list[Cached]:
     """
     from striate.data.cache import cache_root
     from striate.data.cached import inventory, remove
-    from striate.weights.source import cache_folder
+    from striate.weights.fetch import cache_folder
 
     found = inventory(cache_root(None), cache_folder())
     chosen = [each for each in found if kind in (None, each.kind)]

@@ -59,20 +59,25 @@ class Run:
 
 
 class _Pickler(pickle.Pickler):
+    # The form before zip says which part of a storage is meant: all of it.
+    more: tuple[Any, ...] = ()
+
     def persistent_id(self, value: Any) -> Any:
         if not isinstance(value, Row):
             return None
-        return value.identity or ("storage", value.kind, value.key, "cpu", value.numbers)
+        return value.identity or ("storage", value.kind, value.key, "cpu", value.numbers, *self.more)
 
 
-def pickled(value: Any, protocol: int = 2, *, fix_imports: bool = True) -> bytes:
-    """What torch.save would write of a value.  fix_imports: with the names of Python 2."""
+def pickled(value: Any, protocol: int = 2, *, fix_imports: bool = True, form: str = "zip") -> bytes:
+    """What torch.save would write of a value.  fix_imports: with the names of Python 2.  form: zip or old."""
     content = io.BytesIO()
     # Deep values need deep recursion in the writer; the reader has none.
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(20_000)
     try:
-        _Pickler(content, protocol, fix_imports=protocol == 2 and fix_imports).dump(value)
+        pickler = _Pickler(content, protocol, fix_imports=protocol == 2 and fix_imports)
+        pickler.more = () if form == "zip" else (None,)
+        pickler.dump(value)
     finally:
         sys.setrecursionlimit(limit)
     return content.getvalue()
@@ -114,9 +119,12 @@ def old(
     return content
 
 
-def both(program: bytes) -> dict[str, bytes]:
-    """The same pickle in both forms."""
-    return {"zip": zipped(program), "old": old(program)}
+def both(value: Any) -> dict[str, bytes]:
+    """The same value, or pickle, in both forms."""
+    programs = {
+        form: value if isinstance(value, bytes) else pickled(value, form=form) for form in ("zip", "old")
+    }
+    return {"zip": zipped(programs["zip"]), "old": old(programs["old"])}
 
 
 def written(content: bytes, folder: Path) -> Path:

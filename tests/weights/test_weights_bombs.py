@@ -8,7 +8,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from crafted import Run, both, pickled, refused, zipped
+from crafted import Claim, Run, both, old, pickled, refused, written, zipped
+
+from striate.weights.file import read_tensors
+
+
+def shared_tuples(times: int) -> bytes:
+    """A tuple of twice the tuple before, and so on: 2 ** times values in a few bytes."""
+    twice = b"".join(
+        b"h" + bytes([at]) + b"h" + bytes([at]) + b"\x86q" + bytes([at + 1]) for at in range(times)
+    )
+    return b"](K\x01\x85q\x00" + twice + b"e"
+
+
+# Ten thousand copies of a dictionary of five thousand keys; each pair is another.
+COPIES = (
+    b"\x80\x02](("
+    + b"".join(b"(M" + struct.pack("<H", at) + b"Nl".replace(b"l", b"t") for at in range(5000))
+    + b"lq\x00".replace(b"l", b"t")
+    + b"ccollections\nOrderedDict\nh\x00\x85R" * 3000
+    + b"e."
+)
 
 
 def repeat(piece: bytes, times: int, before: bytes = b"", after: bytes = b".") -> bytes:
@@ -18,8 +38,18 @@ def repeat(piece: bytes, times: int, before: bytes = b"", after: bytes = b".") -
 BOMBS: dict[str, Callable[[], bytes]] = {
     "tuples of the tuple before": lambda: repeat(b"2\x86", 50_000, b")", b"N\x86}\x94h\x00\x85s."),
     "a key that takes for ever to hash": lambda: repeat(b"2\x86", 60, b"}K\x01K\x02\x86", b"K\x01s."),
-    "deep lists": lambda: repeat(b"](", 30_000, b"", b"N" + b"e" * 30_000 + b"."),
-    "deep dictionaries": lambda: repeat(b"}K\x01", 50_000, b"", b"N" + b"s" * 50_000 + b"."),
+    "a key out of the memo that takes for ever to hash": lambda: (
+        b"\x80\x02" + shared_tuples(60) + b"](}h\x3cK\x01se."
+    ),
+    "the same in a set": lambda: b"\x80\x02" + shared_tuples(60) + b"](cbuiltins\nset\nh\x3c\x85Re.",
+    "the same as a storage": lambda: (
+        b"\x80\x02" + shared_tuples(60) + b"](X\x07\x00\x00\x00storagectorch\nFloatStorage\n"
+        b"q\xfah\x3cX\x03\x00\x00\x00cpuK\x04tQe."
+    ),
+    "copies of a dictionary": lambda: COPIES,
+    "an array of any length": lambda: b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.",
+    "deep lists": lambda: repeat(b"](", 3000, b"", b"N" + b"e" * 3000 + b"."),
+    "deep dictionaries": lambda: repeat(b"}K\x01", 3000, b"", b"N" + b"s" * 3000 + b"."),
     "a list in itself": lambda: b"\x80\x02]q\x00(h\x00h\x00e.",
     "a dictionary in itself": lambda: b"\x80\x02}q\x00(X\x01\x00\x00\x00ah\x00X\x01\x00\x00\x00bh\x00u.",
     "objects in themselves": lambda: (
@@ -64,12 +94,26 @@ def test_bombs_and_broken_programs(name: str, form: str, tmp_path: Path) -> None
     assert refused(both(BOMBS[name]())[form], tmp_path)
 
 
-def test_too_many_containers_and_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("striate.weights.machine.MOST_CONTAINERS", 1000)
-    monkeypatch.setattr("striate.weights.pickled.MOST_STEPS", 10_000)
-    assert refused(zipped(repeat(b"]0", 1001)), tmp_path) == "its pickle makes more than 1,000 containers"
-    assert refused(zipped(repeat(b"(0", 1001)), tmp_path) == "its pickle makes more than 1,000 containers"
-    assert refused(zipped(repeat(b"N0", 5001)), tmp_path) == "its pickle takes more than 10,000 steps"
+def test_what_would_never_end_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = "its pickle would have values copied or compared without end"
+    assert refused(zipped(BOMBS["a key out of the memo that takes for ever to hash"]()), tmp_path) == endless
+    assert refused(zipped(COPIES), tmp_path) == endless
+    monkeypatch.setattr("striate.weights.pth.MOST_STEPS", 1000)
+    assert refused(zipped(b"\x80\x02](" + b"N" * 1001 + b"e."), tmp_path) == (
+        "its pickle takes more than 1,000 steps"
+    )
+    monkeypatch.setattr("striate.weights.pth.MOST_OLD_BYTES", 100)
+    said = refused(old(pickled({"a": Claim()}, form="old")), tmp_path)
+    assert said.startswith("it is of torch's form before 1.6 and takes ")
+    assert said.endswith(" bytes; at most 100 of that form are read")
+
+
+def test_an_honest_pickle_is_light(tmp_path: Path) -> None:
+    # A tuple that many groups of an optimizer share is written once.
+    betas = (0.9, 0.999)
+    value = {"a": Claim(), "groups": [{"betas": betas, "more": (betas, betas)} for _ in range(1000)]}
+    for content in both(value).values():
+        assert list(read_tensors(written(content, tmp_path))) == ["a"]
 
 
 def test_a_pickle_that_is_no_file_of_torch(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-import functools
+import collections
 import importlib
 import os
 import pickle
@@ -19,9 +19,8 @@ import pytest
 import torch
 from crafted import Claim, Run, both, old, pickled, written, zipped
 
-from striate.weights.file import read_tensors, read_weights
-from striate.weights.forbidden import runs_code
-from striate.weights.trouble import Hostile, WeightsError
+from striate.weights.error import Hostile, WeightsError
+from striate.weights.file import read_tensors
 
 
 @pytest.fixture
@@ -39,9 +38,10 @@ def refused(content: bytes, folder: Path) -> str:
 
 def told(name: str) -> str:
     return (
-        f"w.pth: the file asks to run `{name}`; it was not run, and nothing of the file is used\n"
+        f"w.pth: the file asks for `{name}`; it was not run, and nothing of the file is used\n"
         "  expected: tensors and plain values only\n"
-        "  try: throw the file away, and take weights in a .safetensors file from a source you trust"
+        '  try: torch.save(model.state_dict(), "weights.pth") where the file comes from, or a .safetensors '
+        "file from a source you trust"
     )
 
 
@@ -69,14 +69,18 @@ PROGRAMS: dict[str, Callable[[str], Any]] = {
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 @pytest.mark.parametrize("form", ["zip", "old"])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_is_named_and_not_run(
-    name: str, form: str, protocol: int, tmp_path: Path, canary: Path
-) -> None:
+def test_a_program_is_not_run(name: str, form: str, protocol: int, tmp_path: Path, canary: Path) -> None:
     program = PROGRAMS[name](str(canary))
     # Protocol 0 has no references to storages.
     value = {"state_dict": {"b": program} if protocol == 0 else {"a.weight": Claim(), "b": program}}
-    content = both(pickled(value, protocol, fix_imports=False))[form]
-    assert refused(content, tmp_path) == told(name)
+    content = pickled(value, protocol, fix_imports=False, form=form)
+    content = zipped(content) if form == "zip" else old(content)
+    if protocol == 2:
+        assert refused(content, tmp_path) == told(name.removeprefix("builtins."))
+    else:
+        # torch.save writes protocol 2, and no other is read.
+        with pytest.raises(WeightsError, match="save does not write"):
+            read_tensors(written(content, tmp_path))
     assert not canary.exists()
 
 
@@ -86,22 +90,21 @@ def test_a_program_is_named_and_not_run(
         lambda program: program,
         lambda program: [[[program]]],
         lambda program: {"a": Claim(), program: 1},
-        lambda program: functools.partial(program.function, *program.arguments),
         lambda program: Claim(row=program),
         lambda program: Claim(size=program),
-        lambda program: Run(dict, ([("a", program)],)),
+        lambda program: Run(collections.OrderedDict, ([("a", program)],)),
     ],
 )
 def test_wherever_it_hides(wrap: Callable[[Run], Any], tmp_path: Path, canary: Path) -> None:
     program = Run(os.system, (f"touch {canary}",))
-    for content in both(pickled(wrap(program))).values():
+    for content in both(wrap(program)).values():
         assert refused(content, tmp_path) == told("posix.system")
     assert not canary.exists()
 
 
 def test_in_the_other_pickles_of_the_old_form(tmp_path: Path, canary: Path) -> None:
     program = Run(os.system, (f"touch {canary}",))
-    value = pickled({"a": Claim()})
+    value = pickled({"a": Claim()}, form="old")
     for content in (
         old(value, magic=program),
         old(value, version=program),
@@ -113,73 +116,45 @@ def test_in_the_other_pickles_of_the_old_form(tmp_path: Path, canary: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("program", "name"),
+    "program",
     [
-        # Opcodes that Python's own pickler has not written for twenty years.
-        (b"(S'touch CANARY'\nios\nsystem\n.", "os.system"),
-        (b"(cposix\nsystem\nS'touch CANARY'\no.", "posix.system"),
-        (b"cos\nsystem\n(S'touch CANARY'\ntR.", "os.system"),
-        (b"c__builtin__\neval\n(S'1'\ntR.", "__builtin__.eval"),
-        (b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x0ctouch CANARY\x85R.", "posix.system"),
-        (b"cnumpy.testing._private.utils\nrunstring\n.", "numpy.testing._private.utils.runstring"),
-        (b"ctorch\nload\n.", "torch.load"),
-        (b"\x80\x04\x8c\x05torch\x8c\x12Tensor.__globals__\x93.", "torch.Tensor.__globals__"),
-        (b"\x80\x04\x8c\x07pathlib\x8c\x0fPath.write_text\x93.", "pathlib.Path.write_text"),
-        (b"coperator\nattrgetter\n.", "operator.attrgetter"),
-        (b"cos.path\nexists\n.", "os.path.exists"),
-        (b"cbuiltins\nexec\n0N.", "builtins.exec"),
-        (b"cos\nsystem\nq\x00h\x00.", "os.system"),
+        # Opcodes that Python's own pickler has not written for twenty years, and names that lead further.
+        b"(S'touch CANARY'\nios\nsystem\n.",
+        b"(cposix\nsystem\nS'touch CANARY'\no.",
+        b"cos\nsystem\n(X\x0c\x00\x00\x00touch CANARYtR.",
+        b"c__builtin__\neval\n(X\x01\x00\x00\x001tR.",
+        b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x0ctouch CANARY\x85R.",
+        b"cnumpy.testing._private.utils\nrunstring\n.",
+        b"ctorch\nload\n.",
+        b"ctorch\nTensor.__globals__\n.",
+        b"cpathlib\nPath.write_text\n.",
+        b"coperator\nattrgetter\n.",
+        b"cos.path\nexists\n.",
+        b"cos\nsystem\nq\x00h\x00.",
+        # Allowed by torch, and given any length by a file.
+        b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.",
+        # Calls, attributes and items of what is allowed.
+        b"\x80\x02cargparse\nNamespace\n)R}X\x01\x00\x00\x00acposix\nsystem\nsb.",
+        b"\x80\x02cargparse\nNamespace\n)R(X\x01\x00\x00\x00aK\x01tR.",
+        b"\x82\x01.",
+        b"\x83\x01\x00.",
+        b"\x84\x01\x00\x00\x00.",
     ],
 )
-def test_written_by_hand(program: bytes, name: str, tmp_path: Path, canary: Path) -> None:
-    made = program.replace(b"CANARY", str(canary).encode())
-    for content in both(made).values():
-        assert refused(content, tmp_path) == told(name)
+def test_written_by_hand(program: bytes, tmp_path: Path, canary: Path) -> None:
+    for content in both(program.replace(b"CANARY", str(canary)[:6].encode())).values():
+        with pytest.raises(WeightsError) as caught:
+            read_tensors(written(content, tmp_path))
+        assert "weights_only" not in str(caught.value)
     assert not canary.exists()
 
 
-def test_a_number_of_the_extension_registry_is_not_looked_up(tmp_path: Path) -> None:
-    for program in (b"\x82\x01.", b"\x83\x01\x00.", b"\x84\x01\x00\x00\x00."):
-        with pytest.raises(WeightsError, match="a number of Python's extension registry"):
-            read_tensors(written(zipped(program), tmp_path))
-
-
-def test_a_foreign_function_is_passed_over_and_its_module_not_imported(
+def test_a_foreign_module_is_not_imported(
     tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a_stranger.py").write_text(f"open({str(canary)!r}, 'w')\n\n\ndef call(*given):\n    pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    tensors = pickled({"a": Claim()})[2:-1]
-    program = (
-        b"\x80\x02}(X\x01\x00\x00\x00mca_stranger\ncall\n(S'1'\ntR}X\x01\x00\x00\x00kK\x01sbX\x01\x00\x00\x00s"
-        + tensors
-        + b"u."
-    )
-    found = read_weights(written(zipped(program), tmp_path))
-    assert found.foreign == ("a_stranger.call",)
-    assert found.tensors["a"].tolist() == [1, 2, 3, 4]
+    program = b"\x80\x02ca_stranger\ncall\n(X\x01\x00\x00\x001tR."
+    assert refused(zipped(program), tmp_path) == told("a_stranger.call")
     assert "a_stranger" not in sys.modules
     assert not canary.exists()
-
-
-def test_honest_names_are_not_on_the_list() -> None:
-    for module, name in [
-        ("torch._utils", "_rebuild_tensor_v2"),
-        ("torch", "FloatStorage"),
-        ("torch.nn.modules.conv", "Conv2d"),
-        ("collections", "OrderedDict"),
-        ("numpy.core.multiarray", "scalar"),
-        ("numpy", "dtype"),
-        ("argparse", "Namespace"),
-        ("pathlib", "PosixPath"),
-        ("__main__", "Net"),
-        ("__torch__.torch.nn.modules.conv", "Conv2d"),
-        ("models.resnet", "ResNet"),
-        ("datetime", "datetime"),
-        ("functools", "partial"),
-        ("builtins", "set"),
-        ("__builtin__", "object"),
-        ("copy_reg", "_reconstructor"),
-        ("omegaconf.dictconfig", "DictConfig"),
-    ]:
-        assert not runs_code(module, name), (module, name)

@@ -146,7 +146,7 @@ def test_a_classifier_of_other_classes_can_be_left_as_it_was() -> None:
     assert torch.equal(net.state_dict()["head.weight"], head)
     assert torch.equal(net.state_dict()["c.weight"], state["c.weight"])
     assert report.line() == (
-        "3 layers filled, 272 numbers; left as begun: head; not used: last.weight, last.bias"
+        "3 layers filled, 272 numbers; kept at initialization: head; not used: last.weight, last.bias"
     )
 
 

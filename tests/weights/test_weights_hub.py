@@ -72,7 +72,7 @@ def endpoint() -> Iterator[str]:
 PROGRAM = """
 import sys
 from striate.errors import StriateError
-from striate.weights.source import fetch
+from striate.weights.fetch import fetch
 for where in sys.argv[1:]:
     try:
         news = []

@@ -10,13 +10,12 @@ from networks_for_weights import State, in_order, zoo
 from published_names import CHECKPOINTS, saved
 
 from striate.weights.align import Ambiguous, Pair, align
-from striate.weights.fit import fits
 from striate.weights.group import grow
-from striate.weights.slot import slots_of
+from striate.weights.target import fits, target_layers
 
 
 def placed(pairs: list[Pair]) -> list[int]:
-    """The place that each tensor says it belongs to, in the order of the slots."""
+    """The place that each tensor says it belongs to, in the order of the targets."""
     return [int(pair.group.tensors["weight"].flatten()[0]) for pair in pairs]
 
 
@@ -41,9 +40,9 @@ def test_each_tensor_of_a_published_checkpoint_finds_its_layer(name: str, order:
     if order == "sorted":
         state = in_order(state)
     with torch.device("meta"):
-        slots = slots_of(zoo(net))
-    pairs = align(slots, grow(state, "it"), fits)
-    assert placed(pairs) == list(range(len(slots)))
+        targets = target_layers(zoo(net))
+    pairs = align(targets, grow(state, "it"), fits)
+    assert placed(pairs) == list(range(len(targets)))
 
 
 @pytest.mark.parametrize(
@@ -53,12 +52,12 @@ def test_in_no_order_does_a_tensor_find_a_wrong_layer(name: str) -> None:
     net, make = CHECKPOINTS[name]
     state = saved(make())
     with torch.device("meta"):
-        slots = slots_of(zoo(net))
+        targets = target_layers(zoo(net))
     for seed in range(12):
         try:
-            pairs = align(slots, grow(shuffled(state, seed), "it"), fits)
+            pairs = align(targets, grow(shuffled(state, seed), "it"), fits)
         except Ambiguous:
             # Modules are listed against their numbers, and both orders fit.
             assert name != "googlenet"
             continue
-        assert placed(pairs) == list(range(len(slots)))
+        assert placed(pairs) == list(range(len(targets)))

@@ -15,10 +15,9 @@ from striate.errors import MissingExtra
 from striate.notation.reader import read_text
 from striate.spec.layout import lay
 from striate.spec.shape import Map
-from striate.weights.builtin import BACKBONE, backbone_weights
 from striate.weights.file import read_weights
 from striate.weights.match import fill
-from striate.weights.preparation import published_input
+from striate.weights.published import BACKBONE, backbone_weights, published_input
 from striate.zoo.list import zoo_net, zoo_text
 
 

@@ -17,9 +17,9 @@ from networks_for_weights import (
 )
 
 from striate.build.module import Net
+from striate.weights.error import WeightsError
 from striate.weights.match import fill
-from striate.weights.slot import slots_of
-from striate.weights.trouble import WeightsError
+from striate.weights.target import target_layers
 
 
 def refusal(net: Net, state: State, *, skip_head: bool = False) -> str:
@@ -38,8 +38,8 @@ def saved_cifar(name: str, blocks: int) -> State:
         for block in range(blocks):
             names += [f"layer{stage}.{block}.{part}" for part in ("conv1", "bn1", "conv2", "bn2")]
     found = {}
-    for slot, module in zip(slots_of(zoo(name)), [*names, "linear"], strict=True):
-        found.update({f"{module}.{part}": tensor.detach().clone() for part, tensor in slot.tensors.items()})
+    for target, module in zip(target_layers(zoo(name)), [*names, "linear"], strict=True):
+        found.update({f"{module}.{part}": tensor.detach().clone() for part, tensor in target.tensors.items()})
     return found
 
 
@@ -62,7 +62,7 @@ def test_other_classes_name_the_cure() -> None:
     state = renamed(random_state(net_of(TEXT, (3, 8, 8))), NAMES)
     net = net_of(TEXT, (3, 8, 8), classes=7)
     assert refusal(net, state) == (
-        "w.pth: these weights tell 10 classes apart, and the network 7\n"
+        "w.pth: the checkpoint has 10 classes, the network 7\n"
         "    the text: head at net:1:71, `fc 7`, weight 7x4, bias 7\n"
         "    the file: last, weight 10x4, bias 10\n"
         "  expected: the same number of classes\n"
@@ -88,11 +88,11 @@ def test_a_missing_classifier_names_the_cure() -> None:
 def test_other_channels_are_named() -> None:
     state = renamed(random_state(net_of(TEXT, (3, 8, 8))), NAMES)
     assert refusal(net_of(TEXT, (1, 8, 8)), state) == (
-        "w.pth: these weights are for pictures of 3 channels\n"
+        "w.pth: the checkpoint is for images of 3 channels\n"
         "    the text: a at net:1:1, `conv 4 3x3 nobias`, weight 4x1x3x3\n"
         "    the file: first, weight 4x3x3x3\n"
         "  expected: 1 channel\n"
-        "  try: pictures of 3 channels, or no --weights"
+        "  try: images of 3 channels, or no --weights"
     )
 
 

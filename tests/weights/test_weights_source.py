@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from striate.errors import MissingExtra, StriateError
-from striate.weights.source import fetch
+from striate.weights.fetch import fetch
 
 CONTENT = bytes(range(256))
 HASH = hashlib.sha256(CONTENT).hexdigest()
@@ -40,6 +41,19 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
         "  expected: 8 to 64 digits of 0-9 and a-f\n"
         "  try: sha256sum FILE, where the file is known to be good"
     )
+
+
+def test_a_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for where in (str(tmp_path / "pipe"), "/dev/zero"):
+        for sha256 in (None, HASH):
+            with pytest.raises(StriateError) as caught:
+                fetch(where, sha256=sha256)
+            assert str(caught.value) == (
+                f"{where}: it is no ordinary file\n"
+                "  expected: a file that is there and may be read\n"
+                "  try: check the path and who may read it"
+            )
 
 
 def test_the_hub_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:

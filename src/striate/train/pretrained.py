@@ -11,11 +11,10 @@ from striate.data.gather import Data
 from striate.train.preparation import Preparation, value_range
 from striate.train.recipe import Recipe
 from striate.train.watch import Watch, counting
-from striate.weights.builtin import backbone_weights
+from striate.weights.fetch import fetch
 from striate.weights.file import read_tensors
 from striate.weights.match import fill
-from striate.weights.preparation import published_input
-from striate.weights.source import fetch
+from striate.weights.published import backbone_weights, published_input
 from striate.zoo.list import zoo_net
 
 # `weights = builtin`: those of the network that `--transfer` begins with.

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from striate.weights.trouble import WeightsError, clipped
+from striate.weights.error import WeightsError, clipped
+
+MATRIX, BATCH_NORM, NORM, VECTOR, OTHER = "matrix", "batch norm", "norm", "vector", "other"
 
 # What torch's own layers call their tensors.  A tensor of any other name stands for itself.
 PARTS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -141,3 +143,22 @@ def _keeps_order(tensors: Mapping[str, Tensor], groups: Iterable[Group]) -> bool
         if tensor.is_floating_point():
             by_type.setdefault(tensor.dtype, []).append(name)
     return any(names != sorted(names) for names in by_type.values())
+
+
+def kind(tensors: Mapping[str, Tensor]) -> str:
+    """What sort of layer has such tensors.
+
+    A matrix has two dimensions or more that are not 1: convolutions and fully connected layers.  A vector
+    has a weight and nothing else: the slopes of prelu, the factors of a scale.
+    """
+    weight = tensors.get("weight")
+    if weight is None:
+        return OTHER
+    if "running_mean" in tensors:
+        return BATCH_NORM if "running_var" in tensors and "bias" in tensors else OTHER
+    if "bias" not in tensors and (weight.ndim == 1 or weight.numel() == max(weight.shape)):
+        # A matrix of one row or column is rare, and one without a bias rarer; `fits` lets it be either.
+        return VECTOR
+    if weight.ndim > 1:
+        return MATRIX
+    return NORM

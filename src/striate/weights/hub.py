@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,13 @@ from striate.data.trouble import told
 from striate.errors import MissingExtra
 from striate.silence import no_reports
 from striate.version import __version__
-from striate.weights.download import Progress
-from striate.weights.trouble import WeightsError
+from striate.weights.error import WeightsError
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+# (bytes so far, bytes in all or None where the server does not say)
+Progress = Callable[[int, int | None], None]
 
 _ADDRESS = re.compile(r"(?P<repository>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w.-]+))?(?:/(?P<file>[^@]+))?")
 _FORM = "hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:OWNER/NAME/FILE"

@@ -1,200 +1,280 @@
-"""Files that torch.save writes, read without running any of their code.
+"""Files that torch.save writes, read by torch.load with weights_only, after a look at what they would take.
 
 Two forms: a zip file with a pickle and one member a storage (since torch 1.6), and a row of pickles with the
 storages behind them (before).  Source: torch/serialization.py, `_save`, `_legacy_save` and their readers.
+
+torch.load refuses every class and function that is not on its list.  What it does not bound is how much a
+pickle of a hundred bytes may make it build: a dictionary that is copied ten thousand times, a key whose hash
+takes a year, an array of a terabyte.  So each pickle is walked over first, opcode by opcode, and weighed.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
-import os
-import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+import pickletools
+import re
+import warnings
+import zipfile
+import zlib
 from pathlib import Path
+from typing import Any, BinaryIO, TypeGuard
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from striate.errors import counted
-from striate.weights.archive import Member, check_sum, content_place, read_directory
-from striate.weights.inert import Broken, View
-from striate.weights.machine import MOST_BYTES, Forbidden
-from striate.weights.pickled import Pickled, read_pickle
-from striate.weights.trouble import Hostile, clipped, damaged, unreadable
+from striate.data.finding import shown
+from striate.data.trouble import told
+from striate.weights.error import Hostile, clipped, damaged, unreadable
 
-# The long number that every file of the old form begins with, and the version behind it.
-MAGIC = 0x1950A86A20F9469CFC6C
-_VERSION = 1001
+# Of a pickle alone, and of a whole file of the old form, which is read into memory: VGG-19 takes 575 MB.
+MOST_PICKLE_BYTES = 1 << 28
+MOST_OLD_BYTES = 1 << 31
+MOST_MEMBERS = 65_535
 
+# ResNet-152 with its optimizer's state takes about 60,000 steps.
+MOST_STEPS = 4_000_000
 
-@dataclass(frozen=True, slots=True)
-class Region:
-    """Where the bytes of a storage stand in the file, and the zip member that they are, if any."""
+# Values that calls and keys may go through.
+MOST_WORK = 10_000_000
 
-    place: int
-    size_bytes: int
-    member: Member | None
+# What torch.save writes, as pickletools calls it; torch.load knows no other.
+_WRITTEN_TEXT = """
+    PROTO STOP MARK GLOBAL REDUCE NEWOBJ BUILD BINPERSID NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1
+    BINFLOAT BINUNICODE SHORT_BINSTRING EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST APPEND APPENDS
+    EMPTY_DICT SETITEM SETITEMS EMPTY_SET BINGET LONG_BINGET BINPUT LONG_BINPUT
+"""
+_WRITTEN = frozenset(_WRITTEN_TEXT.split())
 
+# Harmless classes that scripts save beside the weights: their arguments, and NumPy's single numbers.
+_HARMLESS: list[Any] = [
+    argparse.Namespace,
+    np.dtype,
+    *(type(np.dtype(each)) for each in ("float64", "float32", "int64", "int32", "bool")),
+    *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+]
 
-@dataclass(frozen=True, slots=True)
-class Pth:
-    """A file of torch.save, its tensors described but not made.
-
-    value: what was saved: plain values, Views, and Opaques for objects of foreign classes.
-    foreign: the names of what was not made.  regions: the storages by their key.
-    """
-
-    path: Path
-    value: object
-    foreign: tuple[str, ...]
-    regions: Mapping[str, Region]
-
-    def tensors(self, views: Mapping[str, View]) -> dict[str, Tensor]:
-        """Make tensors; those that share a storage in the file share it here.
-
-        Takes no more memory than the storages that they use.  Raises WeightsError where the file is damaged.
-        """
-        rows: dict[tuple[str, torch.dtype], Tensor] = {}
-        made: dict[str, Tensor] = {}
-        try:
-            with open(self.path, "rb") as file:
-                for name, each in views.items():
-                    row = (each.storage.key, each.dtype)
-                    if row not in rows:
-                        rows[row] = _numbers(self.regions[each.storage.key], each.dtype, file)
-                    start = each.storage.start * each.storage.item_bytes // each.dtype.itemsize
-                    made[name] = rows[row].as_strided(each.size, each.stride, start + each.offset)
-        except Broken as problem:
-            raise damaged(self.path, str(problem)) from None
-        except OSError as problem:
-            raise unreadable(self.path, problem) from None
-        return made
+# How torch.load names what it will not make.
+_NAMED = re.compile(r"(?:GLOBAL|unrecognized function|class) `?<?(?:class '|built-in function )?([\w.]+)")
 
 
-def read_pth(path: Path) -> Pth:
-    """Read a file of torch.save of either form.
+class Broken(Exception):
+    """A file contradicts itself; the text says how, without a place."""
 
-    Raises Hostile, with the name, where its pickle names what could run code; WeightsError where it is
-    damaged, contradicts itself or passes a limit.  Nothing of it is run, and no tensor is made.
+
+def read_pth(path: Path, file: BinaryIO, size_bytes: int) -> object:
+    """What was saved, its tensors in memory, wherever they were.
+
+    file: stands at its beginning.
+    Raises Hostile, with the name, where its pickle asks for a class or function that is neither a tensor's
+    nor a plain value's; WeightsError where it is damaged, contradicts itself or passes a limit.
     """
     try:
-        with open(path, "rb") as file:
-            size_bytes = os.fstat(file.fileno()).st_size
-            zipped = file.read(4) == b"PK\x03\x04"
+        if file.read(4) == b"PK\x03\x04":
+            held_bytes = _look_at_zip(file, size_bytes)
             file.seek(0)
-            read = _read_zip if zipped else _read_old
-            pickled, regions = read(file, size_bytes)
-            _check(pickled, regions)
+            # Of such a name torch believes that it is what the name says.
+            named = path.suffix == ".safetensors"
+            value = _load(path, file if named else path, mmap=not named)
+        else:
+            if size_bytes > MOST_OLD_BYTES:
+                raise Broken(
+                    f"it is of torch's form before 1.6 and takes {size_bytes:,} bytes; at most "
+                    f"{MOST_OLD_BYTES:,} of that form are read"
+                )
+            file.seek(0)
+            content = io.BytesIO(file.read(size_bytes))
+            held_bytes = size_bytes
+            _look_at_old(content)
+            content.seek(0)
+            value = _load(path, content, mmap=False)
+        _require_held(value, held_bytes)
     except Broken as problem:
         raise damaged(path, clipped(str(problem), 300)) from None
-    except Forbidden as name:
-        raise Hostile(
-            f"the file asks to run `{clipped(str(name))}`; it was not run, and nothing of the file is used",
-            place=str(path),
-            expected="tensors and plain values only",
-            cure="throw the file away, and take weights in a .safetensors file from a source you trust",
-        ) from None
     except OSError as problem:
         raise unreadable(path, problem) from None
-    return Pth(path, pickled.value, pickled.foreign, regions)
+    return value
 
 
-def _read_zip(file: io.BufferedReader, size_bytes: int) -> tuple[Pickled, dict[str, Region]]:
-    members = read_directory(file, size_bytes)
-    pickles = [
-        name
-        for name in members
-        if name == "data.pkl" or (name.endswith("/data.pkl") and name.count("/") == 1)
-    ]
-    if len(pickles) != 1:
-        raise Broken("it is a zip file, but not one of torch.save: there is no data.pkl in it")
-    folder = pickles[0].removesuffix("data.pkl")
+def weigh(program: BinaryIO) -> None:
+    """Walk over one pickle, to behind its end; nothing of it is built.
 
-    def content(member: Member) -> bytes:
-        place = content_place(file, member, size_bytes)
-        if member.size_bytes > MOST_BYTES:
-            raise Broken(
-                f"member `{member.name}` takes {member.size_bytes:,} bytes; at most {MOST_BYTES:,} are read"
-            )
-        file.seek(place)
-        found = file.read(member.size_bytes)
-        check_sum(member, found)
-        return found
+    Each value weighs as much as it would take written out: a tuple of twice the tuple before twice as much.
+    Raises Broken where it is not torch.save's, ends too early, or asks for more than it could honestly.
+    """
+    try:
+        _weigh(program)
+    except (ValueError, LookupError):
+        raise Broken("its pickle ends too early, or is none") from None
 
-    order = members.get(f"{folder}byteorder")
-    if order is not None and content(order).strip() != b"little":
-        raise Broken("it was written on a big-endian machine; save it again on another")
-    program = content(members[pickles[0]])
-    pickled = read_pickle(io.BytesIO(program), len(program))
-    regions: dict[str, Region] = {}
-    for storage in pickled.storages:
-        if storage.key in regions:
+
+def _weigh(program: BinaryIO) -> None:
+    stack: list[list[int]] = []
+    below: list[list[list[int]]] = []
+    memo: dict[object, list[int]] = {}
+    work = 0
+    for steps, (code, argument, _) in enumerate(pickletools.genops(program)):
+        if code.name not in _WRITTEN:
+            raise Broken(f"its pickle has the opcode {code.name}, which torch.save does not write")
+        if steps > MOST_STEPS:
+            raise Broken(f"its pickle takes more than {MOST_STEPS:,} steps")
+        if code.name == "GLOBAL" and str(argument).endswith(" bytearray"):
+            # It would be given any length.
+            raise Broken("its pickle asks for a bytearray, which no weights have")
+        if code.name == "MARK":
+            below.append(stack)
+            stack = []
             continue
-        member = members.get(f"{folder}data/{storage.key}")
-        if member is None:
-            raise Broken(f"storage {clipped(storage.key)!r} is not in the file")
-        regions[storage.key] = Region(content_place(file, member, size_bytes), member.size_bytes, member)
-    return pickled, regions
+        if code.name.endswith("PUT"):
+            memo[argument] = stack[-1]
+            continue
+        if code.name.endswith("GET"):
+            stack.append(memo[argument])
+            continue
+        taken = code.stack_before
+        parts: list[list[int]] = []
+        if pickletools.markobject in taken:
+            parts, stack = stack, below.pop()
+            taken = taken[: taken.index(pickletools.markobject)]
+        if len(taken) > len(stack):
+            raise Broken("its pickle takes from an empty stack")
+        parts = stack[len(stack) - len(taken) :] + parts
+        del stack[len(stack) - len(taken) :]
+        weight = 1 + sum(each[0] for each in parts)
+        if code.name in ("REDUCE", "NEWOBJ", "BUILD", "BINPERSID"):
+            work += weight
+        if code.name.startswith("SETITEM"):
+            work += sum(each[0] for each in parts[1::2])
+        if work > MOST_WORK:
+            raise Broken("its pickle would have values copied or compared without end")
+        if code.name.startswith(("APPEND", "SETITEM", "BUILD")):
+            # What stands there already is filled, and everything that recalls it is.
+            parts[0][0] = min(weight, MOST_WORK + 1)
+            stack.append(parts[0])
+        elif code.stack_after:
+            stack.append([min(weight, MOST_WORK + 1)])
 
 
-def _read_old(file: io.BufferedReader, size_bytes: int) -> tuple[Pickled, dict[str, Region]]:
-    def next_pickle() -> Pickled:
-        return read_pickle(file, size_bytes - file.tell())
+class _Directory:
+    """A zip file whose directory, which `zipfile` reads in one piece, is refused where it is too long."""
 
-    magic, version, system = (next_pickle().value for _ in range(3))
-    if magic != MAGIC:
-        raise Broken("it begins as a pickle, but not as torch.save's")
-    if version != _VERSION:
-        raise Broken("it is of a version of torch.save that is not known")
-    if isinstance(system, dict) and system.get("little_endian", True) is not True:
-        raise Broken("it was written on a big-endian machine; save it again on another")
-    pickled = next_pickle()
-    keys = next_pickle().value
-    items = {storage.key: storage.item_bytes for storage in pickled.storages}
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        raise Broken("the list of its storages is no list of names")
-    regions: dict[str, Region] = {}
-    for key in keys:
-        if key not in items or key in regions:
-            raise Broken(f"storage {clipped(key)!r} is in the file and no tensor is on it")
-        header = file.read(8)
-        if len(header) != 8:
-            raise Broken(f"it ends in front of storage {clipped(key)!r}")
-        (numbers,) = struct.unpack("<q", header)
-        region = Region(file.tell(), numbers * items[key], None)
-        if numbers < 0 or region.place + region.size_bytes > size_bytes:
-            raise Broken(
-                f"storage {clipped(key)!r} says that it has {counted(numbers, 'number')}, and the file ends before"
-            )
-        regions[key] = region
-        file.seek(region.place + region.size_bytes)
-    return pickled, regions
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, wanted_bytes: int = -1) -> bytes:
+        content = self._file.read(wanted_bytes)
+        mark = b"PK\x01\x02"
+        # Before an object is made of each line.
+        if content.startswith(mark) and (members := content.count(mark)) > MOST_MEMBERS:
+            raise Broken(f"it is a zip file of {members:,} members; at most {MOST_MEMBERS:,} are read")
+        return content
 
 
-def _check(pickled: Pickled, regions: Mapping[str, Region]) -> None:
-    for storage in pickled.storages:
-        region = regions.get(storage.key)
-        if region is None:
-            raise Broken(f"storage {clipped(storage.key)!r} is not in the file")
-        if storage.end_bytes > region.size_bytes:
-            raise Broken(
-                f"storage {clipped(storage.key)!r} says that it takes {storage.end_bytes:,} bytes, and the file has "
-                f"{region.size_bytes:,}"
-            )
+def _look_at_zip(file: BinaryIO, size_bytes: int) -> int:
+    """The bytes of all storages.  Raises Broken where the zip file is not as torch.save writes it."""
+    try:
+        watched: Any = _Directory(file)
+        with zipfile.ZipFile(watched) as archive:
+            members = archive.infolist()
+            names = {each.filename for each in members}
+            pickles = [each for each in members if re.fullmatch(r"([^/]+/)?data\.pkl", each.filename)]
+            if len(pickles) != 1 or len(names) != len(members):
+                raise Broken("it is a zip file, but not one of torch.save: there is no data.pkl in it")
+            if f"{pickles[0].filename.removesuffix('data.pkl')}constants.pkl" in names:
+                raise Broken("it is a program of torch.jit, not weights")
+            for each in members:
+                if each.compress_type != zipfile.ZIP_STORED or each.flag_bits & 1:
+                    raise Broken(
+                        f"member `{each.filename}` is compressed or encrypted, and torch.save does neither"
+                    )
+            if sum(each.file_size for each in members) > size_bytes:
+                raise Broken("the members of the zip file are longer than the file has room for")
+            if pickles[0].file_size > MOST_PICKLE_BYTES:
+                raise Broken(
+                    f"its pickle takes {pickles[0].file_size:,} bytes; at most {MOST_PICKLE_BYTES:,} are read"
+                )
+            for each in members:
+                _check_sum(archive, each)
+            if not pickles[0].CRC:
+                # Else the library takes 0 for its sum.
+                pickles[0].CRC = None  # type: ignore[assignment]
+            weigh(io.BytesIO(archive.read(pickles[0])))
+            return sum(each.file_size for each in members if "/data/" in f"/{each.filename}")
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, zlib.error) as problem:
+        raise Broken(f"the zip file is damaged or cut off ({told(problem)})") from None
 
 
-def _numbers(region: Region, dtype: torch.dtype, file: io.BufferedReader) -> Tensor:
-    """All numbers of a storage, in memory of their own."""
-    file.seek(region.place)
-    content = bytearray(region.size_bytes)
-    if file.readinto(content) != region.size_bytes:
-        raise Broken("the file ends too early")
-    if region.member is not None:
-        check_sum(region.member, content)
-    count = region.size_bytes // dtype.itemsize
-    if count == 0:
-        return torch.empty(0, dtype=dtype)
-    if dtype == torch.bool:
-        return torch.frombuffer(content, dtype=torch.uint8, count=count) != 0
-    return torch.frombuffer(content, dtype=dtype, count=count)
+def _check_sum(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Read a member once, so that a bit that was lost is found; torch may leave the sum out, as 0."""
+    if member.CRC:
+        with archive.open(member) as content:
+            while content.read(1 << 20):
+                pass
+
+
+def _look_at_old(content: BinaryIO) -> None:
+    """Weigh the five pickles in front of the storages: magic number, version, system, value, keys."""
+    for _ in range(5):
+        weigh(content)
+
+
+def _load(path: Path, source: Path | BinaryIO, *, mmap: bool) -> object:
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
+            warnings.simplefilter("ignore")
+            return torch.load(source, map_location="cpu", weights_only=True, mmap=mmap)
+    except OSError:
+        raise
+    except Exception as problem:
+        # A damaged file makes it raise nearly anything.
+        said = str(problem)
+        named = _NAMED.search(said) if "Unsupported global" in said or "unsupported GLOBAL" in said else None
+        if named is None:
+            raise Broken(f"torch cannot read it ({_reason(problem)})") from None
+        raise Hostile(
+            f"the file asks for `{clipped(named[1])}`; it was not run, and nothing of the file is used",
+            place=shown(str(path)),
+            expected="tensors and plain values only",
+            cure='torch.save(model.state_dict(), "weights.pth") where the file comes from, or a .safetensors '
+            "file from a source you trust",
+        ) from None
+
+
+def _reason(problem: Exception) -> str:
+    """What torch says is wrong, without its advice, which is to run the file."""
+    said = str(problem)
+    said = said.rpartition("WeightsUnpickler error:")[2] if "weights_only" in said else said
+    line = next((each for each in said.splitlines() if each.strip()), "")
+    return shown(line.strip().split(". ")[0])[:200] or type(problem).__name__
+
+
+def is_plain(value: object) -> TypeGuard[Tensor]:
+    """Whether a value is a tensor whose numbers lie in memory, one by one."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+    )
+
+
+def _require_held(value: object, held_bytes: int) -> None:
+    """Raise Broken where tensors say that they have more numbers than the file does."""
+    rows: dict[int, int] = {}
+    waiting, seen = [value], set[int]()
+    while waiting:
+        each = waiting.pop()
+        if is_plain(each):
+            row = each.untyped_storage()
+            rows[row.data_ptr()] = row.nbytes()
+            if each.numel() * each.element_size() > row.nbytes():
+                raise Broken(f"a tensor of {'x'.join(map(str, each.shape))} does not fit in its storage")
+        elif isinstance(each, dict | list | tuple) and id(each) not in seen:
+            seen.add(id(each))
+            waiting.extend(each.values() if isinstance(each, dict) else each)
+    if sum(rows.values()) > held_bytes:
+        raise Broken(
+            f"its tensors say that they take {sum(rows.values()):,} bytes, and the file has {held_bytes:,}"
+        )

@@ -1,10 +1,13 @@
-"""What is said of a weights file that cannot be used."""
+"""What is said of a weights file that cannot be used, and the one way such a file is opened."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+from striate.data.file import open_regular
 from striate.data.finding import shown
+from striate.data.trouble import Unreadable
 from striate.errors import StriateError
 
 
@@ -13,11 +16,27 @@ class WeightsError(StriateError):
 
 
 class Hostile(WeightsError):
-    """The file asks to run code.  Nothing of it was run."""
+    """The file asks for code.  Nothing of it was run."""
 
 
 # What a file may be, as every error about its form says.
 FORMS = "a .safetensors file, or what torch.save writes"
+
+
+def open_weights(path: Path) -> tuple[io.BufferedReader, int]:
+    """The open file and its length; who asked closes it.
+
+    Raises WeightsError where there is none, or where it is a folder, a pipe or a device, which may never end.
+    """
+    try:
+        return open_regular(path)
+    except Unreadable as problem:
+        raise WeightsError(
+            problem.problem,
+            place=shown(str(path)),
+            expected="a file that is there and may be read",
+            cure="check the path and who may read it",
+        ) from None
 
 
 def damaged(path: Path, problem: str) -> WeightsError:
@@ -31,7 +50,7 @@ def damaged(path: Path, problem: str) -> WeightsError:
 
 
 def unreadable(path: Path, problem: OSError) -> WeightsError:
-    """The error of a file that the system will not give."""
+    """The error of a file that the system stops giving."""
     return WeightsError(
         f"it cannot be read: {problem.strerror or problem}",
         place=shown(str(path)),
