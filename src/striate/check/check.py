@@ -12,7 +12,7 @@ import numpy.typing as npt
 from striate.check.checked import Checked, in_order_of_severity
 from striate.check.duplicates import duplicate_limits, near_and_exact_findings
 from striate.check.files import check_files
-from striate.check.outliers import uniform_remark
+from striate.check.outliers import Make, odd_remarks, palette_of, uniform_remark
 from striate.check.thumbnails import Thumbnail, is_comparable, preview, thumbnail_of
 from striate.data.codes import CODES
 from striate.data.decode import MAX_PIXELS, Pixels
@@ -58,6 +58,7 @@ def check_arrays(listing: Listing, progress: Callable[[int, int], None]) -> Chec
     total = sum(len(each.labels) for each in listing.arrays)
     names: list[str] = []
     contents: list[str] = []
+    makes: list[Make] = []
     thumbnails: list[Thumbnail | None] = []
     findings = list(listing.findings)
     for each in listing.arrays:
@@ -65,12 +66,17 @@ def check_arrays(listing: Listing, progress: Callable[[int, int], None]) -> Chec
         for name, picture in zip(each.names, each.pictures, strict=True):
             names.append(name)
             pixels = Pixels(picture, picture.shape[1], picture.shape[0], 1)
+            makes.append(Make("", picture.shape[0], picture.shape[1], palette_of(pixels)))
             remark = uniform_remark(pixels)
             if remark is not None:
                 findings.append(Finding(remark[0], names[-1], remark[1], CODES[remark[0]].cure))
             thumbnails.append(thumbnail_of(pixels, 1) if is_comparable(*picture.shape[:2]) else None)
             if len(names) % _STEP == 0:
                 progress(len(names), total)
+    findings += [
+        Finding("odd-one-out", names[position], reason, CODES["odd-one-out"].cure)
+        for position, reason in odd_remarks(makes)
+    ]
     labels = np.concatenate([each.labels for each in listing.arrays])
     splits = [each.split for each in listing.arrays for _ in each.labels]
     present, numbers = np.unique(labels, return_inverse=True)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from striate.check.checked import Checked, in_order_of_severity
 from striate.check.duplicates import duplicate_limits, near_and_exact_findings
 from striate.check.look import Look, look, name_remarks
-from striate.check.outliers import shape_remarks
+from striate.check.outliers import odd_remarks, shape_remarks
 from striate.check.thumbnails import preview_file
 from striate.data.codes import CODES
 from striate.data.entry import SPLITS, Entry, Listing
@@ -97,6 +97,8 @@ def _beside_one_another(listing: Listing, used: Sequence[Look]) -> list[Finding]
         findings.append(cropped)
     for position, code, reason in shape_remarks(sizes):
         findings.append(Finding(code, used[position].entry.name, reason, CODES[code].cure))
+    for position, reason in odd_remarks([each.make for each in used]):
+        findings.append(Finding("odd-one-out", used[position].entry.name, reason, CODES["odd-one-out"].cure))
     number = {label: position for position, label in enumerate(present)}
     roll = Roll(
         tuple(listing.classes[each] for each in present),

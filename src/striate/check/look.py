@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from striate.check.damage import damage, is_animated_gif
-from striate.check.outliers import uniform_remark
+from striate.check.outliers import Make, palette_of, uniform_remark
 from striate.check.thumbnails import Thumbnail, is_comparable, thumbnail_of
 from striate.data.codes import CODES
 from striate.data.decode import Header, Pixels, decode, read_header
@@ -40,6 +40,7 @@ class Look:
 
     entry: Entry
     header: Header
+    make: Make
     pixels_hash: str
     thumbnail: Thumbnail | None
     findings: tuple[Finding, ...]
@@ -61,6 +62,7 @@ def look(entry: Entry, max_pixels: int) -> Look | tuple[Finding, ...]:
     except Unreadable as problem:
         return (problem.finding(entry.name), *named)
     remarks = []
+    kind = ""
     if content is not None:
         kind = recognise(content[:HEAD_BYTES])[1]
         remarks += _of_file(content, kind, entry, header, pixels)
@@ -74,6 +76,7 @@ def look(entry: Entry, max_pixels: int) -> Look | tuple[Finding, ...]:
     return Look(
         entry,
         header,
+        Make(kind, header.height, header.width, palette_of(pixels)),
         _pixels_hash(pixels),
         thumbnail_of(pixels, pixels.orientation) if is_comparable(header.height, header.width) else None,
         (*named, *(_finding(entry, *each) for each in remarks)),

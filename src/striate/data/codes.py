@@ -29,6 +29,7 @@ _MEND, _SAVE = "mend or remove the file", "save it as PNG or JPEG"
 _LIMIT = "shrink it, or raise max_pixels if you trust it"
 _PACK, _PACK_FILE = "rename it before it is packed", "pack the file itself"
 _LIMIT_PACK = "unpack it, and give the folder, if you trust it"
+_ODD = "look at it, and remove it unless it belongs there"
 _ONE = "keep one of them"
 _EVAL = "remove it from the training pictures, or what is measured flatters"
 _WHICH = "decide which label is right, and remove the other"
@@ -68,6 +69,7 @@ _TABLE = (
     Code("tiny", "warning", "far fewer pixels than the rest", "find it in its full size, or remove it"),
     Code("blank", "warning", "one colour and nothing else", "remove it, unless that is its class"),
     Code("near-black", "warning", "nearly all of it is black", "remove it, unless that is its class"),
+    Code("odd-one-out", "warning", "unlike the rest in several ways, as a placeholder or an icon is", _ODD),
     Code("link-outside", "warning", "a link to a place outside of the folder", "copy what it leads to"),
     Code("linked-twice", "warning", "a link to a folder already walked, not followed", "remove the link"),
     Code("unsafe-name", "warning", "a name that could inject into a terminal, table or page", "rename it"),
