@@ -9,13 +9,15 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from check.hostile import encoded, scene
+from striate.check import duplicates
 from striate.check.duplicates import (
-    ALIKE,
-    SAME,
+    LEAST_SAME,
+    MOST_SAME,
     duplicate_limits,
     find_near,
     near_and_exact_findings,
     perceptual_hashes,
+    same_above,
 )
 from striate.check.thumbnails import Thumbnail, thumbnail_of
 from striate.data.decode import decode
@@ -70,20 +72,44 @@ def test_the_same_shape_in_another_colour_is_another_picture() -> None:
     other[16:48, 8:56] = (20, 60, 230)
     thumbnails = [thumbnail(Image.fromarray(each)) for each in (drawn, other)]
     one, two = (each.grey.astype(float).ravel() for each in thumbnails)
-    assert np.corrcoef(one, two)[0, 1] > SAME
+    assert np.corrcoef(one, two)[0, 1] > MOST_SAME
     assert find_near(thumbnails, [0, 1]).groups == []
 
 
-def test_a_light_crop_is_alike() -> None:
+def test_light_crops_and_what_was_shot_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among scenes of all kinds a crop of 1 % is the same; where the bar is as high as can be it looks alike."""
     pictures = [scene(seed, (192, 160)) for seed in range(8)]
     thumbnails = [
         thumbnail(each) for each in (*pictures, *(each.crop((2, 2, 189, 157)) for each in pictures))
     ]
+    pairs = [(each, each + 8) for each in range(8)]
+    found = find_near(thumbnails, [0] * 16)
+    assert found.same < 0.975
+    assert found.groups == [list(each) for each in pairs]
+    assert found.alike == []
+    monkeypatch.setattr(duplicates, "LEAST_SAME", MOST_SAME)
     found = find_near(thumbnails, [0] * 8 + [1] * 8)
-    assert found.groups == []
-    assert [(each.first, each.second) for each in found.alike] == [(each, each + 8) for each in range(8)]
-    assert all(ALIKE <= each.correlation < SAME for each in found.alike)
-    assert find_near(thumbnails, [0] * 16).alike == []
+    assert (found.groups, found.same) == ([], MOST_SAME)
+    strict = {(each.first, each.second) for each in found.alike}
+    assert strict < set(pairs), "those within twice the distance"
+    assert all(2 * MOST_SAME - 1 <= each.correlation < MOST_SAME for each in found.alike)
+    assert find_near(thumbnails, [0] * 16).alike == [], "in one folder, no news"
+
+
+TINT = np.full((4, 4, 3), 128, np.uint8)
+
+
+def test_the_bar_is_higher_where_all_look_alike() -> None:
+    draw = np.random.default_rng(0)
+    ground = draw.integers(0, 256, (32, 32))
+    bars = []
+    for spread in (0.0, 0.3, 1.0, 10.0):
+        greys = (1 - 1 / (1 + spread)) * draw.integers(0, 256, (60, 32, 32)) + ground / (1 + spread)
+        bars.append(same_above([Thumbnail(each, TINT) for each in greys.astype(np.uint8)]))
+    assert bars[0] == MOST_SAME
+    assert bars == sorted(bars, reverse=True)
+    assert bars[1] == pytest.approx(1 - (1 - 0.92) / 25, abs=1e-3), "a correlation of 1 / (1 + 0.3^2)"
+    assert bars[-1] == LEAST_SAME
 
 
 def test_by_brute_force() -> None:
@@ -103,7 +129,7 @@ def test_by_brute_force() -> None:
     label = list(range(300))
     for a in range(300):
         for b in range(a + 1, 300):
-            if matrix[a, b] >= SAME:
+            if matrix[a, b] >= found.same:
                 old, new = max(label[a], label[b]), min(label[a], label[b])
                 label = [new if each == old else each for each in label]
     groups: dict[int, list[int]] = {}

@@ -79,7 +79,7 @@ def test_no_torch_where_none_is_needed(here: Path) -> None:
     script = f"""
 import sys
 from striate.cli.main import main
-for words in (["--help"], ["train", "--help"], {list(PLAN)!r}, ["zoo"], ["zoo", "lenet5"], ["runs"], ["words"],
+for words in (["--help"], ["train", "--help"], {list(PLAN)!r}, ["zoo"], ["zoo", "lenet5"], ["runs"], ["cache"], ["words"],
               ["words", "conv"]):
     sys.argv = ["striate", *words]
     try:

@@ -307,8 +307,9 @@ def test_ctrl_c_from_outside_is_prompt(tmp_path: Path, paint: Paint, cache: Path
     code = (
         "import sys\n"
         "from striate.data.gather import gather\n"
+        "told = []\n"
         "def progress(done, total):\n"
-        "    if done == 202: print('now', flush=True)\n"
+        "    if done == 201 and not told: told.append(1); print('now', flush=True)\n"
         "try: gather(sys.argv[1], size=224, progress=progress)\n"
         "except KeyboardInterrupt: print('stopped')\n"
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,9 @@ _LEAST_CHROMA, _SAME_HUES = 2.0, 0.7
 
 _AT_ONCE, _BLOCK = 2048, 128
 
+Positions: TypeAlias = npt.NDArray[np.int64]
+Wanted: TypeAlias = npt.NDArray[np.bool_]
+
 MOST_ALIKE = 10_000
 """No more pairs that look alike are kept."""
 
@@ -55,17 +59,21 @@ class Near:
     same: float
 
 
-def same_above(greys: npt.NDArray[np.uint8]) -> float:
-    """From which correlation on two of these thumbnails (N, 32, 32) are one image: 1 - (1 - q) / 25.
+def same_above(thumbnails: Sequence[Thumbnail]) -> float:
+    """From which correlation on two of these are one image: 1 - (1 - q) / 25, within LEAST_SAME and MOST_SAME.
 
     q: what nine tenths of pairs drawn at random stay below.  Photographs of many things have q = 0.3 and get 0.97,
     which crops of 1 % and burst shots pass; digits, or faces all alike, have a high one and get up to 0.997, which
     only what was saved anew passes.  docs/duplicates.md has what is missed and what is falsely named.
     """
     draw = np.random.default_rng(0)
+    greys = [each.grey for each in thumbnails if each.grey.std() >= _LEAST_CONTRAST]
+    if len(greys) < 2:
+        return MOST_SAME
     first, second = draw.integers(0, len(greys), (2, _PAIRS))
     first, second = first[first != second], second[first != second]
-    usual = float(np.quantile(_correlations(greys[first], greys[second]), 0.9))
+    stacked = np.stack(greys)
+    usual = float(np.quantile(_correlations(stacked[first], stacked[second]), 0.9))
     return min(max(1 - (1 - usual) / _STRICTNESS, LEAST_SAME), MOST_SAME)
 
 
@@ -76,35 +84,25 @@ def find_near(thumbnails: Sequence[Thumbnail | None], homes: Sequence[int]) -> N
 
     thumbnails: None, and those without contrast, are like nothing.  homes: a number for each picture; pairs
     of one home are no news unless they are the same.
-    A pair whose hashes agree in no byte is not found: by pigeonhole none with at most 7 of 64 bits apart,
-    and of those further apart few.
     """
     there = [position for position, each in enumerate(thumbnails) if each is not None]
+    known = [each for each in thumbnails if each is not None]
     if len(there) < 2:
         return Near([], [], MOST_SAME)
-    known = [each for each in thumbnails if each is not None]
-    greys = np.stack([each.grey for each in known])
-    tints = np.stack([each.tint for each in known])
-    home = np.asarray(homes)[there]
-    lively = np.flatnonzero(greys.reshape(len(greys), -1).std(axis=1) >= _LEAST_CONTRAST)
-    if len(lively) < 2:
-        return Near([], [], MOST_SAME)
-    same = same_above(greys[lively])
+    same = same_above(known)
     parent = np.arange(len(there))
     alike: dict[tuple[int, int], float] = {}
-    for first, second in _candidates(perceptual_hashes(greys[lively])):
-        left, right = lively[first], lively[second]
+
+    def apart(left: Positions, right: Positions) -> Wanted:
         # What hangs together already needs no further proof: ten thousand frames of a still camera.
-        new = _roots(parent, left) != _roots(parent, right)
-        left, right = left[new], right[new]
-        found = _correlations(greys[left], greys[right])
-        good = (found >= 2 * same - 1) & _same_hues(tints[left], tints[right])
-        for a, b, correlation in zip(left[good], right[good], found[good], strict=True):
-            if correlation >= same:
-                one, other = _roots(parent, np.array([a, b]))
-                parent[max(one, other)] = min(one, other)
-            elif home[a] != home[b] and len(alike) < MOST_ALIKE:
-                alike[int(a), int(b)] = float(correlation)
+        return np.asarray(_roots(parent, left) != _roots(parent, right))
+
+    for a, b, correlation in similar_pairs(known, 2 * same - 1, apart):
+        if correlation >= same:
+            one, other = _roots(parent, np.array([a, b]))
+            parent[max(one, other)] = min(one, other)
+        elif homes[there[a]] != homes[there[b]] and len(alike) < MOST_ALIKE:
+            alike[a, b] = correlation
     roots = _roots(parent, np.arange(len(there)))
     groups: dict[int, list[int]] = {}
     for position, root in enumerate(roots):
@@ -114,6 +112,30 @@ def find_near(thumbnails: Sequence[Thumbnail | None], homes: Sequence[int]) -> N
         [Alike(there[a], there[b], each) for (a, b), each in sorted(alike.items()) if roots[a] != roots[b]],
         same,
     )
+
+
+def similar_pairs(
+    thumbnails: Sequence[Thumbnail],
+    least: float,
+    wanted: Callable[[Positions, Positions], Wanted] | None = None,
+) -> Iterator[tuple[int, int, float]]:
+    """The pairs that the hash finds, of one hue and with a correlation of `least` or more: positions, correlation.
+
+    wanted: which of some pairs are still to be looked at.
+    Those without contrast are like nothing.  A pair whose hashes agree in no byte is not found: by pigeonhole none
+    with at most 7 of 64 bits apart, and of those further apart few.
+    """
+    greys = np.stack([each.grey for each in thumbnails])
+    tints = np.stack([each.tint for each in thumbnails])
+    lively = np.flatnonzero(greys.reshape(len(greys), -1).std(axis=1) >= _LEAST_CONTRAST)
+    for first, second in _candidates(perceptual_hashes(greys[lively])):
+        left, right = lively[first], lively[second]
+        if wanted is not None:
+            chosen = wanted(left, right)
+            left, right = left[chosen], right[chosen]
+        found = _correlations(greys[left], greys[right])
+        good = (found >= least) & _same_hues(tints[left], tints[right])
+        yield from zip(left[good].tolist(), right[good].tolist(), found[good].tolist(), strict=True)
 
 
 def _roots(parent: npt.NDArray[np.int64], members: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

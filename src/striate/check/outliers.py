@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +82,7 @@ _SAMPLED = 96
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """one: the share of the most common color.  colors: how many cover 98 % of the pixels.
+    """one: the share of the most common color.  colors: how many cover 98 % of the pixels, FEW_COLORS + 1 for more.
 
     Colors are counted in 16 steps a channel, of large images on a grid of 96 x 96 pixels.
     """
@@ -108,12 +108,12 @@ def palette_of(pixels: Pixels) -> Palette | None:
         if content.dtype != np.uint8 or content.shape[2] not in (1, 3):
             return None
         content = Image.fromarray(content if content.shape[2] == 3 else content[..., 0])
-    content = content.convert("RGB")
     if max(content.size) > _SAMPLED:
         content = content.resize((_SAMPLED, _SAMPLED), Image.Resampling.NEAREST)
-    red, green, blue = np.moveaxis(np.asarray(content).astype(np.uint16) >> 4, 2, 0)
-    counts = np.sort(np.bincount((red << 8 | green << 4 | blue).ravel()))[::-1]
-    covered = np.cumsum(counts) / (content.width * content.height)
+    red, green, blue = np.moveaxis(np.asarray(content.convert("RGB")).astype(np.uint16) >> 4, 2, 0)
+    counts = np.bincount((red << 8 | green << 4 | blue).ravel(), minlength=FEW_COLORS)
+    common = np.sort(np.partition(counts, -FEW_COLORS)[-FEW_COLORS:])[::-1]
+    covered = np.cumsum(common) / (content.width * content.height)
     return Palette(float(covered[0]), int(np.searchsorted(covered, NEARLY_ALL)) + 1)
 
 
@@ -129,36 +129,28 @@ def odd_remarks(makes: Sequence[Make]) -> Iterator[tuple[int, str]]:
     kinds = Counter(each.kind for each in makes)
     sizes = Counter((each.height, each.width) for each in makes)
     pixels = float(np.median([each.height * each.width for each in makes]))
+    most = max(1, RARE_SHARE * total)
     one_size = sizes.most_common(1)[0][1] >= (1 - RARE_SHARE) * total
 
-    def size(each: Make) -> str:
-        odd = one_size and sizes[each.height, each.width] <= RARE_SHARE * total
+    def said(each: Make) -> tuple[str, str, str, str]:
+        other = one_size and sizes[each.height, each.width] <= RARE_SHARE * total
         small = MUCH_SMALLER * each.height * each.width <= pixels
-        return f"it is {each.width:,} x {each.height:,} pixels, unlike the rest" if odd or small else ""
-
-    def kind(each: Make) -> str:
+        one, colors = (each.palette.one, each.palette.colors) if each.palette else (0.0, FEW_COLORS + 1)
         same = kinds[each.kind]
         first = "it is the only" if same == 1 else f"it is one of {same:,}"
-        return f"{first} {each.kind} among {counted(total, 'picture')}" if each.kind else ""
+        return (
+            f"{first} {each.kind} among {total:,}" if each.kind and same <= most else "",
+            f"it is {each.width:,} x {each.height:,} pixels, unlike the rest" if other or small else "",
+            f"one colour covers {one:.0%} of it" if one >= MOST_OF_ONE else "",
+            f"{counted(colors, 'colour')} make{'s' * (colors == 1)} up nearly all of it"
+            if colors <= FEW_COLORS
+            else "",
+        )
 
-    def one(each: Make) -> str:
-        share = each.palette.one if each.palette else 0.0
-        return f"one colour covers {share:.0%} of it" if share >= MOST_OF_ONE else ""
-
-    def few(each: Make) -> str:
-        colors = each.palette.colors if each.palette else FEW_COLORS + 1
-        return f"{counted(colors, 'colour')} make up nearly all of it" if colors <= FEW_COLORS else ""
-
-    found: list[list[str]] = [[] for _ in makes]
-    ways: tuple[Callable[[Make], str], ...] = (kind, size, one, few)
-    for way in ways:
-        said = [way(each) for each in makes]
-        rare = Counter(map(bool, said))[True] if way is not kind else 0
-        for position, text in enumerate(said):
-            if text and max(rare, kinds[makes[position].kind] if way is kind else 0) <= max(
-                1, RARE_SHARE * total
-            ):
-                found[position].append(text)
-    for position, texts in enumerate(found):
-        if len(texts) > 1:
-            yield position, ", and ".join((", ".join(texts[:-1]), texts[-1]))
+    every = [said(each) for each in makes]
+    rare = [sum(map(bool, column)) <= most for column in zip(*every, strict=True)]
+    rare[0] = True  # counted for each format by itself
+    for position, texts in enumerate(every):
+        ways = [text for text, counts in zip(texts, rare, strict=True) if text and counts]
+        if len(ways) > 1:
+            yield position, f"{', '.join(ways[:-1])}, and {ways[-1]}"
