@@ -1,7 +1,8 @@
 """striate: a convolutional-network workbench.
 
 A network is a short text.  `striate.read` reads it, `striate.plan` says what it costs before it runs,
-`striate.train` trains it on a folder of pictures, `striate.load` loads what came out.
+`striate.train` trains it on a folder of pictures, `striate.load` loads what came out,
+`striate.test` says how good it is on images that it has not seen.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 # Two rooms have the names of functions.  They are loaded first, so that the functions keep the names.
 import striate.plan
 import striate.train  # noqa: F401
-from striate.api import NetText, cache, load, plan, read, train
+from striate.api import NetText, cache, load, plan, read, test, train
 from striate.errors import StriateError
 from striate.version import __version__
 
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
     from striate.classifier import Classifier
 
 
-__all__ = ["Classifier", "NetText", "StriateError", "__version__", "cache", "load", "plan", "read", "train"]
+__all__ = [
+    "Classifier",
+    "NetText",
+    "StriateError",
+    "__version__",
+    "cache",
+    "load",
+    "plan",
+    "read",
+    "test",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:

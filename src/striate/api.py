@@ -22,8 +22,11 @@ from striate.zoo.list import zoo_names, zoo_net, zoo_text
 if TYPE_CHECKING:
     from striate.build.module import Net
     from striate.data.cached import Cached
+    from striate.runs.folder import RunFolder
+    from striate.train.measure import Candidate, Measured
     from striate.train.recipe import Recipe
     from striate.train.trained import Trained
+    from striate.train.watch import Watch
 
 # What `transfer` begins with: small, quick on a CPU, and its weights install by name.
 TRANSFER_NET = "efficientnet_lite0"
@@ -149,8 +152,9 @@ def plan(
 
 
 def train(
-    data: str | Path,
+    data: str | Path | None = None,
     *,
+    from_run: str | Path | Trained | None = None,
     net: str | Path | NetText | None = None,
     recipe: str | None = None,
     out: str | Path | None = None,
@@ -161,7 +165,9 @@ def train(
 ) -> Trained:
     """Train on DATA and load what came out.
 
-    data: a folder of class folders, or whatever `striate train --help` lists.  net: as `read`, or None to
+    data: a folder of class folders, or whatever `striate train --help` lists.  from_run: a finished run to go on
+    from, with its optimizer's state and a fresh schedule (see `begin_from`); its data where none are given.
+    net: as `read`, or None to
     choose.  recipe: a name or file.  out: the run folder.  strict: refuse data with unreadable files.
     transfer: keep the body of a network that knows photographs, and train its head (see `begin_with`).
     keys: keys of the recipe, as `epochs=5` or `rate=0.01`.
@@ -174,7 +180,15 @@ def train(
     from striate.train.watch import Silence
 
     started = time.monotonic()
-    text, chosen = begin_with(None if net is None else read(net), recipe, keys, transfer=transfer)
+    if from_run is None:
+        before = None
+        text, chosen = begin_with(None if net is None else read(net), recipe, keys, transfer=transfer)
+    else:
+        one_start(net=net, recipe=recipe, weights=keys.get("weights"), transfer=transfer)
+        folder = from_run if isinstance(from_run, str | Path) else from_run.run.path
+        before, text, chosen, data = begin_from(folder, data, keys)
+    if data is None:
+        raise StriateError("no data were given", place="train", expected="striate.train(DATA)")
     job = new_job(
         data,
         network=None if text is None else text.network,
@@ -184,6 +198,7 @@ def train(
         strict=strict,
         started=started,
         watch=Silence(),
+        before=before,
     )
     run_job(job, Silence(), resume=False)
     return load_trained(job.run.path, device=device)
@@ -234,6 +249,36 @@ def begin_with(
     return text, chosen
 
 
+def begin_from(
+    run: str | Path, data: str | Path | None, keys: Mapping[str, Any]
+) -> tuple[RunFolder, NetText, Recipe, str | Path]:
+    """The run, network, recipe and data of a training that goes on from a finished run (see `recipe_from`).
+
+    data: None for those of the run.  Raises RunError where the run is not finished.
+    """
+    from striate.runs.folder import find_run
+    from striate.train.further import recipe_from
+
+    folder = find_run(run)
+    chosen, source = recipe_from(folder, keys)
+    return folder, read(folder.net), chosen, source if data is None else data
+
+
+def one_start(
+    *, net: object = None, recipe: object = None, weights: object = None, transfer: bool = False
+) -> None:
+    """Raise StriateError where a training that goes on from a run is given what the run has."""
+    given = [("--net", net), ("--recipe", recipe), ("--weights", weights), ("--transfer", transfer or None)]
+    for flag, value in given:
+        if value is not None:
+            raise StriateError(
+                f"{flag} is given beside a run to go on from, which has its own",
+                place=flag,
+                expected="one of them",
+                cure=f"leave out {flag}; or striate train DATA --net RUN/net.txt --weights RUN/weights.safetensors",
+            )
+
+
 def _with(recipe: Recipe, keys: Mapping[str, Any], said: Collection[str]) -> Recipe:
     """The recipe with those of the keys that were not said."""
     return recipe.model_copy(update={key: value for key, value in keys.items() if key not in said})
@@ -262,6 +307,78 @@ def load(run: str | Path, *, device: str | None = None) -> Trained:
     from striate.train.trained import load_trained
 
     return load_trained(run, device=device)
+
+
+def test(
+    run: str | Path | Trained,
+    data: str | Path,
+    *,
+    weights: str | Path | None = None,
+    sha256: str | None = None,
+    device: str | None = None,
+) -> Measured:
+    """How good a network is on labelled images: those of the test split of DATA where it has one, else all.
+
+    run: a run, its folder, or with `weights` the name of a network of the zoo.  weights: its published
+    weights: a file, a URL, or hf:OWNER/NAME.  sha256: the hash of their file, or its first digits.
+    Classes are matched by their names.
+
+    Raises StriateError; see the command of the same name.
+    """
+    require_train("test")
+    from striate.train.measure import measure, run_candidate
+    from striate.train.trained import Trained
+
+    if isinstance(run, Trained):
+        return measure(run_candidate(run), data)
+    given = None if weights is None else str(weights)
+    return measure(
+        candidate_of(run, net=weights is not None, weights=given, sha256=sha256, device=device), data
+    )
+
+
+def candidate_of(
+    run: str | Path,
+    *,
+    net: bool,
+    weights: str | None,
+    sha256: str | None = None,
+    device: str | None = None,
+    watch: Watch | None = None,
+) -> Candidate:
+    """The network to be tested: a run, or where `net` is true a network of the zoo with published weights.
+
+    Raises StriateError where one stands without the other, and what reads them raises.
+    """
+    from striate.train.measure import published_candidate, run_candidate
+    from striate.train.trained import load_trained
+
+    if not net:
+        if weights is not None or sha256 is not None:
+            raise StriateError(
+                "weights are given without their network",
+                place="weights",
+                expected="both, or a run",
+                cure="--net resnet20",
+            )
+        return run_candidate(load_trained(run, device=device))
+    name = str(run)
+    if name not in zoo_names():
+        near = nearest(name, zoo_names())
+        raise StriateError(
+            f"there is no network `{name}` in the zoo",
+            place="net",
+            expected="a network whose published weights are known",
+            cure=near or "striate zoo, which lists them",
+        )
+    if weights is None:
+        raise StriateError(
+            "a network is given without its weights",
+            place="weights",
+            expected="both",
+            cure="--weights FILE, or striate test RUN DATA",
+        )
+    return published_candidate(name, weights, sha256=sha256, device=device, watch=watch)
 
 
 def require_train(command: str) -> None:

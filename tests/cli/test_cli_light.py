@@ -59,7 +59,6 @@ def test_the_version(call: Call) -> None:
     ("words", "told"),
     [
         (["trian"], 'Unknown command "trian". Did you mean "train"?'),
-        (["train"], 'Command "train" parameter DATA requires an argument.'),
         (["train", "digits", "--epohcs", "3"], "Unknown option: --epohcs. Did you mean --epochs?"),
         (["train", "digits", "--epochs", "x"], 'Invalid value for --epochs: unable to convert "x" into int.'),
         (["train", "digits", "more"], "Unused Tokens: ['more']."),

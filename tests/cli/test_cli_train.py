@@ -298,7 +298,7 @@ def test_a_full_disk_while_the_run_is_written(
     monkeypatch.undo()
     monkeypatch.chdir(here)
     # The first two are of the cache, where a write that fails costs a measurement next time.
-    if nth > 6:
+    if nth > 7:
         assert call("resume", "mine").code == 0
     else:
         assert not (here / "mine").exists()
@@ -446,3 +446,56 @@ def test_what_is_set_goes_before_what_transfer_takes(
     monkeypatch.setattr(job, "new_job", caught)
     words = ("--transfer", "--set", "size=96", "--set", "freeze=stage1", "--set", "seed=1", "--seed", "2")
     assert "96 stage1 3 2" in call("train", str(photos), *words).err
+
+
+# Test
+
+
+def test_test_prints_figures_and_writes_a_page(call: Call, run: Path, photos: Path, here: Path) -> None:
+    said = call("test", str(run), str(photos), "--report", "page.html")
+    assert (said.code, said.err) == (0, "")
+    lines = said.out.splitlines()
+    assert any(
+        line.startswith("accuracy ") and "% of 36 images (all images; 95 % interval " in line
+        for line in lines
+    )
+    assert any(line.split() == ["class", "pictures", "precision", "recall"] for line in lines)
+    assert lines[-1] == "report  page.html"
+    assert "Worst mistakes" in (here / "page.html").read_text()
+    again = call("test", str(run), str(photos), "--report", "page.html")
+    assert (again.code, again.err) == (
+        1, "striate: page.html: there is a file already\n  try: --force, or another --report\n",
+    )  # fmt: skip
+    found = json.loads(call("test", str(run), str(photos), "--json").out)
+    assert (found["version"], found["pictures"], found["split"]) == (1, 36, "all")
+
+
+def test_test_wants_one_network_and_data(call: Call, run: Path, photos: Path) -> None:
+    said = call("test", str(photos))
+    assert said.err == (
+        "striate: test: there is a run without data, or data without a network\n"
+        "  expected: striate test RUN DATA\n"
+        f"  try: striate test runs/latest {photos}, or striate test --net NAME --weights FILE {photos}\n"
+    )
+    said = call("test", "--net", "resnet20", str(run), str(photos))
+    assert said.err.startswith("striate: test: a run and --net are two networks\n")
+    said = call("test", "--net", "resnet20", str(photos))
+    assert said.err == (
+        "striate: weights: a network is given without its weights\n  expected: both\n"
+        "  try: --weights FILE, or striate test RUN DATA\n"
+    )
+
+
+def test_train_without_data_or_from_a_run(call: Call, run: Path, here: Path) -> None:
+    assert call("train").err == (
+        "striate: train: no data were given\n  expected: striate train DATA\n  try: striate train photos/\n"
+    )
+    said = call("train", "--from", str(run), "--epochs", "1", "--out", "more")
+    assert (said.code, said.err) == (0, "")
+    (line,) = (each for each in said.out.splitlines() if each.startswith("from "))
+    assert line.startswith(f"from      {run}, after ")
+    assert ": with the optimizer's state; the learning rate begins at 0.0009, and was 0.003 at most" in line
+    said = call("train", "--from", str(run), "--net", "lenet5")
+    assert said.err.startswith(
+        "striate: --net: --net is given beside a run to go on from, which has its own\n"
+    )

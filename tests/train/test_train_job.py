@@ -39,9 +39,9 @@ from train.jobs import NET, Ear, contents, make, resume, train
 ASKED = 3 * 6 - 1 + 3 + 1
 
 
-# What is written in them: two checkpoints, the best weights twice, the last ones, the mistakes, the record
-# and the report.
-WRITES = 8
+# What is written in them: two checkpoints, the best weights twice, the last ones, the mistakes, what the
+# optimizer kept, the record and the report.
+WRITES = 9
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,8 @@ def unbroken(arrays: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_a_run_leaves_behind(unbroken: Path, arrays: Path) -> None:
     assert sorted(os.listdir(unbroken)) == [
-        "data.json", "events.jsonl", "last.safetensors", "mistakes.json", "net.txt", "recipe.toml",
-        "report.html", "run.json", "times.jsonl", "weights.safetensors",
+        "data.json", "events.jsonl", "last.safetensors", "mistakes.json", "net.txt", "optimizer.safetensors",
+        "recipe.toml", "report.html", "run.json", "seen.bin", "times.jsonl", "weights.safetensors",
     ]  # fmt: skip
     assert (unbroken / "net.txt").read_text() == NET
     recipe = tomllib.loads((unbroken / "recipe.toml").read_text())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -191,10 +191,14 @@ def test_the_mode_is_left_where_evaluation_fails() -> None:
 # Mistakes
 
 
+def mistakes_of(found: Any, given: Split, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    return worst_mistakes(found, given.labels, given.names, classes, (4, 4), lambda at: given.pictures[at])
+
+
 def test_the_surest_mistakes_come_first() -> None:
     found = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.55, 0.45]], dtype=np.float32)
     pictures = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((4, 4, 4, 1), np.uint8)
-    worst = worst_mistakes(found, split(pictures, [0, 1, 0, 1]), ("cat", "dog"), (4, 4))
+    worst = mistakes_of(found, split(pictures, [0, 1, 0, 1]), ("cat", "dog"))
     assert [(m["name"], m["label"], m["answer"]) for m in worst] == [
         ("p2", "cat", "dog"), ("p1", "dog", "cat"), ("p3", "dog", "cat"),
     ]  # fmt: skip
@@ -206,8 +210,8 @@ def test_the_surest_mistakes_come_first() -> None:
 
 def test_not_all_mistakes_are_shown() -> None:
     found = np.tile(np.array([[1.0, 0.0]], dtype=np.float32), (100, 1))
-    assert len(worst_mistakes(found, split(np.zeros((100, 4, 4, 1), np.uint8), [1] * 100), ("a", "b"), (4, 4))) == MOST  # fmt: skip
-    assert worst_mistakes(found, split(np.zeros((100, 4, 4, 1), np.uint8), [0] * 100), ("a", "b"), (4, 4)) == []  # fmt: skip
+    assert len(mistakes_of(found, split(np.zeros((100, 4, 4, 1), np.uint8), [1] * 100), ("a", "b"))) == MOST  # fmt: skip
+    assert mistakes_of(found, split(np.zeros((100, 4, 4, 1), np.uint8), [0] * 100), ("a", "b")) == []  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", [(4, 6, 1), (4, 6, 2), (4, 6, 3), (4, 6, 5), (500, 20, 3), (1, 1, 1)])

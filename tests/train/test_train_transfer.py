@@ -14,8 +14,10 @@ import striate
 from striate.api import begin_with
 from striate.errors import StriateError
 from striate.train import pretrained
+from striate.train.job import prepare
 from striate.train.recipe import Recipe, read_recipe, write_recipe
 from striate.train.watch import Silence
+from striate.weights.published import CIFAR_10, published_classes
 from train.drawn import draw
 
 NET = "stem: [conv 8 3x3 nobias -> bn -> relu -> maxpool 2] -> pool avg -> head: fc classes"
@@ -179,3 +181,44 @@ def test_weights_of_another_network_are_refused_and_nothing_is_left(first: Path,
             weights=str(weights), out=tmp_path / "run", **QUICK,
         )  # fmt: skip
     assert not (tmp_path / "run").exists()
+
+
+def published_head(tmp_path: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+    """Weights of another tool's network with ten classes."""
+    net = striate.read(NET).build((3, 16, 16), 10)
+    state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    torch.save({f"x.{name}": tensor for name, tensor in state.items()}, tmp_path / "w.pth")
+    return tmp_path / "w.pth", state
+
+
+@pytest.mark.parametrize("classes", [10, 3])
+def test_a_head_of_as_many_classes_is_kept(classes: int, tmp_path: Path) -> None:
+    path, state = published_head(tmp_path)
+    chance = np.random.default_rng(0)
+    images = chance.integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "data.npz", x_train=images, y_train=np.arange(60) % classes)
+    said: list[str] = []
+
+    class Ear(Silence):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    text, recipe = begin_with(striate.read(NET), None, {"weights": str(path), "epochs": 1})
+    assert text is not None
+    made = prepare(
+        tmp_path / "data.npz", network=text.network, recipe=recipe, device="cpu", strict=False, watch=Ear()
+    )
+    kept = torch.equal(made.net.state_dict()["head.weight"], state["head.weight"][:classes])
+    assert kept == (classes == 10)
+    (line,) = (each for each in said if each.startswith("weights "))
+    assert line.endswith(
+        "; the head is kept: 10 classes, the same number"
+        if kept
+        else "; the head is trained anew: its classes are others"
+    )
+
+
+def test_known_names_must_agree_for_the_head_to_be_kept() -> None:
+    assert published_classes("resnet20") == CIFAR_10
+    assert published_classes("resnet18") is None
+    assert len(CIFAR_10) == 10

@@ -29,6 +29,7 @@ COMMANDS = {
     "check": "Look at every picture before training: what cannot be used, what is odd, what is there twice.",
     "train": "Train a network on pictures.",
     "resume": "Go on with a training that was stopped.",
+    "test": "How good a network is on labelled images that it has not been trained on.",
     "predict": "What a trained network says of pictures.",
     "show": "A sheet of training pictures as the network sees them.",
     "runs": "List the trainings, newest first.",

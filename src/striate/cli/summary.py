@@ -42,13 +42,18 @@ def print_summary(run: RunFolder, record: dict[str, Any], score: Score) -> None:
         )
     else:
         console.print(f"there is no test split: these pictures also chose the best epoch ({best})")
+    print_tables(score)
+    console.print()
+    console.print(f"run     {run.path}   ({record['seconds']:.1f} s)")
+    console.print(f"report  {run.report}")
+
+
+def print_tables(score: Score) -> None:
+    """Per-class figures and the confusion matrix, where they are not too long to read."""
     if len(score.classes) <= MOST_CLASSES:
         _print_classes(score)
     if len(score.classes) <= MOST_CONFUSED:
         _print_confusion(score)
-    console.print()
-    console.print(f"run     {run.path}   ({record['seconds']:.1f} s)")
-    console.print(f"report  {run.report}")
 
 
 def _imbalanced(score: Score) -> bool:

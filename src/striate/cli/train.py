@@ -7,14 +7,15 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from striate.api import begin_with, read, require_train
+from striate.api import begin_from, begin_with, one_start, read, require_train
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import asked_size, byte_count, seconds
+from striate.errors import StriateError
 
 
 def train(
-    data: str,
+    data: str | None = None,
     /,
     *,
     net: str | None = None,
@@ -26,6 +27,7 @@ def train(
     recipe: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     out: Path | None = None,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
     transfer: bool = False,
     weights: str | None = None,
     sha256: str | None = None,
@@ -53,6 +55,7 @@ def train(
       striate train photos/
       striate train photos/ --net "[conv 32 3x3 -> bn -> relu] x3 -> fc classes"
       striate train photos/ --net resnet18 --size 128 --budget 30m
+      striate train --from runs/latest --epochs 10
       striate train digits --epochs 5 --set optimiser=nesterov --set rate=0.05
 
     Parameters
@@ -78,6 +81,9 @@ def train(
         A key of the recipe, as rate=0.01; may stand many times.
     out
         The run folder; a new one under runs/ if left out.
+    from_
+        Go on from this finished run: its network, data and recipe, its last weights and its optimizer's state, under
+        a fresh schedule that begins at the learning rate that is set, or at 0.3 of the run's.
     transfer
         Keep the body of a network that knows photographs (EfficientNet-Lite0, or --net with --weights) and
         train its head: little more work than one pass over the pictures.
@@ -121,7 +127,17 @@ def train(
     given = {key: value for key, value in given.items() if value is not None}
     # What a flag says of its own goes before.
     given = read_settings(set_ or ()) | given
-    text, chosen = begin_with(None if net is None else read(net), recipe, given, transfer=transfer)
+    if from_ is None:
+        before = None
+        text, chosen = begin_with(None if net is None else read(net), recipe, given, transfer=transfer)
+    else:
+        one_start(net=net, recipe=recipe, weights=weights, transfer=transfer)
+        before, text, chosen, source = begin_from(from_, data, given)
+        data = str(source)
+    if data is None:
+        raise StriateError(
+            "no data were given", place="train", expected="striate train DATA", cure="striate train photos/"
+        )
     screen = Screen(quiet=quiet)
     with screen.stoppable():
         job = new_job(
@@ -133,6 +149,7 @@ def train(
             strict=strict,
             started=started,
             watch=screen,
+            before=before,
         )
         score = run_job(job, screen, resume=False)
     print_summary(job.run, job.record, score)

@@ -37,11 +37,13 @@ class Split:
     pictures: (N, H, W, C), C-contiguous: uint8, or float32 where the source holds arrays of other
     numbers.  H and W are the stored size.  It may be a read-only memory map.
     labels: (N,) int64, indices into the classes.  names: N names, as they are shown.
+    contents: N SHA-256 of their files or values, where they are known.
     """
 
     pictures: npt.NDArray[Any]
     labels: npt.NDArray[np.int64]
     names: tuple[str, ...]
+    contents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +144,7 @@ def gather(
             cure=f"striate check {listing.source}, which tells all",
         )
     splits = {
-        split: Split(part.pictures, part.labels, part.names)
+        split: Split(part.pictures, part.labels, part.names, part.contents)
         for split, part in parts.items()
         if split in SPLITS
     }

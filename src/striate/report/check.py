@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Sequence
-from importlib import resources
 
 from PIL import Image
 
@@ -15,7 +14,7 @@ from striate.data.finding import Finding
 from striate.errors import counted
 from striate.report.element import Html, joined, spoken, tag, void
 from striate.report.figures import count
-from striate.report.page import POLICY
+from striate.report.page import framed
 from striate.report.table import Column, name_cell, table
 
 MOST_CARDS, MOST_LINES = 24, 200
@@ -53,25 +52,7 @@ h3 .soft { font-weight: 400; }
 
 def check_page(checked: Checked) -> Html:
     """The whole page: errors, warnings and notes, code by code, then the classes."""
-    style = Html(resources.files("striate.report").joinpath("style.css").read_text(encoding="utf-8") + _STYLE)
-    top = tag(
-        "head",
-        void("meta", attributes={"charset": "utf-8"}),
-        void("meta", attributes={"http-equiv": "Content-Security-Policy", "content": POLICY}),
-        void("meta", attributes={"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-        void("meta", attributes={"name": "color-scheme", "content": "light dark"}),
-        tag("title", f"{_name(checked)}, checked – striate"),
-        tag("style", style),
-    )
-    parts = list(_sections(checked))
-    contents = tag(
-        "nav", joined((tag("a", title, attributes={"href": f"#{key}"}) for key, title, _ in parts), " ")
-    )
-    sections = joined(
-        tag("section", tag("h2", title), body, attributes={"id": key}) for key, title, body in parts
-    )
-    body = tag("body", tag("main", _head(checked), contents, sections))
-    return joined([Html("<!doctype html>\n"), tag("html", top, body, attributes={"lang": "en"}), Html("\n")])
+    return framed(f"{_name(checked)}, checked", _head(checked), list(_sections(checked)), _STYLE)
 
 
 def _name(checked: Checked) -> str:

@@ -68,7 +68,7 @@ def _figures(facts: Facts) -> Iterator[Html]:
     if result is not None:
         digits = 1 if result.pictures < 2000 else 2
         yield _accuracy(result.accuracy, result.interval, f"accuracy on {result.split}", digits)
-        yield _figure(
+        yield figure(
             count(result.pictures),
             f"{result.split} picture{'s' * (result.pictures != 1)}",
             f"{count(result.wrong)} answered wrongly" if result.wrong else "none answered wrongly",
@@ -82,7 +82,7 @@ def _figures(facts: Facts) -> Iterator[Html]:
     epochs = result.epochs if result and result.epochs else len(facts.trace.epochs)
     if best:
         undone = ", before the run went back" if facts.trace.undone else ""
-        yield _figure(f"{best}", "best epoch", f"of {epochs:,}, by validation{undone}")
+        yield figure(f"{best}", "best epoch", f"of {epochs:,}, by validation{undone}")
 
 
 def _so_far(facts: Facts) -> Iterator[Html]:
@@ -93,14 +93,14 @@ def _so_far(facts: Facts) -> Iterator[Html]:
     yield _accuracy(best.val_accuracy, interval, "accuracy on validation, so far", 1)
     if pictures:
         wrong = pictures - round(best.val_accuracy * pictures)
-        yield _figure(count(pictures), "validation pictures", f"{count(wrong)} answered wrongly")
+        yield figure(count(pictures), "validation pictures", f"{count(wrong)} answered wrongly")
 
 
 def _accuracy(share: float, interval: tuple[float, float] | None, said: str, digits: int) -> Html:
     below = ""
     if interval is not None:
         below = f"95% interval {percent(interval[0], digits)} to {percent(interval[1], digits)}"
-    return _figure(percent(share, digits), said, below, css="answer")
+    return figure(percent(share, digits), said, below, css="answer")
 
 
 def _time(facts: Facts) -> Iterator[Html]:
@@ -110,10 +110,11 @@ def _time(facts: Facts) -> Iterator[Html]:
         epochs = len(facts.trace.epochs)
         each = f"{duration(seconds / epochs)} an epoch, all in" if epochs else ""
         until = "from data to weights" if facts.result else "until the last epoch ended"
-        yield _figure(duration(seconds), until, each)
+        yield figure(duration(seconds), until, each)
 
 
-def _figure(value: str, said: str, below: str, css: str = "") -> Html:
+def figure(value: str, said: str, below: str, css: str = "") -> Html:
+    """A large figure, what it is, and a line below."""
     return tag(
         "div",
         tag("span", value, css="value"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 
 from striate.report.classes import class_table
@@ -36,25 +36,31 @@ def write_report(run: RunFolder) -> None:
 
 def page(facts: Facts) -> Html:
     """The whole page."""
-    parts = list(_parts(facts))
+    return framed(data_name(facts), head(facts), list(_parts(facts)))
+
+
+def framed(title: str, top: Html, parts: Sequence[tuple[str, str, Html]], style: str = "") -> Html:
+    """A page: its title, its header, the key, title and content of each section.  style: more than usual."""
     contents = tag(
         "nav", joined((tag("a", title, attributes={"href": f"#{key}"}) for key, title, _ in parts), " ")
     )
     sections = joined(
         tag("section", tag("h2", title), body, attributes={"id": key}) for key, title, body in parts
     )
-    style = Html(resources.files("striate.report").joinpath("style.css").read_text(encoding="utf-8"))
-    top = tag(
+    usual = resources.files("striate.report").joinpath("style.css").read_text(encoding="utf-8")
+    above = tag(
         "head",
         void("meta", attributes={"charset": "utf-8"}),
         void("meta", attributes={"http-equiv": "Content-Security-Policy", "content": POLICY}),
         void("meta", attributes={"name": "viewport", "content": "width=device-width, initial-scale=1"}),
         void("meta", attributes={"name": "color-scheme", "content": "light dark"}),
-        tag("title", f"{data_name(facts)} – striate"),
-        tag("style", style),
+        tag("title", f"{title} – striate"),
+        tag("style", Html(usual + style)),
     )
-    body = tag("body", tag("main", head(facts), contents, sections))
-    return joined([Html("<!doctype html>\n"), tag("html", top, body, attributes={"lang": "en"}), Html("\n")])
+    body = tag("body", tag("main", top, contents, sections))
+    return joined(
+        [Html("<!doctype html>\n"), tag("html", above, body, attributes={"lang": "en"}), Html("\n")]
+    )
 
 
 def _parts(facts: Facts) -> Iterator[tuple[str, str, Html]]:

@@ -26,7 +26,8 @@ class RunFolder:
     net.txt: the text of the network.  recipe.toml: how it is trained.  data.json: what the pictures were.
     run.json: the record: status, result, versions, machine.  start.safetensors: the first weights, where they
     are not drawn from the seed alone.  weights.safetensors: the best weights.
-    last.safetensors: the last ones.  events.jsonl: what happened.  times.jsonl: when.  state/: to resume.
+    last.safetensors: the last ones.  optimizer.safetensors: what the optimizer kept
+    at the end, and start-optimizer.safetensors what it began with, where it went on from another run.  seen.bin: which images it has seen.  events.jsonl: what happened.  times.jsonl: when.  state/: to resume.
     report.html: all of it to look at.
     """
 
@@ -66,6 +67,21 @@ class RunFolder:
     def start_weights(self) -> Path:
         """The weights that the training began with, where they came from elsewhere."""
         return self.path / "start.safetensors"
+
+    @property
+    def optimizer(self) -> Path:
+        """What the optimizer kept at the end."""
+        return self.path / "optimizer.safetensors"
+
+    @property
+    def start_optimizer(self) -> Path:
+        """What the optimizer began with, where the training goes on from another run."""
+        return self.path / "start-optimizer.safetensors"
+
+    @property
+    def seen(self) -> Path:
+        """The first 8 bytes of the SHA-256 of every training and validation image, sorted."""
+        return self.path / "seen.bin"
 
     @property
     def state(self) -> Path:

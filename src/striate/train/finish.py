@@ -46,7 +46,9 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
     watch.end()
     require_finite(found, state, job.recipe)
     result = score(found, split.labels, data.classes)
-    mistakes = worst_mistakes(found, split, data.classes, data.size)
+    mistakes = worst_mistakes(
+        found, split.labels, split.names, data.classes, data.size, lambda place: split.pictures[place]
+    )
     write_atomic(job.run.path / "mistakes.json", json_bytes(mistakes))
     job.record["result"] = {
         "split": name,
@@ -63,6 +65,8 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
         watch.say(
             f"{target:.2%} was not reached: the best validation {METRICS[job.recipe.metric]} is {state.best_metric:.2%}"
         )
+    if job.recipe.optimiser != "lbfgs":
+        write_atomic(job.run.optimizer, state.optimizer_file())
     job.record["status"] = "done"
     job.record["seconds"] = round(state.pace.elapsed_s(), 3)
     job.run.write_record(job.record)

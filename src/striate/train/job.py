@@ -32,6 +32,7 @@ from striate.train.choose import suited_net
 from striate.train.finish import finish
 from striate.train.fit import fitted, meter, require_fits
 from striate.train.frozen import frozen_parts
+from striate.train.further import copy_optimizer, require_same_classes, take_optimizer
 from striate.train.grow import require_grows
 from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate
 from striate.train.machine import choose_device, describe_machine, versions
@@ -95,7 +96,7 @@ def prepare(
     preparation = None
     if recipe.weights is not None:
         path = find_weights(recipe, watch)
-        load_pretrained(net, path, data, watch)
+        load_pretrained(net, path, data, recipe, watch)
         preparation = pretrained_preparation(path, data, recipe)
     if preparation is None:
         preparation = suited_preparation(data, recipe)
@@ -119,17 +120,21 @@ def new_job(
     strict: bool,
     started: float,
     watch: Watch,
+    before: RunFolder | None = None,
 ) -> Job:
     """Prepare, and make the run folder.
 
     out: the run folder, or None for a new one under `runs`.  started: when the job began, by
-    time.monotonic, for budgets.  The rest is as for `prepare`.
+    time.monotonic, for budgets.  before: the run that this one goes on from (see `recipe_from`).
+    The rest is as for `prepare`.
 
     Raises what `prepare` raises, and RunError; nothing is left behind then.
     """
     if out is not None:
         require_free(out)
     made = prepare(source, network=network, recipe=recipe, device=device, strict=strict, watch=watch)
+    if before is not None:
+        require_same_classes(before, made.data.classes)
     record = {
         "format": FORMAT,
         "name": made.data.name,
@@ -139,6 +144,7 @@ def new_job(
         "network": {"name": made.name, "why": made.why},
         "versions": versions(),
         "machine": describe_machine(made.device),
+        **({} if before is None else {"from": str(before.path.resolve())}),
     }
     run = create_run(made.data.name, out)
     try:
@@ -150,6 +156,12 @@ def new_job(
         record["texts"] = {path.name: hashlib.sha256(content).hexdigest() for path, content in texts.items()}
         if made.recipe.weights is not None or made.measured:
             write_atomic(run.start_weights, weights_bytes(made.net))
+        if before is not None:
+            copy_optimizer(before, run, made.recipe, watch)
+        seen = {
+            bytes.fromhex(each[:16]) for split in (made.data.train, made.data.val) for each in split.contents
+        }
+        write_atomic(run.seen, b"".join(sorted(seen)))
         write_atomic(run.data, json_bytes({**made.data.record, "preparation": made.preparation.to_record()}))
         run.write_record(record)
     except BaseException:
@@ -251,6 +263,8 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
                 checkpoint = None
                 job.run.events.cut(state.events_bytes)
                 watch.say(f"goes on at step {state.step}")
+            elif number == 0 and job.run.start_optimizer.exists():
+                take_optimizer(job, state, watch)
             if job.recipe.freeze is None or stage.thaw is not None:
                 loop = replace(loop, meter=meter(job.recipe, job.layout, job.device, state.optimiser_bytes()))
             run_rescued(loop, state, watch)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from striate.data.gather import Split
 from striate.data.pictures import Pictures, centre
 
 MOST = 24
@@ -19,23 +19,29 @@ SHOWN_SIDE = 96
 
 
 def worst_mistakes(
-    probabilities: NDArray[np.float32], split: Split, classes: tuple[str, ...], size: tuple[int, int]
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    names: Sequence[str],
+    classes: tuple[str, ...],
+    size: tuple[int, int],
+    stored: Callable[[int], Pictures],
 ) -> list[dict[str, Any]]:
     """The wrong answers that were surest, the surest first: name, label, answer, probability and a PNG.
 
-    probabilities: N x K.  size: the middle of the stored picture that the network saw.
+    probabilities: N x K.  size: the middle of the stored image that the network saw.  stored: the image of a
+    place, H x W x C.
     """
     answers = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(answers != split.labels)
+    wrong = np.flatnonzero(answers != labels)
     sure = probabilities[wrong, answers[wrong]]
     worst = wrong[np.argsort(-sure, kind="stable")[:MOST]]
     return [
         {
-            "name": split.names[i],
-            "label": classes[split.labels[i]],
+            "name": names[i],
+            "label": classes[labels[i]],
             "answer": classes[answers[i]],
             "probability": float(probabilities[i, answers[i]]),
-            "png": base64.b64encode(png(centre(split.pictures[i : i + 1], size)[0])).decode(),
+            "png": base64.b64encode(png(centre(stored(i)[None], size)[0])).decode(),
         }
         for i in worst.tolist()
     ]

@@ -8,13 +8,15 @@ from typing import Any
 
 from striate.build.module import Net
 from striate.data.gather import Data
+from striate.errors import counted
 from striate.train.preparation import Preparation, value_range
 from striate.train.recipe import Recipe
 from striate.train.watch import Watch, counting
+from striate.weights.error import WeightsError
 from striate.weights.fetch import fetch
 from striate.weights.file import read_tensors
 from striate.weights.match import fill
-from striate.weights.published import backbone_weights, published_input
+from striate.weights.published import backbone_weights, published_classes, published_input
 from striate.zoo.list import zoo_net
 
 # `weights = builtin`: those of the network that `--transfer` begins with.
@@ -32,12 +34,30 @@ def find_weights(recipe: Recipe, watch: Watch) -> Path:
         return fetch(where, sha256=recipe.weights_sha256, progress=progress)
 
 
-def load_pretrained(net: Net, path: Path, data: Data, watch: Watch) -> None:
-    """Fill a network; its head stays as it began unless the weights are of a run on the same classes."""
-    known = _run_beside(path)
-    same = known is not None and tuple(known.get("classes", ())) == data.classes
-    report = fill(net, read_tensors(path), skip_head=not same, name=path.name)
-    watch.say(f"weights   {report.line()}")
+def load_pretrained(net: Net, path: Path, data: Data, recipe: Recipe, watch: Watch) -> None:
+    """Fill a network, its head too where the classes agree: in their names where the weights' are known, else
+    in their number.
+
+    Known are those of a run, and of published weights whose data have names everywhere.
+    """
+    beside = _run_beside(path)
+    known = tuple(beside.get("classes", ())) if beside is not None else None
+    if known is None and recipe.published is not None:
+        known = published_classes(recipe.published)
+    tensors = read_tensors(path)
+    if known is not None and known != data.classes:
+        report = fill(net, tensors, skip_head=True, name=path.name)
+        head = "the head is trained anew: its classes are others"
+    else:
+        try:
+            report = fill(net, tensors, name=path.name)
+            count = counted(len(data.classes), "class", "classes")
+            head = f"the head is kept: {count}, the same" + (" names" if known else " number")
+        except WeightsError:
+            # Or they are of another network, which this says.
+            report = fill(net, tensors, skip_head=True, name=path.name)
+            head = "the head is trained anew: its classes are others"
+    watch.say(f"weights   {report.line()}; {head}")
 
 
 def pretrained_preparation(path: Path, data: Data, recipe: Recipe) -> Preparation | None:

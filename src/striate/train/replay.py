@@ -47,7 +47,7 @@ def replay(run: RunFolder, *, out: Path | None, device: str | None, started: flo
     where = choose_device(device)
     differences = compare(record, versions(), describe_machine(where))
     second = create_run(f"{run.path.name}-replay", out)
-    for file in (run.net, run.recipe, run.data, run.start_weights):
+    for file in (run.net, run.recipe, run.data, run.start_weights, run.start_optimizer):
         if file.exists():
             shutil.copyfile(file, second.path / file.name)
     anew = {key: value for key, value in record.items() if key not in ("result", "seconds")}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -81,6 +83,38 @@ class State:
         found = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
         if self.average is not None:
             found |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        found |= self._optimizer_tensors()
+        found["random.cpu"] = torch.get_rng_state()
+        if (device := self._device()).type == "cuda":
+            found["random.cuda"] = torch.cuda.get_rng_state(device)
+        return _plain(found)
+
+    def optimizer_file(self) -> bytes:
+        """What the optimizer keeps, as one safetensors file, for a training that goes on from this one."""
+        return save(
+            _plain(self._optimizer_tensors()), metadata={"numbers": json.dumps(self._optimizer_numbers())}
+        )
+
+    def take_optimizer(self, content: bytes) -> bool:
+        """Take over what `optimizer_file` gave; False where it is of other weights, and nothing is taken.
+
+        L-BFGS keeps what it saw of one batch, which says nothing of the next training.
+        """
+        length = int.from_bytes(content[:8], "little")
+        numbers = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["numbers"])
+        tensors = load(content)
+        weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
+        for name, tensor in tensors.items():
+            index = int(name.split(".")[1])
+            if index >= len(weights) or (tensor.ndim and tensor.shape != weights[index].shape):
+                return False
+        if not tensors or isinstance(self.optimiser, torch.optim.LBFGS):
+            return False
+        self._restore_optimizer(tensors, numbers)
+        return True
+
+    def _optimizer_tensors(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
         for index, values in self.optimiser.state_dict()["state"].items():
             for key, value in values.items():
                 if isinstance(value, Tensor):
@@ -92,13 +126,9 @@ class State:
                         for i, each in enumerate(value)
                         if each is not None
                     }
-        found["random.cpu"] = torch.get_rng_state()
-        if (device := self._device()).type == "cuda":
-            found["random.cuda"] = torch.cuda.get_rng_state(device)
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
+        return found
 
-    def numbers(self) -> dict[str, Any]:
-        """Every number of the state."""
+    def _optimizer_numbers(self) -> dict[str, Any]:
         plain = {
             str(index): {
                 key: {"length": len(value)} if isinstance(value, list) else value
@@ -107,8 +137,12 @@ class State:
             }
             for index, values in self.optimiser.state_dict()["state"].items()
         }
+        return {index: values for index, values in plain.items() if values}
+
+    def numbers(self) -> dict[str, Any]:
+        """Every number of the state."""
         return {
-            "optimiser": {index: values for index, values in plain.items() if values},
+            "optimiser": self._optimizer_numbers(),
             "stage": self.stage,
             "first_epoch": self.first_epoch,
             "first_step": self.first_step,
@@ -144,29 +178,7 @@ class State:
                     if name.startswith("average.")
                 }
             )
-        saved: dict[int, dict[str, Any]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("optimiser."):
-                _, index, key, *place = name.split(".")
-                values = saved.setdefault(int(index), {})
-                if place:
-                    values.setdefault(key, {})[int(place[0])] = tensor
-                else:
-                    values[key] = tensor
-        for index, plain in numbers["optimiser"].items():
-            values = saved.setdefault(int(index), {})
-            for key, value in plain.items():
-                if isinstance(value, dict):
-                    listed = values.get(key, {})
-                    value = [listed.get(i) for i in range(value["length"])]
-                values[key] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": saved, "param_groups": groups})
-        # Fused optimisers go through memory as it lies: weights and their state in one order.
-        for weight, state in self.optimiser.state.items():
-            for key, value in state.items():
-                if isinstance(value, Tensor) and value.shape == weight.shape:
-                    state[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+        self._restore_optimizer(tensors, numbers["optimiser"])
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and (device := self._device()).type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], device)
@@ -194,3 +206,32 @@ class State:
         self.pace.spent_s = float(numbers["elapsed_s"])
         self.pace.validation_s = float(numbers["validation_s"])
         self.pace.validations = int(numbers["validations"])
+
+    def _restore_optimizer(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        saved: dict[int, dict[str, Any]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimiser."):
+                _, index, key, *place = name.split(".")
+                values = saved.setdefault(int(index), {})
+                if place:
+                    values.setdefault(key, {})[int(place[0])] = tensor
+                else:
+                    values[key] = tensor
+        for index, plain in numbers.items():
+            values = saved.setdefault(int(index), {})
+            for key, value in plain.items():
+                if isinstance(value, dict):
+                    listed = values.get(key, {})
+                    value = [listed.get(i) for i in range(value["length"])]
+                values[key] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": saved, "param_groups": groups})
+        # Fused optimisers go through memory as it lies: weights and their state in one order.
+        for weight, state in self.optimiser.state.items():
+            for key, value in state.items():
+                if isinstance(value, Tensor) and value.shape == weight.shape:
+                    state[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from numbers import Number
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ from striate.train.evaluate import probabilities
 from striate.train.machine import choose_device, heed_fork
 from striate.train.preparation import Feeder, Preparation
 from striate.train.recipe import read_recipe
+
+if TYPE_CHECKING:
+    from striate.train.measure import Measured
 
 # Images that are prepared before they go through the network together.
 GROUP = 256
@@ -74,6 +77,15 @@ class Trained:
     device: torch.device
     second_look: float = 0.0
     answers: nn.Module | None = None
+
+    def test(self, data: str | Path) -> Measured:
+        """How good it is on labelled images: those of the test split of DATA where it has one, else all.
+
+        Raises DataError where a class of the data is none of the run's.
+        """
+        from striate.train.measure import measure, run_candidate
+
+        return measure(run_candidate(self), data)
 
     def predict(self, pictures: Any) -> list[Prediction]:
         """Predict one image or several.

