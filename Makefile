@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: setup demo lint test test-all soak bench bench-quick bench-page docs clean
+.PHONY: setup demo lint test test-all avx2 soak bench bench-quick bench-page docs clean
 
 setup: .venv/.ready
 .venv/.ready: pyproject.toml constraints.txt
@@ -32,6 +32,14 @@ test: setup
 # Random examples, and the long checks.
 test-all: setup
 	STRIATE_EXAMPLES=random $(PYTEST)
+
+# A command as on a machine with AVX2 alone, as most laptops are: make avx2 CMD="striate machine", CMD="make bench".
+# It reaches torch and its libraries; TensorFlow, ONNX Runtime and OpenVINO ask the processor themselves.
+AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
+
+avx2: setup
+	@test -n "$(CMD)" || { echo 'make avx2 CMD="striate machine"'; exit 2; }
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(AVX2) $(CMD)
 
 # Half a million mutated pictures; 200 kills and 400 failing writes, all resumed to the same bits.
 soak: setup

@@ -78,12 +78,15 @@ def child(name: str, batch: int, precision: str, optimiser: str, share: float) -
     import striate
     from striate.plan.fit import Fitter
     from striate.plan.memory import Thrift
+    from striate.plan.tape import EMULATED
     from striate.train.fit import written
+    from striate.train.machine import emulates_bf16
     from striate.zoo.list import zoo_net
 
     input, classes = zoo_net(name).input, zoo_net(name).classes
     layout = striate.read(name).lay(input, classes)
-    fitter = Fitter(layout, batch, precision, optimiser, False)
+    emulated = precision == "bf16" and emulates_bf16(torch.device("cpu"))
+    fitter = Fitter(layout, batch, EMULATED if emulated else precision, optimiser, False)
     thrift = Thrift()
     if share < 1:
         fit = fitter.fit(int(share * fitter.memory(Thrift()).total))

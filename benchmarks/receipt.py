@@ -119,7 +119,8 @@ def write_receipt(
     """Write a benchmark's JSON.
 
     name: of the script.  rounds: how often each side ran.  quick: a smoke run, whose figures mean nothing.
-    out: the file; None for results/NAME.json, or for the terminal where it was a smoke run.
+    out: the file; None for results/NAME.json, or for the terminal where it was a smoke run.  With AVX2 alone it
+    is results/NAME-avx2.json, whose rows stand in the same table.
     peers: their versions.  settings: what was said on the command line, no paths.
     peaks: GFLOP/s that the machine reached in big convolutions in the same run, by arithmetic.
     """
@@ -127,7 +128,7 @@ def write_receipt(
 
     from striate.train.machine import describe_machine, versions
 
-    record = {
+    record: dict[str, Any] = {
         "format": FORMAT,
         "benchmark": name,
         "quick": quick,
@@ -151,7 +152,8 @@ def write_receipt(
     if out is None and quick:
         print(text)
         return
-    target = out or RESULTS / f"{name}.json"
+    narrow = str(record["receipt"]["machine"]["instructions"]).startswith("AVX2")
+    target = out or RESULTS / f"{name}{'-avx2' if narrow else ''}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
 

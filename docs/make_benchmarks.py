@@ -41,6 +41,10 @@ peer in the median round, sides running one behind the other in each. Rows that 
 **loses**.
 """
 
+# A file of rows that were measured with AVX2 alone, and the peers that its emulation does not reach.
+NARROW = "-avx2"
+UNREACHED = ("TensorFlow", "ONNX Runtime", "OpenVINO")
+
 # Where more was seen beside a table, it is folded away.
 MOST_SHOWN = 4
 
@@ -82,8 +86,14 @@ def page(results: Path = RESULTS) -> str:
     for name in dict.fromkeys([*SECTIONS, *map(benchmark_of, found)]):
         title = SECTIONS.get(name, name)
         mine = [stem for stem in found if benchmark_of(stem) == name]
+        # What was measured with AVX2 alone stands in the table of the whole.
+        tables = dict.fromkeys(stem.removesuffix(NARROW) for stem in mine)
         parts += [
-            section(title + stem.removeprefix(name).replace("-", ": ", 1), found[stem]) for stem in mine
+            section(
+                title + stem.removeprefix(name).replace("-", ": ", 1),
+                *(found[each] for each in (stem, stem + NARROW) if each in found),
+            )
+            for stem in tables
         ] or [f"## {title}\n\nNot measured yet: `benchmarks/{name}.py`.\n"]
     return "\n".join(parts)
 
@@ -157,16 +167,17 @@ def is_lost(row: dict[str, Any]) -> bool:
     return found is not None and found < 1
 
 
-def section(title: str, made: dict[str, Any]) -> str:
-    """A benchmark: its rows, what else was seen, its receipt."""
+def section(title: str, *made: dict[str, Any]) -> str:
+    """A benchmark: its rows on each machine, what else was seen, its receipts."""
+    rows = [labelled(row, each["receipt"]["machine"]) for each in made for row in each["rows"]]
     lines = [
         f"## {title}\n",
         "| what | against | striate | peer | striate is | share of peak, striate / peer | n |",
         "|---|---|---|---|---|---|---|",
     ]
-    lines += [table_row(row) for row in made["rows"]]
+    lines += [table_row(row) for row in rows]
     seen: dict[str, None] = {}
-    for row in made["rows"]:
+    for row in rows:
         said = [f"{name} {told(band(values), '')}" for name, values in row["figures"].items()]
         said += [row["note"]] if row["note"] else []
         if said:
@@ -175,7 +186,24 @@ def section(title: str, made: dict[str, Any]) -> str:
         lines += ["", "<details><summary>What else was seen</summary>", "", *seen, "", "</details>"]
     elif seen:
         lines += ["", *seen]
-    return "\n".join([*lines, "", receipt_line(made["receipt"]), ""])
+    for each in made:
+        lines += ["", receipt_line(each["receipt"])]
+    return "\n".join([*lines, ""])
+
+
+def labelled(row: dict[str, Any], machine: dict[str, Any]) -> dict[str, Any]:
+    """The row, and where it was measured if that was with AVX2 alone.
+
+    Where an environment held the processor back, peers that ask the processor themselves were not held back.
+    """
+    instructions = str(machine.get("instructions", ""))
+    if not instructions.startswith("AVX2"):
+        return row
+    free = "=" in instructions and any(name in row["peer"] for name in UNREACHED)
+    return row | {
+        "what": f"{row['what']}; AVX2 alone, {machine.get('processor')}",
+        "peer": row["peer"] + (" (not held back)" if free else ""),
+    }
 
 
 def table_row(row: dict[str, Any]) -> str:
@@ -225,7 +253,12 @@ def receipt_line(receipt: dict[str, Any]) -> str:
     machine = receipt["machine"]
     said = [
         f"{receipt['date']}, commit {receipt['commit']}{' with changes' if receipt['changed'] else ''}",
-        f"{machine.get('processor')}, {machine.get('cores')} cores, {machine.get('system')}",
+        ", ".join(
+            [
+                f"{machine.get('processor')}, {machine.get('cores')} cores, {machine.get('system')}",
+                *filter(None, [machine.get("instructions")]),
+            ]
+        ),
         f"{receipt['rounds']} rounds in {receipt['seconds']:,.0f} s",
         f"other processes used {receipt['foreign_load']:.0%} of the cores",
     ]

@@ -84,6 +84,30 @@ def test_parts_of_a_benchmark_have_sections_of_their_own(made: dict[str, Any], t
     assert "In 3 measured comparisons" in page
 
 
+@pytest.mark.parametrize(
+    ("instructions", "peer"),
+    [
+        ("AVX2", "Keras on TensorFlow"),
+        ("AVX2, ONEDNN_MAX_CPU_ISA=AVX2", "Keras on TensorFlow (not held back)"),
+    ],
+)
+def test_what_is_measured_with_less_stands_in_the_same_table(
+    instructions: str, peer: str, made: dict[str, Any], tmp_path: Path
+) -> None:
+    results = a_file(tmp_path, a_row(what="a step", peer="PyTorch"))
+    other = json.loads((results / "steps.json").read_text())
+    other["receipt"]["machine"]["instructions"] = instructions
+    other["rows"] = [a_row(what="a step", peer=peer) for peer in ("PyTorch", "Keras on TensorFlow")]
+    (results / "steps-avx2.json").write_text(json.dumps(other))
+    page = made["page"](results)
+    assert page.count("## A training step") == 1
+    rows = [line.split(" | ")[:2] for line in page.splitlines() if line.startswith("| a step")]
+    label = "| a step; AVX2 alone, a processor"
+    assert rows == [["| a step", "PyTorch"], [label, "PyTorch"], [label, peer]]
+    assert f"a processor, 2 cores, Linux x86_64, {instructions};" in page
+    assert page.count("<sub>") == 2
+
+
 def test_band_and_ratio_by_hand() -> None:
     from pairs import Band, band, ratio
 

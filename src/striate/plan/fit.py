@@ -40,7 +40,7 @@ class Fit:
 class Fitter:
     """Finds the cheapest way for a training step on `batch` pictures to fit.
 
-    precision: fp32 or bf16.  optimiser: as in a recipe.  average: a running mean of the weights is kept.
+    precision: fp32, bf16 or EMULATED.  optimiser: as in a recipe.  average: a running mean of the weights is kept.
     """
 
     layout: Layout

@@ -71,7 +71,7 @@ def step_memory(
 ) -> StepMemory:
     """The peak of one training step on `batch` pictures, over what the process has without a network.
 
-    precision: fp32 or bf16.  optimiser: as in a recipe.  average: a running mean of the weights is kept.
+    precision: fp32, bf16 or EMULATED.  optimiser: as in a recipe.  average: a running mean of the weights is kept.
     """
     return walk(
         tape(layout, precision), layout, batch, precision=precision, optimiser=optimiser, average=average,
@@ -101,7 +101,7 @@ def walk(
 def walked(made: Tape, layout: Layout, batch: int, *, precision: str, optimiser: str, thrift: Thrift) -> Walk:
     """The walk itself, with what it found at each step."""
     piece = -(-batch // thrift.micro_batches)
-    walking = Walk(made, piece, precision == "bf16", thrift.pairs, thrift.micro_batches > 1)
+    walking = Walk(made, piece, precision != "fp32", thrift.pairs, thrift.micro_batches > 1)
     # The pictures as they are stored: these, and the next batch.
     walking.fixed = (
         LIBRARY_BYTES + 2 * batch * layout.input.elements + FLOAT_BYTES * layout.input.elements * batch
@@ -113,7 +113,7 @@ def walked(made: Tape, layout: Layout, batch: int, *, precision: str, optimiser:
     large = max((operation.weights for operation in made.operations), default=0)
     after = {"adagrad": 2, "rmsprop": 2}.get(optimiser, 0) * FLOAT_BYTES * large
     if optimiser == "muon":
-        after = _muon_bytes(made, half=precision == "bf16")
+        after = _muon_bytes(made, half=precision != "fp32")
     walking.moment("the optimiser", 0, after)
     return walking
 
@@ -356,7 +356,8 @@ class Walk:
 
     def _forward_scratch(self, operation: Operation) -> int:
         width = HALF_BYTES if self.half else FLOAT_BYTES
-        return width * operation.weights if isinstance(operation.layer, convolution.Conv) else 0
+        ordered = width * operation.weights if isinstance(operation.layer, convolution.Conv) else 0
+        return ordered + self.batch * operation.columns
 
     def _backward_scratch(self, operation: Operation) -> int:
         """Of a convolution: weights in the order that it wants, and their gradient in that order.
@@ -366,4 +367,7 @@ class Walk:
         """
         if not isinstance(operation.layer, convolution.Conv):
             return 0
-        return 2 * (HALF_BYTES if self.half else FLOAT_BYTES) * operation.weights
+        return (
+            2 * (HALF_BYTES if self.half else FLOAT_BYTES) * operation.weights
+            + self.batch * operation.columns
+        )

@@ -14,6 +14,9 @@ from striate.spec.shape import Map, Shape
 FLOAT_BYTES = 4
 HALF_BYTES = 2
 
+# The precision of a machine without instructions for bfloat16: torch writes the windows of a convolution side by side.
+EMULATED = "emulated bf16"
+
 # What an activation may be that is made again from a batch norm's input (see striate.build.one_tensor).
 AGAIN = (
     activation.Relu, activation.Relu6, activation.Leaky, activation.Elu, activation.Sigmoid,
@@ -44,6 +47,7 @@ class Operation:
     keeps: tensors that it keeps.  more: further bytes that it keeps for each picture.  once: once a batch.
     held: tensors that wait for a join around it.
     weights: trained numbers.  copies: bytes of its input cast to bfloat16, which has a gradient of its own.
+    columns: bytes of its windows side by side, for one picture.
     """
 
     step: int
@@ -58,6 +62,7 @@ class Operation:
     weights: int
     multiply_adds: int
     copies: int
+    columns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,8 @@ class Tape:
 
 
 def tape(layout: Layout, precision: str) -> Tape:
-    """The operations of a training step.  precision: fp32 or bf16."""
-    tracer = _Tracer(precision == "bf16")
+    """The operations of a training step.  precision: fp32, bf16 or EMULATED."""
+    tracer = _Tracer(precision != "fp32", precision == EMULATED)
     return tracer.run(layout)
 
 
@@ -114,8 +119,9 @@ def _opened(chain: Chain) -> Iterator[Part]:
 
 
 class _Tracer:
-    def __init__(self, half: bool) -> None:
+    def __init__(self, half: bool, emulated: bool) -> None:
         self.half = half
+        self.emulated = emulated
         self.tensors: list[Tensor] = []
         self.operations: list[Operation] = []
         self.pairs: dict[int, tuple[int, ...]] = {}
@@ -211,6 +217,7 @@ class _Tracer:
         self.add(
             placed.path, layer, (now,), output, keeps=tuple(keeps), more=more, once=once,
             weights=weights, multiply_adds=layer.multiply_adds(placed.input), copies=copies,
+            columns=_columns(layer, placed) if self.emulated else 0,
         )  # fmt: skip
         if isinstance(layer, AGAIN) and learns and isinstance(before, Placed) and self.after_norm(now):
             self.pairs[len(self.operations) - 1] = (now,) if in_place else (now, output)
@@ -226,13 +233,13 @@ class _Tracer:
     def add(
         self, path: str, layer: Layer | None, inputs: tuple[int, ...], output: int, *,
         keeps: tuple[int, ...] = (), more: int = 0, once: int = 0, weights: int = 0, multiply_adds: int = 0,
-        copies: int = 0,
+        copies: int = 0, columns: int = 0,
     ) -> None:  # fmt: skip
         held = frozenset(self.held)
         self.operations.append(
             Operation(
                 self.step, path, layer, inputs, output, keeps, more, once, held, weights,
-                multiply_adds, copies,
+                multiply_adds, copies, columns,
             )
         )  # fmt: skip
 
@@ -240,6 +247,17 @@ class _Tracer:
 def hands_on(layer: Layer) -> bool:
     """Whether the output is the input itself, no new tensor."""
     return layer.word in ("flatten", "identity") or getattr(layer, "share", None) == 0
+
+
+def _columns(layer: Layer, placed: Placed) -> int:
+    """Of all pictures at once, but where the window is dilated or the map itself is what they would be."""
+    if not isinstance(layer, convolution.Conv) or layer.dilate != (1, 1):
+        return 0
+    rows, columns = layer.axes(placed.input)
+    if layer.kernel == (1, 1) and (rows.stride, columns.stride, rows.before, columns.before) == (1, 1, 0, 0):
+        return 0
+    places = placed.output.elements // layer.channels
+    return HALF_BYTES * layer.window_weights(placed.input) * places
 
 
 def _may_overwrite(before: Part | None) -> bool:

@@ -11,12 +11,12 @@ import torch
 from striate.errors import RecipeError, ResourceError, nearest
 from striate.plan.fit import Fit, Fitter
 from striate.plan.memory import StepMemory, Thrift
-from striate.plan.tape import steps, tape
+from striate.plan.tape import EMULATED, steps, tape
 from striate.report.figures import size
 from striate.spec.layout import Layout
 from striate.spec.normed import needs_two
 from striate.train import heap
-from striate.train.machine import free_memory_bytes
+from striate.train.machine import emulates_bf16, free_memory_bytes
 from striate.train.recipe import Recipe
 from striate.train.watch import Watch
 
@@ -86,10 +86,12 @@ def written(thrift: Thrift, layout: Layout) -> str:
     return ", ".join(said) or "none"
 
 
-def fitter(recipe: Recipe, layout: Layout) -> Fitter:
+def fitter(recipe: Recipe, layout: Layout, device: torch.device) -> Fitter:
     """The fitter of a recipe.  Where the precision is open, that which needs less."""
     assert recipe.batch is not None
     precision = "bf16" if recipe.precision == "auto" else recipe.precision
+    if recipe.precision == "bf16" and emulates_bf16(device):
+        precision = EMULATED
     return Fitter(layout, recipe.batch, precision, recipe.optimiser, recipe.ema is not None)
 
 
@@ -126,7 +128,7 @@ def require_fits(layout: Layout, recipe: Recipe, device: torch.device) -> None:
     room = room_for(recipe, device)
     if room is None or _stays_frozen(recipe):
         return
-    found = fitter(recipe, layout)
+    found = fitter(recipe, layout, device)
     if found.fit(room.bytes, **_said(recipe, layout)) is None:
         raise _refused(found, recipe, layout, room)
 
@@ -141,7 +143,7 @@ def fitted(recipe: Recipe, layout: Layout, device: torch.device, watch: Watch) -
     _require_two(recipe, layout)
     if _stays_frozen(recipe):
         return recipe
-    found = fitter(recipe, layout)
+    found = fitter(recipe, layout, device)
     heap.trim()
     # Its running mean is not.
     built_bytes = found.memory(Thrift()).weights // (2 if found.average else 1)
@@ -286,7 +288,7 @@ def meter(recipe: Recipe, layout: Layout, device: torch.device, optimiser_bytes:
 
     optimiser_bytes: what the optimiser keeps by now; nothing, unless the run was resumed.
     """
-    found = fitter(recipe, layout)
+    found = fitter(recipe, layout, device)
     predicted = found.memory(thrift_of(recipe, layout))
     heap.trim()
     own = heap.own_bytes()

@@ -77,6 +77,12 @@ def free_memory_bytes(device: torch.device) -> int | None:
     return min(found) if found else None
 
 
+def emulates_bf16(device: torch.device) -> bool:
+    """Whether torch computes convolutions in bfloat16 without instructions for it."""
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return device.type == "cpu" and supported is not None and not supported()
+
+
 def left_of_container(group: Path) -> int | None:
     """Bytes up to the limit of a control group; files that it keeps in memory give way, and do not count."""
     try:
