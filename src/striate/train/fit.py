@@ -89,7 +89,7 @@ def written(thrift: Thrift, layout: Layout) -> str:
 def fitter(recipe: Recipe, layout: Layout, device: torch.device) -> Fitter:
     """The fitter of a recipe.  Where the precision is open, that which needs less."""
     assert recipe.batch is not None
-    precision = "bf16" if recipe.precision == "auto" else recipe.precision
+    precision: str = "bf16" if recipe.precision == "auto" else recipe.precision
     if recipe.precision == "bf16" and emulates_bf16(device):
         precision = EMULATED
     return Fitter(layout, recipe.batch, precision, recipe.optimiser, recipe.ema is not None)
