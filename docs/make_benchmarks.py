@@ -29,7 +29,9 @@ SECTIONS = {
     "inference": "Answering",
     "memory": "Memory",
     "thrift": "Three times the batch in the same memory",
+    "optimizer": "What the optimizer costs",
     "start": "Until something begins",
+    "gpu": "On an NVIDIA GPU",
 }
 
 HEAD = """# Benchmarks

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,43 @@ def test_what_is_measured_with_less_stands_in_the_same_table(
     assert rows == [["| a step", "PyTorch"], [label, "PyTorch"], [label, peer]]
     assert f"a processor, 2 cores, Linux x86_64, {instructions};" in page
     assert page.count("<sub>") == 2
+
+
+def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gpu
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit) as caught:
+        gpu.require_device("cuda")
+    assert caught.value.code == (
+        "gpu.py: torch finds no NVIDIA GPU here\n"
+        f"  torch: {torch.__version__}, built for CUDA: {torch.version.cuda or 'no'}\n"
+        "  try: a machine with a GPU and torch's build for CUDA;\n"
+        "       --device cpu --quick tries the script itself"
+    )
+    assert gpu.require_device("cpu") == "cpu"
+
+
+def test_the_script_for_a_gpu_compares_and_leaves_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On the CPU a step is the CPU's; a wrong one is seen; what has no data or time left is said, and the rest done."""
+    import gpu
+
+    machine = gpu.Machine("cpu", tmp_path)
+    row = gpu.parity(machine)
+    assert (row.ours, row.theirs) == ([0.0], [gpu.TOLERANCE])
+    asked = argparse.Namespace(data=tmp_path, quick=False)
+    monkeypatch.setattr(gpu, "parity", lambda _: replace(row, ours=[0.5]))
+    rows: list[Any] = []
+    assert gpu.done(asked, ["parity", "cifar"], machine, rows) == [
+        "cifar",
+        "a training step on the GPU, gradients",
+    ]
+    assert len(rows) == 1
+    monkeypatch.setattr(gpu, "MOST_S", 0.0)
+    with pytest.raises(gpu.LeftOut, match="the 0 s are over"):
+        gpu.Machine("cpu", tmp_path).left_s()
 
 
 def test_band_and_ratio_by_hand() -> None:
