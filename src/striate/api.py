@@ -256,10 +256,10 @@ def begin_from(
 
     data: None for those of the run.  Raises RunError where the run is not finished.
     """
-    from striate.runs.folder import find_run
+    from striate.runs.folder import find_run, is_done
     from striate.train.further import recipe_from
 
-    folder = find_run(run)
+    folder = find_run(run, is_done)
     chosen, source = recipe_from(folder, keys)
     return folder, read(folder.net), chosen, source if data is None else data
 

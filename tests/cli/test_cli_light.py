@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -15,8 +16,9 @@ from cli.conftest import STRIATE, Call
 from striate.cli.main import COMMANDS
 from striate.cli.values import input_shape, seconds
 from striate.errors import StriateError
-from striate.runs.folder import create_run
+from striate.runs.folder import RunFolder, create_run
 from striate.runs.lock import held
+from striate.runs.record import RunRecord, Status, to_json
 
 PLAN = ("plan", "conv 6 5x5 -> relu -> maxpool 2 -> fc classes", "--input", "1x28x28")
 
@@ -203,23 +205,27 @@ def test_there_are_no_runs(call: Call) -> None:
     assert call("runs", "--json") == (0, "", "")
 
 
+def begun(out: Path, status: Status = "done", created: str = "2029-01-01T00:00:00+0000") -> RunFolder:
+    """A run of which nothing is there but the record."""
+    return create_run("x", out, {"run.json": to_json(RunRecord(status=status, created=created))})
+
+
 def test_the_list_of_runs(call: Call, run: Path, here: Path) -> None:
     shutil.copytree(run, here / "runs" / "first")
     record = json.loads((run / "run.json").read_bytes())
-    for name, created, status in (
+    said: list[tuple[str, str, Status]] = [
         ("second", "2030-01-01T10:00:00+0000", "stopped"),
         ("third", "2031-01-01T10:00:00+0000", "running"),
         ("fourth", "2032-01-01T10:00:00+0000", "running"),
-    ):
-        made = create_run(name, here / "runs" / name)
-        made.write_record({"format": 1, "created": created, "status": status})
-    damaged = create_run("x", here / "runs" / "damaged")
-    (damaged.path / "run.json").write_text("{")
+    ]
+    for name, created, status in said:
+        made = begun(here / "runs" / name, status, created)
+    (begun(here / "runs" / "damaged").record).write_text("{")
     (here / "runs" / "no run").mkdir()
     with held(made):
-        said = call("runs")
-    assert (said.code, said.err) == (0, "")
-    rows = [line.split() for line in said.out.splitlines()]
+        shown = call("runs")
+    assert (shown.code, shown.err) == (0, "")
+    rows = [line.split() for line in shown.out.splitlines()]
     assert rows[0] == ["run", "began", "status", "accuracy", "of", "seconds"]
     assert rows[1] == ["fourth", "2032-01-01", "10:00", "running"]
     # Nobody holds it: the process was killed.
@@ -231,11 +237,82 @@ def test_the_list_of_runs(call: Call, run: Path, here: Path) -> None:
     listed = [json.loads(line) for line in call("runs", "--json").out.splitlines()]
     assert [Path(each["run"]).name for each in listed] == ["fourth", "third", "second", "first", "damaged"]
     assert listed[3]["result"]["accuracy"] == record["result"]["accuracy"]
-    assert "cannot be read" in listed[4]["error"]
+    assert [each["version"] for each in listed] == [1] * 5
+    assert listed[1]["status"] == "broken off"
+    assert listed[4] == {
+        "version": 1,
+        "run": "runs/damaged",
+        "error": "run.json is damaged: it is not JSON: Expecting property name enclosed in double quotes: line 1 "
+        "column 2 (char 1)",
+    }
 
 
 def test_runs_elsewhere(call: Call, run: Path) -> None:
     assert call("runs", str(run.parent)).out.splitlines()[1].startswith("photos")
+
+
+def test_a_run_is_deleted(call: Call, here: Path) -> None:
+    """By its name or as tab completion writes it; the link goes to the newest one that is left."""
+    for number, name in enumerate(("first", "second", "third")):
+        run = begun(here / "runs" / name, created=f"203{number}-01-01T00:00:00+0000")
+        (run.path / "weights.safetensors").write_bytes(bytes(2000))
+    (here / "runs" / "latest").symlink_to("third")
+    (here / "runs" / "second" / "away").symlink_to(here / "mine")
+    (here / "mine").mkdir()
+    (here / "mine" / "letter").touch()
+    assert call("runs", "--delete", "third", "--yes").out.startswith("deleted runs/third (done, 3 files, 2.")
+    assert os.readlink(here / "runs" / "latest") == "second"
+    assert call("runs", "--delete", "runs/second/", "--yes").code == 0
+    assert (here / "mine" / "letter").exists()
+    assert sorted(os.listdir(here / "runs")) == ["first", "latest"]
+    assert call("runs", "--delete", "first", "--yes").code == 0
+    assert os.listdir(here / "runs") == []
+
+
+def test_what_is_not_deleted(call: Call, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that is no run, or lies elsewhere, or is trained; and nothing unasked."""
+    run = begun(here / "runs" / "first")
+    begun(here / "elsewhere" / "other")
+    (here / "runs" / "photos").mkdir()
+    (here / "runs" / "latest").symlink_to("first")
+    (here / "runs" / "link").symlink_to(here / "elsewhere" / "other")
+    for name in (
+        "../elsewhere/other",
+        "elsewhere/other",
+        "..",
+        ".",
+        "",
+        "photos",
+        "latest",
+        "link",
+        "firs/../first",
+    ):
+        said = call("runs", "--delete", name, "--yes")
+        assert (said.code, said.out) == (1, ""), name
+        assert said.err.startswith(f"striate: --delete: there is no run `{name}` in runs/\n"), name
+    assert call("runs", "--delete", "frist", "--yes").err == (
+        "striate: --delete: there is no run `frist` in runs/\n"
+        "  expected: the name of one run, as `striate runs` lists it\n  try: --delete first\n"
+    )
+    with held(run):
+        assert call("runs", "--delete", "first", "--yes").err == (
+            "striate: runs/first: another process is training this run\n"
+            "  expected: a run that nobody works on\n  try: stop it first with Ctrl-C\n"
+        )
+    said = call("runs", "--delete", "first")
+    assert said.err.startswith("striate: --delete: runs/first (done, 2 files, ")
+    assert said.err.endswith(" B) would be deleted\n  try: --yes, if this is meant\n")
+    for answer, left in (("n", True), ("", True), ("y", False)):
+        monkeypatch.setattr("sys.stdin", Typed(answer))
+        assert call("runs", "--delete", "first").code == 0
+        assert run.path.exists() is left
+
+
+class Typed(io.StringIO):
+    """What is typed on a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 # zoo and words
@@ -353,7 +430,7 @@ def test_shapes() -> None:
 def test_escapes_in_files_and_arguments_are_shown(call: Call, here: Path) -> None:
     (here / "a.toml").write_text('"ra\x1b[2Jte" = 1\n'.replace("\x1b", "\\u001b"))
     folder = here / "runs" / "a\x1b[31m"
-    create_run("x", folder).write_record({"format": 1, "status": "done"})
+    begun(folder)
     for words in (
         ["plan", "lenet5", "--\x1b[31m", "1"],
         ["plan", "\x1b[2J.net"],

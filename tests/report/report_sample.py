@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from striate.report.interval import wilson
+from striate.runs.events import EpochEvent, EpochTime, StepEvent
 from striate.runs.folder import RunFolder
 
 NET = """# A small network for pictures of 32x32.
@@ -149,25 +151,24 @@ def write_events(
         if step % every == 0:
             rate = 0.003 * (done / 0.1 if done < 0.1 else (1 - done) / 0.9)
             loss = 0.15 + 2.1 * math.exp(-6 * done) + abs(float(draw.normal(0, 0.12)))
-            run.events.append({"event": "step", "step": step, "loss": loss, "rate": rate})
+            run.events.append(StepEvent(step=step, loss=loss, rate=rate))
         if step % steps == 0:
             accuracy = 0.9 - 0.6 * math.exp(-7 * done) + float(draw.normal(0, 0.006))
             run.events.append(
-                {
-                    "event": "epoch",
-                    "epoch": step // steps - 1,
-                    "step": step,
-                    "train_loss": 0.2 + 2.0 * math.exp(-6 * done),
-                    "train_accuracy": 0.95 - 0.7 * math.exp(-7 * done),
-                    "val_loss": 0.32 + 1.8 * math.exp(-6 * done) + float(draw.normal(0, 0.01)),
-                    "val_accuracy": accuracy,
-                    "best": accuracy > best,
-                }
+                EpochEvent(
+                    epoch=step // steps - 1,
+                    step=step,
+                    train_loss=0.2 + 2.0 * math.exp(-6 * done),
+                    train_accuracy=0.95 - 0.7 * math.exp(-7 * done),
+                    val_loss=0.32 + 1.8 * math.exp(-6 * done) + float(draw.normal(0, 0.01)),
+                    val_accuracy=accuracy,
+                    best=accuracy > best,
+                )
             )
             if accuracy > best:
                 best, best_epoch = accuracy, step // steps - 1
             elapsed += 8.0 + float(draw.normal(0, 0.2))
-            run.times.append({"epoch": step // steps - 1, "step": step, "elapsed_s": elapsed})
+            run.times.append(EpochTime(epoch=step // steps - 1, step=step, elapsed_s=elapsed))
     return best_epoch, best
 
 
@@ -176,6 +177,18 @@ def edit(path: Path, **changes: Any) -> None:
     record = json.loads(path.read_bytes())
     record.update(changes)
     path.write_text(json.dumps(record), encoding="utf-8")
+
+
+def damage(value: Any, draw: random.Random) -> None:
+    """Put something else at about one place in twelve; `format` stays."""
+    places = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
+    for key, inner in places:
+        if key == "format":
+            continue
+        if draw.random() < 1 / 12:
+            value[key] = draw.choice([None, -3, 1e308, "<b>", [], {}, [[1]], {"a": 1}, True, 0.5, 10**30])
+        elif isinstance(inner, dict | list):
+            damage(inner, draw)
 
 
 def _spread(draw: np.random.Generator, count: int, classes: int) -> list[int]:
@@ -210,6 +223,7 @@ def _data(
             "channels": 3,
             "mean": [125.31, 122.95, 113.87],
             "deviation": [62.99, 62.09, 66.7],
+            "dtype": "uint8",
         },
     }
 

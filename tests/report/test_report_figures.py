@@ -9,8 +9,8 @@ from striate.report.drawing import MOST_POINTS, thinned
 from striate.report.figures import decimal, duration, percent, size
 from striate.report.interval import wilson
 from striate.report.recipe import RecipeKey, read_keys
-from striate.report.trace import read_trace
-from striate.report.value import number, share, whole
+from striate.report.trace import trace
+from striate.runs.events import EpochEvent, StepEvent
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,6 @@ def test_other_figures() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e31, 10**400, "1", True, None, [1]])
-def test_what_is_no_number_is_none(value: object) -> None:
-    assert number(value) is share(value) is whole(value) is None
-
-
 def test_wilson_by_hand() -> None:
     # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662, 0 of 20 gives 0 to 0.1611.
     assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
@@ -66,15 +61,13 @@ def test_a_thinned_line_keeps_its_peaks_and_order() -> None:
 
 
 def test_a_long_training_stays_small() -> None:
-    steps = [
-        {"event": "step", "step": 10 * i, "loss": 1 / i + i % 7 / 9, "rate": 0.1} for i in range(1, 50_000)
-    ]
+    steps = [StepEvent(step=10 * i, loss=1 / i + i % 7 / 9, rate=0.1) for i in range(1, 50_000)]
     epochs = [
-        {"event": "epoch", "epoch": i, "step": 100 * (i + 1), "train_loss": 1.0, "train_accuracy": 0.5,
-         "val_loss": 1.0, "val_accuracy": 0.5, "best": i == 17}
+        EpochEvent(epoch=i, step=100 * (i + 1), train_loss=1.0, train_accuracy=0.5, val_loss=1.0, val_accuracy=0.5,
+                   best=i == 17)
         for i in range(5000)
     ]  # fmt: skip
-    drawn = curves(read_trace(steps + epochs, []))
+    drawn = curves(trace([*steps, *epochs], []))
     assert len(drawn) < 250_000
     assert "<strong>18</strong>" in drawn
     assert "one in 25" in drawn

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import pytest
 from striate.errors import ResourceError, RunError
 from striate.runs import atomic
 from striate.runs.atomic import write_atomic
-from striate.runs.events import EventFile, read_events
+from striate.runs.events import EVENT, EventFile, RollbackEvent, StepEvent, read_events
 from striate.runs.folder import RunFolder, create_run
 from striate.runs.lock import held, is_held
 
@@ -115,45 +114,74 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.Mo
     )
 
 
+def step(number: int, loss: float = 0.5) -> StepEvent:
+    """A step."""
+    return StepEvent(step=number, loss=loss, rate=0.1)
+
+
 def test_events_are_appended_cut_and_read(tmp_path: Path) -> None:
     events = EventFile(tmp_path / "events.jsonl")
     assert events.length() == 0
     events.sync()
-    events.append({"event": "step", "loss": 0.1})
+    events.append(step(1))
     length = events.length()
-    events.append({"event": "step", "loss": 0.2, "name": "Größe"})
+    events.append(RollbackEvent(step=0, failed_step=1, rate_share=0.3, best_epoch=-1))
     events.sync()
-    assert read_events(events.path) == [
-        {"event": "step", "loss": 0.1},
-        {"event": "step", "loss": 0.2, "name": "Größe"},
-    ]
+    assert events.path.read_text() == (
+        '{"event": "step", "step": 1, "loss": 0.5, "rate": 0.1}\n'
+        '{"event": "rollback", "step": 0, "failed_step": 1, "rate_share": 0.3, "best_epoch": -1}\n'
+    )
+    assert read_events(events.path, EVENT) == [
+        step(1), RollbackEvent(step=0, failed_step=1, rate_share=0.3, best_epoch=-1),
+    ]  # fmt: skip
     events.cut(10_000)
-    assert len(read_events(events.path)) == 2
+    assert len(read_events(events.path, EVENT)) == 2
     events.cut(length)
-    assert read_events(events.path) == [{"event": "step", "loss": 0.1}]
+    assert read_events(events.path, EVENT) == [step(1)]
 
 
-def test_events_cut_off_by_a_crash_are_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"event": "step", "step": 3, "los',
+        b"[1]",
+        b"null",
+        b'{"event": "step", "step": 2, "loss": "x", "rate": 0.1}',
+        b'{"event": "step", "step": 0, "loss": 0.5, "rate": 0.1}',
+        b'{"event": "step", "step": true, "loss": 0.5, "rate": 0.1}',
+        b'{"event": "walk", "step": 2}',
+        b'{"event": "step", "step": 1' + b"0" * 5000 + b"}",
+        b"[" * 9000,
+        b"[" * 90_000,
+        b"\xff\xfe",
+    ],
+    ids=lambda line: line[:12].decode("latin-1"),
+)
+def test_lines_that_are_no_events_are_left_out(tmp_path: Path, line: bytes) -> None:
+    """As the last one, cut off by a crash."""
     path = tmp_path / "events.jsonl"
-    path.write_bytes(b'{"step": 1}\n[1]\n{"step": 2}\n{"step": 3, "los')
-    assert read_events(path) == [{"step": 1}, {"step": 2}]
-    assert read_events(tmp_path / "none") == []
+    good = b'{"event": "step", "step": 1, "loss": 0.5, "rate": 0.1, "later": 1}\n'
+    path.write_bytes(good + line + b"\n" + good + line)
+    assert [each.step for each in read_events(path, EVENT)] == [1, 1]  # type: ignore[union-attr]
+    assert read_events(tmp_path / "none", EVENT) == []
 
 
-def test_events_hold_no_nan(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        EventFile(tmp_path / "events.jsonl").append({"loss": float("nan")})
+def test_numbers_that_nobody_can_draw_are_none(tmp_path: Path) -> None:
+    events = EventFile(tmp_path / "events.jsonl")
+    for loss in (1e31, float("inf"), -float("inf"), float("nan")):
+        events.append(step(1, loss))
+    assert [each.loss for each in read_events(events.path, EVENT)] == [None] * 4  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
 def test_events_on_a_full_disk(tmp_path: Path, number: int) -> None:
     missing = EventFile(tmp_path / "gone" / "events.jsonl")
     with pytest.raises(ResourceError, match=r"events\.jsonl: cannot be written: No such file"):
-        missing.append({"step": 1})
+        missing.append(step(1))
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    run = create_run("digits", tmp_path / "run")
+    run = create_run("digits", tmp_path / "run", {})
     assert not is_held(run)
     asks = (
         "import sys; from pathlib import Path\n"
@@ -173,13 +201,21 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     assert not is_held(RunFolder(tmp_path / "none"))
 
 
-def test_the_lock_goes_with_its_folder(tmp_path: Path) -> None:
-    """A finished run has no `state`, and is not held."""
-    run = create_run("digits", tmp_path / "run")
-    with held(run):
-        (run.state / "lock").unlink()
-        run.state.rmdir()
-    assert not is_held(run)
-    with held(run):
+def test_a_folder_whose_lock_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    run = RunFolder(tmp_path / "file")
+    with pytest.raises(ResourceError) as caught, held(run):
         pass
-    assert json.dumps(sorted(os.listdir(run.path))) == "[]"
+    assert str(caught.value).startswith(f"{run.path}/.lock: cannot be written: ")
+
+
+def test_a_drive_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is trained all the same."""
+    run = create_run("digits", tmp_path / "run", {".lock": b""})
+
+    def fail(self: object, **said: object) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", fail)
+    with held(run):
+        assert not is_held(run)

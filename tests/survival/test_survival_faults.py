@@ -13,7 +13,7 @@ import pytest
 
 from striate.errors import ResourceError, RunError
 from striate.runs.atomic import write_atomic
-from striate.runs.folder import RunFolder, json_bytes
+from striate.runs.folder import RunFolder
 from striate.train import finish
 from striate.train.checkpoint import load_checkpoint, save_checkpoint
 from striate.train.job import run_job
@@ -213,7 +213,7 @@ def test_a_network_or_recipe_that_was_edited_is_told(
     if name == "net.txt" and "conv" in old:
         # Without the sums, as by hand: the checkpoint does not fit.
         record = json.loads((out / "run.json").read_bytes())
-        (out / "run.json").write_bytes(json_bytes({**record, "texts": {}}))
+        (out / "run.json").write_text(json.dumps({**record, "texts": {}}))
         with pytest.raises(RunError, match="the checkpoint is not of this network and recipe"):
             resume(out)
     (out / name).write_text(text)

@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 
 from striate.errors import DataError
 from striate.report.trace import read_trace
-from striate.runs.events import read_events
+from striate.runs.folder import RunFolder
 from striate.train import checkpoint as checkpoint_module
 from striate.train import finish, job, loop, rescue
 from striate.train.loop import Diverged, Stopped
-from survival.tiny import contents, make, resume, train
+from survival.tiny import contents, lines, make, resume, train
 from train.drawn import CLASSES, draw
 from train.jobs import Ear
 
@@ -80,7 +80,7 @@ def test_a_rate_that_is_good_after_a_while(arrays: Path, tmp_path: Path) -> None
     keys = {**WILDLY, "rate": 0.5, "epochs": 3, "initial": "auto"}
     watch = Ear()
     job.run_job(make(arrays, runs[0], watch, **keys), watch, resume=False, checkpoint_s=1e9)
-    events = read_events(runs[0] / "events.jsonl")
+    events = lines(runs[0] / "events.jsonl")
     back = [event for event in events if event["event"] == "rollback"]
     assert len(back) == 2
     assert [event["rate_share"] for event in back] == [
@@ -103,7 +103,7 @@ def test_where_a_run_goes_back_to_is_not_of_the_clock(arrays: Path, tmp_path: Pa
         job.run_job(
             make(arrays, tmp_path / name, watch, **keys), watch, resume=False, checkpoint_s=seconds,
         )  # fmt: skip
-    back = [each for each in read_events(tmp_path / "often" / "events.jsonl") if each["event"] == "rollback"]
+    back = [each for each in lines(tmp_path / "often" / "events.jsonl") if each["event"] == "rollback"]
     assert back
     assert contents(tmp_path / "often") == contents(tmp_path / "seldom")
 
@@ -127,7 +127,7 @@ def test_a_run_goes_back_by_half_of_its_steps(
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     job.run_job(made, watch, resume=False, checkpoint_s=0.0)
-    back = [event for event in read_events(out / "events.jsonl") if event["event"] == "rollback"]
+    back = [event for event in lines(out / "events.jsonl") if event["event"] == "rollback"]
     # 64 is gone by then, and the oldest that is left is 128.
     assert [(each["failed_step"], each["step"]) for each in back] == [(270, 128), (178, 128)]
 
@@ -153,7 +153,7 @@ def test_each_kind_of_tensor_is_caught_in_its_step(
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     job.run_job(made, watch, resume=False, checkpoint_s=0.0)
-    (back,) = [event for event in read_events(out / "events.jsonl") if event["event"] == "rollback"]
+    (back,) = [event for event in lines(out / "events.jsonl") if event["event"] == "rollback"]
     assert (back["failed_step"], back["step"]) == (7, 0)
     assert any(
         said.startswith(f"`{name}` became infinite or NaN at step 7, at a learning rate of ")
@@ -189,7 +189,7 @@ def test_the_best_weights_are_those_of_the_record_after_a_rollback(
     job.run_job(made, watch, resume=False, checkpoint_s=1e9)
     result = json.loads((out / "run.json").read_bytes())["result"]
     assert (result["best_epoch"], result["validation_metric"], result["best_undone"]) == (1, 0.9, True)
-    trace = read_trace(read_events(out / "events.jsonl"), ())
+    trace = read_trace(RunFolder(out))
     assert (trace.undone, trace.best) == (True, None)
     page = (out / "report.html").read_text()
     assert "before the run went back" in page

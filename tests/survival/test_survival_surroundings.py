@@ -114,7 +114,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(arrays: Path, unbroken: Path
     with training(arrays, out) as running:
         running.send_signal(signal.SIGKILL)
         running.wait()
-    assert (out / "state" / "lock").exists()
+    assert (out / ".lock").exists()
     assert not is_held(RunFolder(out))
     assert json.loads((out / "run.json").read_bytes())["status"] == "running"
     resume(out)

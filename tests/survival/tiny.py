@@ -3,6 +3,7 @@ moments, a running mean of the weights, pictures changed and mixed by chance."""
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,8 @@ def left_over(run: Path) -> list[str]:
 
 def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The events or times of a run, as they were written."""
+    return [json.loads(line) for line in path.read_text().splitlines()]

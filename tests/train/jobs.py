@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -75,3 +76,8 @@ def resume(run: Path, watch: Silence | None = None) -> Score:
 def contents(run: Path) -> dict[str, bytes]:
     """The files that have to be equal to the last bit."""
     return {name: (run / name).read_bytes() for name in EXACT}
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The events or times of a run, as they were written."""
+    return [json.loads(line) for line in path.read_text().splitlines()]

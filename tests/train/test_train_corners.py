@@ -42,7 +42,7 @@ def accuracies(patch: pytest.MonkeyPatch, *found: float) -> None:
 
 
 def epochs_of(run: Path) -> int:
-    return int(striate.load(run).record["result"]["epochs"])
+    return int(striate.load(run).record.result.epochs)
 
 
 @pytest.mark.parametrize("stop_at", [8, 14])

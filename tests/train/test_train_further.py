@@ -48,7 +48,7 @@ def test_weights_rate_and_optimizer_go_on(first: Trained, tmp_path: Path) -> Non
     assert counts
     # 120 images less 12 for validation, 16 at once: 6 whole steps an epoch.
     assert {(int(old), int(new)) for old, new in counts} == {(12, 18)}
-    assert second.record["from"] == str(first.run.path.resolve())
+    assert second.record.from_run == str(first.run.path.resolve())
     assert second.preparation == first.preparation
 
 

@@ -22,7 +22,6 @@ from safetensors.torch import load_file
 import striate
 from striate.errors import FitError, RecipeError, ResourceError, RunError
 from striate.runs import atomic
-from striate.runs.events import read_events
 from striate.runs.folder import RunFolder
 from striate.runs.lock import held
 from striate.train import fit
@@ -32,7 +31,7 @@ from striate.train.job import Job, run_job
 from striate.train.loop import Diverged, Stopped
 from striate.train.watch import Silence
 from train.drawn import CLASSES, draw, write_arrays, write_folder
-from train.jobs import NET, Ear, contents, make, resume, train
+from train.jobs import NET, Ear, contents, lines, make, resume, train
 
 # What `stopping` is asked in three epochs of six steps: after each step but the last, after each
 # validation batch, and after the one batch of the test.
@@ -56,7 +55,7 @@ def unbroken(arrays: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_a_run_leaves_behind(unbroken: Path, arrays: Path) -> None:
     assert sorted(os.listdir(unbroken)) == [
-        "data.json", "events.jsonl", "last.safetensors", "mistakes.json", "net.txt", "optimizer.safetensors",
+        ".lock", "data.json", "events.jsonl", "last.safetensors", "mistakes.json", "net.txt", "optimizer.safetensors",
         "recipe.toml", "report.html", "run.json", "seen.bin", "times.jsonl", "weights.safetensors",
     ]  # fmt: skip
     assert (unbroken / "net.txt").read_text() == NET
@@ -83,7 +82,7 @@ def test_what_a_run_leaves_behind(unbroken: Path, arrays: Path) -> None:
 
 
 def test_the_events_of_a_run(unbroken: Path) -> None:
-    events = read_events(unbroken / "events.jsonl")
+    events = lines(unbroken / "events.jsonl")
     epochs = [event for event in events if event["event"] == "epoch"]
     assert [event["epoch"] for event in epochs] == [0, 1, 2]
     assert [event["step"] for event in epochs] == [6, 12, 18]
@@ -91,7 +90,7 @@ def test_the_events_of_a_run(unbroken: Path) -> None:
     steps = [event for event in events if event["event"] == "step"]
     assert [event["step"] for event in steps] == list(range(1, 19))
     assert all(0 < event["rate"] <= 0.003 for event in steps)
-    times = read_events(unbroken / "times.jsonl")
+    times = lines(unbroken / "times.jsonl")
     assert [each["epoch"] for each in times] == [0, 1, 2]
     assert [each["elapsed_s"] for each in times] == sorted(each["elapsed_s"] for each in times)
 
@@ -102,7 +101,7 @@ def test_the_best_weights_are_kept_and_tested(unbroken: Path, arrays: Path) -> N
     answers = trained.predict_arrays(pictures[..., None]).argmax(axis=1)
     record = json.loads((unbroken / "run.json").read_bytes())
     assert (answers == labels).mean() == pytest.approx(record["result"]["accuracy"])
-    epochs = [event for event in read_events(unbroken / "events.jsonl") if event["event"] == "epoch"]
+    epochs = [event for event in lines(unbroken / "events.jsonl") if event["event"] == "epoch"]
     best = max(epochs, key=lambda event: (event["val_accuracy"], -event["val_loss"]))
     assert record["result"]["best_epoch"] == best["epoch"]
     assert record["result"]["validation_metric"] == best["val_accuracy"]
@@ -454,7 +453,7 @@ def test_weights_that_burst_once(arrays: Path, tmp_path: Path, at: int) -> None:
     run_job(job, burst, resume=False)
     record = json.loads((out / "run.json").read_bytes())
     assert (record["status"], record["result"]["steps"], record["result"]["epochs"]) == ("done", 18, 3)
-    events = read_events(out / "events.jsonl")
+    events = lines(out / "events.jsonl")
     back = [event for event in events if event["event"] == "rollback"]
     assert [(event["step"], event["rate_share"]) for event in back] == [(0, 0.3)]
     assert [event["step"] for event in events if event["event"] == "step"] == list(range(1, 19))

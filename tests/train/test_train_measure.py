@@ -49,10 +49,10 @@ def test_the_figures_are_those_that_answers_by_hand_give(run: Trained, tmp_path:
 
 
 def test_only_the_test_split_is_asked_where_there_is_one(run: Trained) -> None:
-    source = run.record["source"]
+    source = run.record.source
     found = striate.test(run.run.path, source)
     assert (found.split, found.score.pictures, found.seen) == ("test", 30, 0)
-    assert found.score.accuracy == pytest.approx(run.record["result"]["accuracy"])
+    assert found.score.accuracy == pytest.approx(run.record.result.accuracy)
     assert found.notes() == []
 
 

@@ -15,7 +15,6 @@ from striate.build.module import Net, build
 from striate.errors import RecipeError
 from striate.nn.whitening import WhiteningConv2d
 from striate.notation.reader import read_text
-from striate.runs.events import read_events
 from striate.spec.layout import lay
 from striate.spec.normed import before_norm
 from striate.spec.shape import Map
@@ -26,7 +25,7 @@ from striate.train.muon import Muon
 from striate.train.optimiser import make_optimiser
 from striate.train.preparation import Feeder, Preparation
 from striate.train.recipe import Recipe, read_recipe, recipe_names
-from train.jobs import Ear, contents, resume, train
+from train.jobs import Ear, contents, lines, resume, train
 
 SHAPE = Map(3, 12, 12)
 NET = (
@@ -195,7 +194,7 @@ def test_digits_are_not_looked_at_mirrored(arrays: Path, tmp_path: Path) -> None
 def test_a_training_ends_at_its_target(arrays: Path, tmp_path: Path) -> None:
     ear = Ear()
     train(arrays, tmp_path / "run", ear, net=NET, epochs=50, rate=0.01, target=0.5)
-    epochs = [each for each in read_events(tmp_path / "run" / "events.jsonl") if each["event"] == "epoch"]
+    epochs = [each for each in lines(tmp_path / "run" / "events.jsonl") if each["event"] == "epoch"]
     assert epochs[-1]["val_accuracy"] >= 0.5
     assert all(each["val_accuracy"] < 0.5 for each in epochs[:-1])
     assert len(epochs) < 50

@@ -54,7 +54,7 @@ def test_the_frozen_body_is_kept_to_the_bit(first: Path, tmp_path: Path) -> None
     # Prepared as the first run prepared its pictures, whatever these ones measure.
     known = striate.load(first / "run").preparation
     assert (run.preparation.mean, run.preparation.deviation) == (known.mean, known.deviation)
-    assert run.record["result"]["accuracy"] > 0.6
+    assert run.record.result.accuracy > 0.6
 
 
 def test_thawed_everything_changes(first: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import torch
@@ -27,7 +28,9 @@ def load_weights(net: Net, path: Path) -> None:
         with safe_open(path, framework="pt") as file:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
-        raise RunError("the weights are missing", place=str(path), cure="striate resume RUN") from None
+        raise RunError(
+            "the weights are missing", place=str(path), cure=f"striate resume {shlex.quote(str(path.parent))}"
+        ) from None
     except (OSError, SafetensorError) as error:
         raise RunError(
             f"the weights cannot be read: {error}",

@@ -229,7 +229,8 @@ def _with_labels(checked: Checked, source: str, run: str) -> Checked:
     trained = load_trained(run)
     recipe = read_recipe(str(trained.run.recipe))
     data = gather(source, size=recipe.size, fit=recipe.fit, val_share=recipe.val_share, seed=recipe.seed)
-    then, now = trained.run.read_data().get("splits"), data.record["splits"]
+    then = {name: each.model_dump() for name, each in trained.run.read_data().splits.items()}
+    now = data.record["splits"]
     if trained.classes != data.classes or then != now:
         raise DataError(
             f"the run {trained.run.path} was trained on other pictures or labels than these",

@@ -124,7 +124,8 @@ def _was_interrupted(error: BaseException) -> bool:
 
 
 def _leave(told: str, code: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print(f"striate: {visible_lines(told)}", file=sys.stderr)
     # Once more Ctrl-C while Python tidies up ends it without a word.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    print(f"striate: {visible_lines(told)}", file=sys.stderr)
     sys.exit(code)

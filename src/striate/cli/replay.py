@@ -34,11 +34,11 @@ def replay(run: str, /, *, out: Path | None = None, device: str | None = None, q
     started = began()
     require_train("striate replay")
     set_up_process()
-    from striate.runs.folder import find_run
+    from striate.runs.folder import find_run, is_done
     from striate.train.replay import replay as train_again
 
     screen = Screen(quiet=quiet)
-    first = find_run(run)
+    first = find_run(run, is_done)
     with screen.stoppable():
         found = train_again(first, out=out, device=device, started=started, watch=screen)
     console = prose()

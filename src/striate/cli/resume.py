@@ -7,17 +7,20 @@ from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
 
 
-def resume(run: str, /, *, device: str | None = None, quiet: bool = False) -> None:
+def resume(run: str, /, *, data: str | None = None, device: str | None = None, quiet: bool = False) -> None:
     """Go on with a training that was stopped, from its newest sound checkpoint.
 
     For example:
 
       striate resume runs/latest
+      striate resume runs/latest --data /new/place/photos/
 
     Parameters
     ----------
     run
-        The run folder, its name under runs/, or runs/latest.
+        The run folder, its name under runs/, or runs/latest: here the newest that was stopped.
+    data
+        Where the pictures are now, if they were moved; they have to be the same.
     device
         cpu, cuda, cuda:1 or mps; the one it began on if left out.
     quiet
@@ -27,11 +30,11 @@ def resume(run: str, /, *, device: str | None = None, quiet: bool = False) -> No
     require_train("striate resume")
     set_up_process()
     from striate.cli.summary import print_summary
-    from striate.runs.folder import find_run
+    from striate.runs.folder import find_run, is_open
     from striate.train.job import reopen_job, run_job
 
     screen = Screen(quiet=quiet)
     with screen.stoppable():
-        job = reopen_job(find_run(run), device=device, started=started, watch=screen)
-        score = run_job(job, screen, resume=True)
-    print_summary(job.run, job.record, score)
+        job = reopen_job(find_run(run, is_open), device=device, started=started, watch=screen, source=data)
+        run_job(job, screen, resume=True)
+    print_summary(job.run, job.record)

@@ -92,12 +92,16 @@ class Screen:
         """How a wish to stop is met inside.
 
         Once somebody calls `stopping` the first signal only asks, and the second stops at once; before
-        that there is nothing to save and the first does.  However it ends, the bar is taken away.
+        that there is nothing to save and the first does.  Any further one comes while the end is written
+        down, which takes a moment, and is not heard.  However it ends, the bar is taken away.
         """
 
         def ask(number: int, frame: FrameType | None) -> None:
             # No word here: what it interrupts may be in the middle of a line.
             if self.asked or not self._heeded:
+                self.asked = True
+                for which in heard:
+                    signal.signal(which, signal.SIG_IGN)
                 raise KeyboardInterrupt
             self.asked = True
 
@@ -109,7 +113,8 @@ class Screen:
         finally:
             self.end()
             for which, handler in before.items():
-                signal.signal(which, handler)
+                # Who was asked to stop is at the end: nothing is left that a signal could cut short.
+                signal.signal(which, signal.SIG_IGN if self.asked else handler)
 
     def _fall_silent(self, error: OSError) -> None:
         """Nobody can read on.  Where a reader left, that is a wish to stop: save, as after Ctrl-C."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.table import Table
 
 from striate.cli.console import prose, tabular
 from striate.errors import counted
 from striate.runs.folder import RunFolder
-from striate.train.score import METRICS, Score
+from striate.runs.record import RunRecord, Score
+from striate.train.score import METRICS
 
 # More classes than this are not printed one by one; the report has them all.
 MOST_CLASSES = 30
@@ -20,31 +19,32 @@ LONGEST_TITLE = 8
 IMBALANCED = 3
 
 
-def print_summary(run: RunFolder, record: dict[str, Any], score: Score) -> None:
+def print_summary(run: RunFolder, record: RunRecord) -> None:
     """Accuracy with its interval, per-class figures, the confusion matrix, and where the report lies."""
     console = prose()
-    result = record["result"]
+    score = record.result
+    assert score is not None
     low, high = score.interval
     console.print()
     console.print(
-        f"{result['split']} accuracy {score.accuracy:.2%} of {counted(score.pictures, 'picture')} "
+        f"{score.split} accuracy {score.accuracy:.2%} of {counted(score.pictures, 'picture')} "
         f"(95 % interval {low:.2%} to {high:.2%}), loss {score.loss:.3f}"
     )
-    if _imbalanced(score) or result["metric"] != "accuracy":
+    if _imbalanced(score) or score.metric != "accuracy":
         console.print(
             f"balanced accuracy {score.balanced_accuracy:.2%}, F1 {score.f1:.2%} (means over the classes)"
         )
-    metric = "" if result["metric"] == "accuracy" else f" {METRICS[result['metric']]}"
-    best = f"{result['best_epoch'] + 1}" + (", before the run went back" if result["best_undone"] else "")
-    if result["split"] == "test":
+    metric = "" if score.metric == "accuracy" else f" {METRICS[score.metric]}"
+    best = f"{score.best_epoch + 1}" + (", before the run went back" if score.best_undone else "")
+    if score.split == "test":
         console.print(
-            f"chosen on validation: {result['validation_metric']:.2%}{metric} after epoch {best}; tested once"
+            f"chosen on validation: {score.validation_metric:.2%}{metric} after epoch {best}; tested once"
         )
     else:
         console.print(f"there is no test split: these pictures also chose the best epoch ({best})")
     print_tables(score)
     console.print()
-    console.print(f"run     {run.path}   ({record['seconds']:.1f} s)")
+    console.print(f"run     {run.path}   ({record.seconds:.1f} s)")
     console.print(f"report  {run.report}")
 
 
@@ -52,7 +52,7 @@ def print_tables(score: Score) -> None:
     """Per-class figures and the confusion matrix, where they are not too long to read."""
     if len(score.classes) <= MOST_CLASSES:
         _print_classes(score)
-    if len(score.classes) <= MOST_CONFUSED:
+    if score.confusion and len(score.classes) <= MOST_CONFUSED:
         _print_confusion(score)
 
 

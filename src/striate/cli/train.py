@@ -151,5 +151,5 @@ def train(
             watch=screen,
             before=before,
         )
-        score = run_job(job, screen, resume=False)
-    print_summary(job.run, job.record, score)
+        run_job(job, screen, resume=False)
+    print_summary(job.run, job.record)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from striate.report.element import Html, joined, tag
 from striate.report.figures import count, percent
-from striate.report.result import ClassResult, Result
+from striate.report.interval import wilson
 from striate.report.table import Column, bar, name_cell, table
-from striate.report.value import at, whole
+from striate.runs.record import ClassScore, DataRecord, Score
 
 # Classes that are shown at once; the others are folded away.
 SHOWN = 40
 MOST = 2000
 
 
-def class_table(result: Result, data: object) -> Html:
+def class_table(score: Score, split: str, data: DataRecord | None) -> Html:
     """A row for each class, worst recall first; classes without a picture to judge them by come last.
 
     data: what data.json says, for the pictures of the training split.
     """
-    if not result.classes:
+    if not score.classes:
         return tag("p", "The figures of the classes are not in the run's record.", css="soft")
     ordered = sorted(
-        result.classes,
-        key=lambda each: (each.recall is None, each.recall or 0.0, each.f1 or 0.0, each.number),
+        enumerate(score.classes, 1),
+        key=lambda each: (each[1].count == 0, each[1].recall, each[1].f1, each[0]),
     )
     columns = [
         Column("", figures=True, css="soft"),
@@ -31,10 +31,12 @@ def class_table(result: Result, data: object) -> Html:
         Column("", css="bars"),
         Column("precision", figures=True),
         Column("F1", figures=True),
-        Column(result.split, figures=True),
+        Column(split, figures=True),
         Column("training", figures=True),
     ]
-    rows = [_row(each, data) for each in ordered[:MOST]]
+    train = data.splits.get("train") if data else None
+    known = train.per_class if train else {}
+    rows = [_row(number, each, known.get(each.name)) for number, each in ordered[:MOST]]
     note = tag(
         "p",
         "Worst recall first. Recall is the share of a class that was found, precision the share of its "
@@ -51,14 +53,15 @@ def class_table(result: Result, data: object) -> Html:
     return joined(parts)
 
 
-def _row(each: ClassResult, data: object) -> list[str]:
+def _row(number: int, each: ClassScore, trained: int | None) -> list[str]:
+    recall = each.recall if each.count else None
     return [
-        str(each.number),
+        str(number),
         name_cell(each.name),
-        percent(each.recall),
-        bar(each.recall, interval=each.interval),
+        percent(recall),
+        bar(recall, interval=wilson(each.recall, each.count)),
         percent(each.precision),
         percent(each.f1),
         count(each.count),
-        count(whole(at(data, "splits", "train", "per_class", each.name))),
+        count(trained),
     ]

@@ -11,8 +11,8 @@ from PIL import Image
 
 from striate.report.element import Html, joined, tag, void
 from striate.report.figures import count, percent
-from striate.report.result import Result
 from striate.report.table import Column, bar, name_cell, scrolling, table
+from striate.runs.record import Score
 
 # Classes whose counts can still be read in a table, and those that a map still shows apart.
 MOST_COUNTED = 30
@@ -27,7 +27,7 @@ MOST_LISTED = 20
 _RIGHT, _WRONG = (0, 114, 178), (213, 94, 0)
 
 
-def confusion(result: Result) -> Html:
+def confusion(result: Score) -> Html:
     """The confusion of a result in the form that suits its number of classes."""
     if not result.confusion:
         return tag("p", "The confusion matrix is not in the run's record.", css="soft")
@@ -54,7 +54,7 @@ def _depth(cell: int, total: int, right: bool) -> float:
     return part if right else math.sqrt(part)
 
 
-def _matrix(result: Result) -> Html:
+def _matrix(result: Score) -> Html:
     names = [each.name for each in result.classes]
     corner = tag("td", tag("span", "true class ↓"), css="corner")
     heads = joined(tag("th", name_cell(name), attributes={"scope": "col", "title": name}) for name in names)
@@ -82,7 +82,7 @@ def _cell(names: list[str], i: int, j: int, cell: int, total: int) -> Html:
     return tag("td", f"{cell:,}", css=css, attributes={"style": f"--d:{depth:.2f}", "title": title})
 
 
-def _map(result: Result) -> Html:
+def _map(result: Score) -> Html:
     classes = len(result.classes)
     if classes > MOST_MAPPED:
         return tag("p", f"{classes:,} classes are too many for a map; the confusions follow.", css="soft")
@@ -118,7 +118,7 @@ def _ticks(classes: int, side: str) -> Html:
     )
 
 
-def _list(result: Result) -> Html:
+def _list(result: Score) -> Html:
     found = [
         (cell, i, j)
         for i, row in enumerate(result.confusion)

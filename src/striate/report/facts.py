@@ -1,130 +1,90 @@
-"""What a run folder says, read with patience: a file that is missing or cut off leaves a gap, no error."""
+"""What a run folder says: a file other than the record that is missing or damaged leaves a gap, no error."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+from striate.disk.small import read_small_text
 from striate.errors import RunError, StriateError
 from striate.notation.reader import read_text
 from striate.plan.plan import Plan, plan
 from striate.report.recipe import RecipeKey, read_keys
-from striate.report.result import Result, read_result
 from striate.report.trace import Trace, read_trace
-from striate.report.value import at, items, text, texts, whole
-from striate.runs.events import read_events
-from striate.runs.folder import Record, RunFolder
+from striate.runs.folder import RunFolder
+from striate.runs.record import DataRecord, Mistake, RunRecord, Split, read_mistakes
 from striate.spec.layout import lay
 from striate.spec.shape import Map
 
-# A picture of a larger side is a damaged record.
-MOST_SIDE = 100_000
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that the page shows.
 
-    result: what was measured at the end, or None where the run did not get there.
+    data: None where data.json cannot be read.
     plan: None where the network, or what its pictures were, cannot be read.
     troubles: what could not be read, a sentence each.
     """
 
     run: RunFolder
-    record: Record
-    data: Record
-    classes: tuple[str, ...]
+    record: RunRecord
+    data: DataRecord | None
     net: str
     plan: Plan | None
     recipe: tuple[RecipeKey, ...]
     trace: Trace
-    result: Result | None
-    mistakes: tuple[object, ...]
+    mistakes: list[Mistake]
     troubles: tuple[str, ...]
 
-    @property
-    def status(self) -> str:
-        """`done`, `running`, `stopped` or `diverged`."""
-        return text(self.record.get("status"))
-
-    def split_count(self, split: str) -> int | None:
+    def split_count(self, split: Split) -> int | None:
         """Pictures in `train`, `val` or `test`."""
-        return whole(at(self.data, "splits", split, "count"))
+        found = self.data.splits.get(split) if self.data else None
+        return found.count if found else None
 
 
 def read_facts(run: RunFolder) -> Facts:
-    """What the folder says.  Raises RunError where it holds no run, or that of a later striate."""
+    """What the folder says.  Raises RunError where its record is missing, damaged or of a later striate."""
     record = run.read_record()
     troubles: list[str] = []
-    data = _data(run, troubles)
-    classes = texts(data.get("classes"))
-    net = _text(run, "net.txt", troubles)
-    recipe = read_keys(_text(run, "recipe.toml", troubles))
-    return Facts(
-        run=run,
-        record=record,
-        data=data,
-        classes=classes,
-        net=net,
-        plan=_plan(net, data, classes, recipe, troubles),
-        recipe=recipe,
-        trace=read_trace(_events(run, "events.jsonl", troubles), _events(run, "times.jsonl", troubles)),
-        result=read_result(record.get("result"), classes),
-        mistakes=_mistakes(run, troubles),
-        troubles=tuple(troubles),
-    )
+    data = _or(None, run.read_data, troubles)
+    net = _or("", lambda: _text(run, "net.txt"), troubles)
+    recipe = read_keys(_or("", lambda: _text(run, "recipe.toml"), troubles))
+    trace = _or(Trace((), ()), lambda: read_trace(run), troubles)
+    none: list[Mistake] = []
+    mistakes = _or(none, lambda: read_mistakes(run.mistakes), troubles) if run.mistakes.exists() else none
+    planned = _or(None, lambda: _plan(net, data, recipe), troubles) if net and data else None
+    return Facts(run, record, data, net, planned, recipe, trace, mistakes, tuple(troubles))
 
 
-def _data(run: RunFolder, troubles: list[str]) -> Record:
+def _or(otherwise: Found, read: Callable[[], Found], troubles: list[str]) -> Found:
+    """What `read` gives, or else `otherwise` and a sentence."""
     try:
-        return run.read_data()
-    except (RunError, TypeError, ValueError) as error:
-        troubles.append(getattr(error, "problem", "") or f"data.json cannot be read: {error}")
-        return {}
-
-
-def _text(run: RunFolder, name: str, troubles: list[str]) -> str:
-    try:
-        return (run.path / name).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        troubles.append(f"the run has no {name}")
-    except (OSError, UnicodeDecodeError) as error:
-        troubles.append(f"{name} cannot be read: {error}")
-    return ""
-
-
-def _events(run: RunFolder, name: str, troubles: list[str]) -> list[Record]:
-    try:
-        return read_events(run.path / name)
-    except OSError as error:
-        troubles.append(f"{name} cannot be read: {error}")
-        return []
-
-
-def _mistakes(run: RunFolder, troubles: list[str]) -> tuple[object, ...]:
-    try:
-        return tuple(items(json.loads((run.path / "mistakes.json").read_bytes())))
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError) as error:
-        troubles.append(f"mistakes.json cannot be read: {error}")
-        return ()
-
-
-def _plan(
-    net: str, data: Record, classes: tuple[str, ...], recipe: tuple[RecipeKey, ...], troubles: list[str]
-) -> Plan | None:
-    size = items(at(data, "preparation", "size")) or items(data.get("size"))
-    height, width = (whole(each) or 0 for each in size) if len(size) == 2 else (0, 0)
-    channels = whole(at(data, "preparation", "channels")) or whole(data.get("channels")) or 0
-    if not net or not 0 < min(channels, height, width) <= max(channels, height, width) <= MOST_SIDE:
-        return None
-    pictures = whole(at(data, "splits", "train", "count"))
-    batch = next((whole(each.value) for each in recipe if each.key == "batch"), None)
-    batch = min(batch or 1, pictures or batch or 1)
-    try:
-        layout = lay(read_text(net, "net.txt"), Map(channels, height, width), len(classes) or None)
-        return plan(layout, batch=batch)
+        return read()
     except StriateError as error:
-        troubles.append(f"the network cannot be planned: {error}")
-        return None
+        troubles.append(error.problem)
+    except OSError as error:
+        troubles.append(f"{error.filename}: {error.strerror}")
+    return otherwise
+
+
+def _text(run: RunFolder, name: str) -> str:
+    if not (run.path / name).exists():
+        raise RunError(f"the run has no {name}")
+    try:
+        return read_small_text(run.path / name, RunError, "")
+    except RunError as error:
+        raise RunError(f"{name}: {error.problem}") from None
+
+
+def _plan(net: str, data: DataRecord, recipe: tuple[RecipeKey, ...]) -> Plan:
+    known = data.preparation
+    batch = next((each.value for each in recipe if each.key == "batch"), None)
+    most = data.splits["train"].count if "train" in data.splits else 1
+    try:
+        layout = lay(read_text(net, "net.txt"), Map(known.channels, *known.size), len(data.classes))
+        return plan(layout, batch=max(1, min(batch, most) if isinstance(batch, int) else 1))
+    except StriateError as error:
+        raise RunError(f"the network cannot be planned: {error.problem}") from None

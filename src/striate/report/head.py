@@ -8,13 +8,12 @@ from striate.report.element import Html, joined, tag
 from striate.report.facts import Facts
 from striate.report.figures import NONE, count, decimal, duration, percent
 from striate.report.interval import wilson
-from striate.report.result import Result
-from striate.report.value import at, number, text
+from striate.runs.record import Result
 
 
 def head(facts: Facts) -> Html:
     """Name, sentence and figures."""
-    created = text(facts.record.get("created")).replace("T", " ")[:16]
+    created = facts.record.created.replace("T", " ")[:16]
     above = joined(
         [tag("span", "striate"), tag("span", facts.run.path.resolve().name), tag("span", created)], " "
     )
@@ -32,18 +31,18 @@ def head(facts: Facts) -> Html:
 
 def data_name(facts: Facts) -> str:
     """What the data are called."""
-    return text(facts.record.get("name")) or facts.run.path.resolve().name
+    return facts.record.name or facts.run.path.resolve().name
 
 
 def _sentence(facts: Facts) -> str:
-    name, why = (text(at(facts.record, "network", key)) for key in ("name", "why"))
+    name, why = facts.record.network.name, facts.record.network.why
     plan = facts.plan
     if plan is None:
         what = name or "A network"
     else:
         weights = f"network of {count(plan.weights)} weights"
         what = f"{name}, a {weights}" if name else f"A {weights}"
-    classes = f" that tells {len(facts.classes):,} classes apart" if facts.classes else ""
+    classes = f" that tells {len(facts.data.classes):,} classes apart" if facts.data else ""
     return f"{what}{classes}; {why}." if why else f"{what}{classes}."
 
 
@@ -55,7 +54,8 @@ def _notices(facts: Facts) -> Iterator[Html]:
         "running": f"This run was still going on, at step {step} or a little later, when the page was made.",
         "diverged": f"This run diverged: at some step after {step} the loss was no number any more. The learning "
         "rate is nearly always too high then.",
-    }.get(facts.status, "The run's record does not say whether it ended.")
+        "failed": f"This run ended with an error after step {step} or a little later; it can be resumed.",
+    }[facts.record.status]
     if said:
         yield tag("p", said, css="notice")
     if facts.troubles:
@@ -64,7 +64,7 @@ def _notices(facts: Facts) -> Iterator[Html]:
 
 
 def _figures(facts: Facts) -> Iterator[Html]:
-    result = facts.result
+    result = facts.record.result
     if result is not None:
         digits = 1 if result.pictures < 2000 else 2
         yield _accuracy(result.accuracy, result.interval, f"accuracy on {result.split}", digits)
@@ -76,10 +76,8 @@ def _figures(facts: Facts) -> Iterator[Html]:
     else:
         yield from _so_far(facts)
     yield from _time(facts)
-    best = result.best_epoch if result else None
-    if best is None and facts.trace.best:
-        best = facts.trace.best.epoch
-    epochs = result.epochs if result and result.epochs else len(facts.trace.epochs)
+    best = result.best_epoch + 1 if result else facts.trace.best.epoch if facts.trace.best else 0
+    epochs = result.epochs if result else len(facts.trace.epochs)
     if best:
         undone = ", before the run went back" if facts.trace.undone else ""
         yield figure(f"{best}", "best epoch", f"of {epochs:,}, by validation{undone}")
@@ -87,7 +85,7 @@ def _figures(facts: Facts) -> Iterator[Html]:
 
 def _so_far(facts: Facts) -> Iterator[Html]:
     best, pictures = facts.trace.best, facts.split_count("val")
-    if best is None or best.val_accuracy is None:
+    if best is None:
         return
     interval = wilson(best.val_accuracy, pictures) if pictures else None
     yield _accuracy(best.val_accuracy, interval, "accuracy on validation, so far", 1)
@@ -104,12 +102,11 @@ def _accuracy(share: float, interval: tuple[float, float] | None, said: str, dig
 
 
 def _time(facts: Facts) -> Iterator[Html]:
-    seconds = number(facts.record.get("seconds"))
-    seconds = facts.trace.elapsed_s if seconds is None else seconds
+    seconds = facts.trace.elapsed_s if facts.record.seconds is None else facts.record.seconds
     if seconds is not None:
         epochs = len(facts.trace.epochs)
         each = f"{duration(seconds / epochs)} an epoch, all in" if epochs else ""
-        until = "from data to weights" if facts.result else "until the last epoch ended"
+        until = "from data to weights" if facts.record.result else "until the last epoch ended"
         yield figure(duration(seconds), until, each)
 
 
@@ -126,14 +123,12 @@ def figure(value: str, said: str, below: str, css: str = "") -> Html:
 
 def _reading(facts: Facts) -> Html:
     """How far the answer can be trusted, and what it is to be compared with."""
-    result = facts.result
+    result = facts.record.result
     if result is None:
         return Html("")
     if result.split == "test":
         kept = "The test pictures were used once, after all choices were made"
-        if result.validation_metric is not None:
-            kept += f"; on validation the same weights reached {percent(result.validation_metric)}"
-        said = [f"{kept}."]
+        said = [f"{kept}; on validation the same weights reached {percent(result.validation_metric)}."]
     else:
         said = [
             "There are no test pictures. The best epoch was chosen on these same validation pictures, so the "
@@ -144,10 +139,9 @@ def _reading(facts: Facts) -> Html:
 
 
 def _comparisons(result: Result) -> Iterator[str]:
-    common = result.most_common
-    if common and result.pictures:
+    if result.classes:
+        common = max(result.classes, key=lambda each: each.count)
         yield f"Always answering “{common.name}” would give {percent(common.count / result.pictures)}."
-    if result.top5 is not None and len(result.classes) > 10:
+    if len(result.classes) > 10:
         yield f"The true class is among the five surest for {percent(result.top5)}."
-    if result.loss is not None:
-        yield f"The cross-entropy is {decimal(result.loss)} nats."
+    yield f"The cross-entropy is {decimal(result.loss)} nats."

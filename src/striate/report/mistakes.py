@@ -11,7 +11,7 @@ from PIL import Image
 
 from striate.report.element import Html, joined, tag, void
 from striate.report.figures import percent
-from striate.report.value import at, share, text
+from striate.runs.record import Mistake
 
 MOST = 24
 # A picture of more bytes is packed anew as JPEG; one of more pixels is not opened.
@@ -23,7 +23,7 @@ JPEG_QUALITY = 85
 _HEADER = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 
-def mistakes(records: tuple[object, ...], wrong: int | None) -> Html:
+def mistakes(records: list[Mistake], wrong: int) -> Html:
     """A picture, its true class, the answer and its probability for each mistake.
 
     wrong: how many there are in all.
@@ -31,15 +31,15 @@ def mistakes(records: tuple[object, ...], wrong: int | None) -> Html:
     if not records:
         none = "There is none: every picture was answered rightly." if wrong == 0 else "No picture was kept."
         return tag("p", none, css="soft")
-    more = f" of {wrong:,}" if wrong is not None and wrong > len(records[:MOST]) else ""
+    more = f" of {wrong:,}" if wrong > len(records[:MOST]) else ""
     said = f"{len(records[:MOST])}{more}, the surest first." if len(records) > 1 else "There is one."
     note = tag("p", said, css="soft")
     return joined([note, tag("div", joined(_card(each) for each in records[:MOST]), css="mistakes")])
 
 
-def _card(record: object) -> Html:
-    name, label, answer = (text(at(record, key)) for key in ("name", "label", "answer"))
-    source = picture_source(text(at(record, "png")))
+def _card(record: Mistake) -> Html:
+    name, label, answer = record.name, record.label, record.answer
+    source = picture_source(record.png)
     shown = (
         void(
             "img", attributes={"src": source, "alt": f"{name}: {label}, answered {answer}", "loading": "lazy"}
@@ -51,7 +51,7 @@ def _card(record: object) -> Html:
         "figcaption",
         tag("span", tag("b", label), css="line true", attributes={"title": f"true class: {label}"}),
         tag("span", answer, css="line answered", attributes={"title": f"answered: {answer}"}),
-        tag("span", percent(share(at(record, "probability"))), css="sure"),
+        tag("span", percent(record.probability), css="sure"),
         tag("span", name, css="line soft", attributes={"title": name}),
     )
     return tag("figure", tag("div", shown, css="frame"), said)

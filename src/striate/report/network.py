@@ -6,14 +6,14 @@ from striate.plan.plan import Plan, Row
 from striate.report.element import Html, joined, spoken, tag, verbatim
 from striate.report.figures import NONE, count, size
 from striate.report.table import Column, bar, pairs_table, table
-from striate.report.value import at, number
+from striate.runs.record import Memory
 
 # Layers that are shown at once, and at all.
 SHOWN = 60
 MOST = 1200
 
 
-def network(plan: Plan | None, net: str, memory: object = None) -> Html:
+def network(plan: Plan | None, net: str, memory: Memory | None = None) -> Html:
     """The table of layers, the warnings and the text.  memory: the record of the run's memory."""
     written = tag("details", tag("summary", "The text of the network"), verbatim(net.rstrip()))
     if len(net.splitlines()) <= 30:
@@ -25,7 +25,7 @@ def network(plan: Plan | None, net: str, memory: object = None) -> Html:
     return joined([_sums(plan, memory), _warnings(plan), _layers(plan), written])
 
 
-def _sums(plan: Plan, memory: object) -> Html:
+def _sums(plan: Plan, memory: Memory | None) -> Html:
     side = f" and {count(plan.side_weights)} in side classifiers" if plan.side_weights else ""
     pictures = "1 picture" if plan.batch == 1 else f"{count(plan.batch)} pictures"
     return pairs_table(
@@ -42,11 +42,11 @@ def _sums(plan: Plan, memory: object) -> Html:
     )
 
 
-def _peak(memory: object) -> list[tuple[str, str]]:
+def _peak(memory: Memory | None) -> list[tuple[str, str]]:
     """Predicted against measured; what it means where only one is known is left out."""
-    predicted, measured = (number(at(memory, f"{which}_bytes")) for which in ("predicted", "measured"))
-    if not predicted or not measured:
+    if memory is None or not memory.predicted_bytes or not memory.measured_bytes:
         return []
+    predicted, measured = memory.predicted_bytes, memory.measured_bytes
     apart = f"{predicted / measured - 1:+.1%}"
     return [("peak of a training step", f"{size(measured)} measured, {size(predicted)} predicted ({apart})")]
 

@@ -5,30 +5,31 @@ from __future__ import annotations
 from striate.report.element import Html, joined, tag
 from striate.report.figures import count, decimal, percent
 from striate.report.table import Column, pairs_table, table
-from striate.report.value import at, items, number, pairs, share, text, texts, whole
+from striate.runs.record import DataRecord, PreparationRecord, RunRecord, Split, Validation
 
-_SPLITS = {"train": "training", "val": "validation", "test": "test"}
+_SPLITS: dict[Split, str] = {"train": "training", "val": "validation", "test": "test"}
 # Class names that are written out; the table of classes has all of them.
 MOST_NAMED = 60
 
 
-def origin(record: object, data: object) -> Html:
-    """Source, splits, classes, findings and preparation.  record, data: of run.json and data.json."""
-    if not data:
+def origin(record: RunRecord, data: DataRecord | None) -> Html:
+    """Source, splits, classes, findings and preparation."""
+    if data is None:
         return tag("p", "The description of the data is not in the run folder.", css="soft")
-    classes = texts(at(data, "classes"))
     facts = [
-        ("source", text(at(record, "source")) or text(at(data, "source"))),
-        ("kind", text(at(data, "kind")).replace("-", " ")),
-        ("validation", _validation(at(data, "validation"))),
-        ("classes", _names(classes)),
-        ("findings", _findings(at(data, "findings"))),
-        ("preparation", _preparation(at(data, "preparation"))),
+        ("source", record.source or data.source),
+        ("kind", data.kind.replace("-", " ")),
+        ("validation", _validation(data.validation)),
+        ("classes", _names(data.classes)),
+        ("findings", _findings(data.findings)),
+        ("preparation", _preparation(data.preparation)),
     ]
-    return joined([_splits(data), pairs_table([each for each in facts if each[1]]), _channels(data)])
+    return joined(
+        [_splits(data), pairs_table([each for each in facts if each[1]]), _channels(data.preparation)]
+    )
 
 
-def _splits(data: object) -> Html:
+def _splits(data: DataRecord) -> Html:
     columns = [
         Column("split"),
         Column("pictures", figures=True),
@@ -38,88 +39,70 @@ def _splits(data: object) -> Html:
     ]
     rows = []
     for split, name in _SPLITS.items():
-        found = at(data, "splits", split)
-        if found is None:
-            continue
-        each = [n for _, value in pairs(at(found, "per_class")) if (n := whole(value)) is not None]
-        ends = (min(each), max(each)) if each else (None, None)
-        code = tag("code", text(at(found, "sha256"))[:12])
-        rows.append([name, count(whole(at(found, "count"))), count(ends[0]), count(ends[1]), code])
+        if (found := data.splits.get(split)) is not None:
+            each = found.per_class.values()
+            ends = (min(each), max(each)) if each else (None, None)
+            code = tag("code", found.sha256[:12])
+            rows.append([name, count(found.count), count(ends[0]), count(ends[1]), code])
     return table(columns, rows, css="fit") if rows else Html("")
 
 
-def _validation(validation: object) -> str:
-    made = at(validation, "made")
-    if made is None:
-        return ""
-    if made is not True:
+def _validation(validation: Validation) -> str:
+    if not validation.made:
         return "as the data have it"
-    part, seed = share(at(validation, "share")), whole(at(validation, "seed"))
-    how = [f"{percent(part, 0)} of the training pictures, held out before training"]
-    if at(validation, "stratified") is True:
+    how = [f"{percent(validation.share, 0)} of the training pictures, held out before training"]
+    if validation.stratified:
         how.append("every class in proportion")
-    if at(validation, "grouped") is True:
+    if validation.grouped:
         how.append("groups kept together")
-    if seed is not None:
-        how.append(f"drawn with seed {seed}")
+    if validation.seed is not None:
+        how.append(f"drawn with seed {validation.seed}")
     return ", ".join(how)
 
 
-def _names(classes: tuple[str, ...]) -> str:
-    if not classes:
-        return ""
+def _names(classes: list[str]) -> str:
     named = joined((tag("span", each, css="class") for each in classes[:MOST_NAMED]), " ")
     more = f" and {len(classes) - MOST_NAMED:,} more" if len(classes) > MOST_NAMED else ""
     return joined([f"{len(classes):,}: ", named, more])
 
 
-def _findings(findings: object) -> str:
-    found = [(code, whole(number)) for code, number in pairs(findings)]
-    if not found:
+def _findings(findings: dict[str, int]) -> str:
+    if not findings:
         return "none: every file could be used"
-    return joined((joined([tag("code", code), f" {count(number)}"]) for code, number in found), ", ")
+    return joined(
+        (joined([tag("code", code), f" {count(number)}"]) for code, number in findings.items()), ", "
+    )
 
 
-def _preparation(preparation: object) -> str:
-    sides = [_sides(at(preparation, key)) for key in ("stored_size", "size")]
-    if not all(sides):
-        return ""
-    if sides[0] == sides[1]:
-        seen = f"every picture is {sides[1]} pixels"
+def _preparation(known: PreparationRecord) -> str:
+    stored, size = ("x".join(map(str, sides)) for sides in (known.stored_size, known.size))
+    if stored == size:
+        seen = f"every picture is {size} pixels"
     else:
         seen = (
-            f"every picture is kept at {sides[0]} pixels; training sees random crops of {sides[1]}, "
+            f"every picture is kept at {stored} pixels; training sees random crops of {size}, "
             "everything else the middle"
         )
     seen += {
+        "crop": "",
         "pad": ", of another shape with black beside it",
         "stretch": ", stretched where it is of another shape",
-    }.get(text(at(preparation, "fit")), "")
-    centred = "the mean picture" if text(at(preparation, "mean_picture")) else "the channel's mean"
-    if not any(map(number, items(at(preparation, "mean")))):
-        centred = ""
-    scaled = any(number(each) != 1 for each in items(at(preparation, "deviation")))
-    done = [f"less {centred}"] * bool(centred) + ["over the channel's deviation"] * scaled
+    }[known.fit]
+    done = []
+    if any(known.mean):
+        done.append("less the mean picture" if known.mean_picture else "less the channel's mean")
+    if any(each != 1 for each in known.deviation):
+        done.append("over the channel's deviation")
     return f"{seen}; each value {', '.join(done) or 'as it is stored'}"
 
 
-def _sides(value: object) -> str:
-    """Height and width as `28x28`."""
-    sides = [whole(each) for each in items(value)]
-    return f"{sides[0]}x{sides[1]}" if len(sides) == 2 and None not in sides else ""
-
-
-def _channels(data: object) -> Html:
-    means = items(at(data, "preparation", "mean"))
-    deviations = items(at(data, "preparation", "deviation"))
-    if not means or len(means) != len(deviations):
-        return Html("")
-    names = {1: ("grey",), 3: ("red", "green", "blue")}.get(
-        len(means), tuple(str(each + 1) for each in range(len(means)))
+def _channels(known: PreparationRecord) -> Html:
+    names = {1: ["grey"], 3: ["red", "green", "blue"]}.get(
+        known.channels, [str(each + 1) for each in range(known.channels)]
     )
     columns = [Column("channel"), Column("mean", figures=True), Column("deviation", figures=True)]
     rows = [
-        [name, decimal(number(mean), 2), decimal(number(deviation), 2)]
-        for name, mean, deviation in zip(names, means, deviations, strict=True)
+        [name, decimal(mean, 2), decimal(deviation, 2)]
+        for name, mean, deviation in zip(names, known.mean, known.deviation, strict=True)
     ][:64]
     return table(columns, rows, css="fit")

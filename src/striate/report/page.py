@@ -17,7 +17,6 @@ from striate.report.network import network
 from striate.report.origin import origin
 from striate.report.recipe import recipe_table
 from striate.report.table import pairs_table
-from striate.report.value import pairs, text
 from striate.runs.atomic import write_atomic
 from striate.runs.folder import RunFolder
 
@@ -66,12 +65,12 @@ def framed(title: str, top: Html, parts: Sequence[tuple[str, str, Html]], style:
 def _parts(facts: Facts) -> Iterator[tuple[str, str, Html]]:
     """Key, title and content of each section, in order."""
     yield "training", "Training", curves(facts.trace)
-    if facts.result is not None:
-        yield "confusion", "Confusion", confusion(facts.result)
-        yield "classes", "Classes", class_table(facts.result, facts.data)
-        yield "mistakes", "Worst mistakes", mistakes(facts.mistakes, facts.result.wrong)
+    if (result := facts.record.result) is not None:
+        yield "confusion", "Confusion", confusion(result)
+        yield "classes", "Classes", class_table(result, result.split, facts.data)
+        yield "mistakes", "Worst mistakes", mistakes(facts.mistakes, result.wrong)
     yield "data", "Data", origin(facts.record, facts.data)
-    yield "network", "Network", network(facts.plan, facts.net, facts.record.get("memory"))
+    yield "network", "Network", network(facts.plan, facts.net, facts.record.memory)
     yield "recipe", "Recipe", recipe_table(facts.recipe)
     yield "machine", "Versions and machine", _machine(facts)
     yield "on", "How to go on", _on(facts)
@@ -80,8 +79,8 @@ def _parts(facts: Facts) -> Iterator[tuple[str, str, Html]]:
 def _machine(facts: Facts) -> Html:
     found = [
         (key.replace("_", " "), str(value))
-        for part in ("versions", "machine")
-        for key, value in pairs(facts.record.get(part))
+        for part in (facts.record.versions, facts.record.machine)
+        for key, value in part.items()
     ]
     return pairs_table(found) if found else tag("p", "Not noted.", css="soft")
 
@@ -89,13 +88,13 @@ def _machine(facts: Facts) -> Html:
 def _on(facts: Facts) -> Html:
     """The commands that come next, ready to be pasted."""
     run = shlex.quote(str(facts.run.path))
-    source = shlex.quote(text(facts.record.get("source")) or "DATA")
+    source = shlex.quote(facts.record.source or "DATA")
     rate = next((each.rate for each in reversed(facts.trace.steps) if each.rate), None)
     lower = f" --set rate={rate / 10:.1g}" if rate else ""
     commands = {
         "done": [("Ask the network about a picture", f"striate predict {run} picture.jpg")],
         "diverged": [("Train again, more slowly", f"striate train {source}{lower}")],
-    }.get(facts.status, [("Go on where it stopped", f"striate resume {run}")])
+    }.get(facts.record.status, [("Go on where it stopped", f"striate resume {run}")])
     return joined(
         tag("div", tag("p", said, css="soft"), tag("pre", command), css="command")
         for said, command in commands

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from striate.report.value import number, share, whole
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step.  loss: of its batch, in nats.  rate: its learning rate."""
-
-    step: int
-    loss: float | None
-    rate: float | None
+from striate.runs.events import EVENT, TIME, EpochEvent, EpochTime, RollbackEvent, StepEvent, read_events
+from striate.runs.folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +16,9 @@ class Epoch:
     epoch: int
     step: int
     train_loss: float | None
-    train_accuracy: float | None
+    train_accuracy: float
     val_loss: float | None
-    val_accuracy: float | None
+    val_accuracy: float
     best: bool
     elapsed_s: float | None
 
@@ -38,7 +30,7 @@ class Trace:
     undone: the weights that were kept are of an epoch from which the run went back.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[StepEvent, ...]
     epochs: tuple[Epoch, ...]
     undone: bool = False
 
@@ -64,38 +56,38 @@ class Trace:
         return next((each.elapsed_s for each in reversed(self.epochs) if each.elapsed_s is not None), None)
 
 
-def read_trace(events: Sequence[Mapping[str, object]], times: Sequence[Mapping[str, object]]) -> Trace:
-    """The trace of events.jsonl and times.jsonl, which count epochs from 0.
+def read_trace(run: RunFolder) -> Trace:
+    """The trace of a run's events.jsonl and times.jsonl.  Raises OSError."""
+    return trace(read_events(run.events.path, EVENT), read_events(run.times.path, TIME))
+
+
+def trace(events: Sequence[StepEvent | EpochEvent | RollbackEvent], times: Sequence[EpochTime]) -> Trace:
+    """The trace of events, which count epochs from 0.
 
     A step or epoch that stands there twice, because it ran again after a crash, counts as it was last.
     """
-    elapsed = {whole(each.get("epoch")): number(each.get("elapsed_s")) for each in times}
-    steps: dict[int, Step] = {}
+    elapsed = {each.epoch: each.elapsed_s for each in times}
+    steps: dict[int, StepEvent] = {}
     epochs: dict[int, Epoch] = {}
     undone = False
     for event in events:
-        step, epoch = whole(event.get("step")), whole(event.get("epoch"))
-        if event.get("event") == "rollback":
-            kept = whole(event.get("best_epoch"))
-            if kept is not None and kept not in epochs:
+        if isinstance(event, RollbackEvent):
+            if event.best_epoch >= 0 and event.best_epoch not in epochs:
                 undone = True
                 epochs = {place: replace(each, best=False) for place, each in epochs.items()}
-            continue
-        if step is None or step == 0:
-            continue
-        if event.get("event") == "step":
-            steps[step] = Step(step, number(event.get("loss")), number(event.get("rate")))
-        elif event.get("event") == "epoch" and epoch is not None:
-            undone = undone and event.get("best") is not True
-            epochs[epoch] = Epoch(
-                epoch=epoch + 1,
-                step=step,
-                train_loss=number(event.get("train_loss")),
-                train_accuracy=share(event.get("train_accuracy")),
-                val_loss=number(event.get("val_loss")),
-                val_accuracy=share(event.get("val_accuracy")),
-                best=event.get("best") is True,
-                elapsed_s=elapsed.get(epoch),
+        elif isinstance(event, StepEvent):
+            steps[event.step] = event
+        else:
+            undone = undone and not event.best
+            epochs[event.epoch] = Epoch(
+                epoch=event.epoch + 1,
+                step=event.step,
+                train_loss=event.train_loss,
+                train_accuracy=event.train_accuracy,
+                val_loss=event.val_loss,
+                val_accuracy=event.val_accuracy,
+                best=event.best,
+                elapsed_s=elapsed.get(event.epoch),
             )
     return Trace(
         tuple(steps[each] for each in sorted(steps)), tuple(epochs[each] for each in sorted(epochs)), undone

@@ -4,13 +4,71 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from striate.runs.atomic import cannot_write, sync_folder
+from striate.runs.record import Count, Number, Part, Share
 
-Event = dict[str, Any]
+# A line of more bytes is no event, and of a longer file the rest is not read.
+MOST_LINE, MOST_BYTES = 10_000, 256_000_000
+
+
+def _drawn(value: object) -> object:
+    return None if isinstance(value, int | float) and not abs(value) < 1e30 else value
+
+
+# What grew beyond drawing is None.
+Drawn = Annotated[Number | None, BeforeValidator(_drawn)]
+
+
+class StepEvent(Part):
+    """One step of several.  step: from 1.  loss: of its batch, in nats.  rate: its learning rate."""
+
+    event: Literal["step"] = "step"
+    step: Annotated[Count, Field(ge=1)]
+    loss: Drawn
+    rate: Drawn
+
+
+class EpochEvent(Part):
+    """The end of an epoch, from 0.  step: steps taken by then.  best: its weights were kept."""
+
+    event: Literal["epoch"] = "epoch"
+    epoch: Count
+    step: Annotated[Count, Field(ge=1)]
+    train_loss: Drawn
+    train_accuracy: Share
+    val_loss: Drawn
+    val_accuracy: Share
+    val_metric: Share | None = None
+    best: bool
+
+
+class RollbackEvent(Part):
+    """The run went back to `step`, because `failed_step` was lost.  best_epoch: whose weights are kept."""
+
+    event: Literal["rollback"] = "rollback"
+    step: Count
+    failed_step: Count
+    rate_share: Share
+    best_epoch: Annotated[int, Field(ge=-1)]
+
+
+class EpochTime(Part):
+    """When an epoch ended."""
+
+    epoch: Count
+    step: Count
+    elapsed_s: Annotated[float, Field(ge=0, le=1e30)]
+
+
+Event = Annotated[StepEvent | EpochEvent | RollbackEvent, Field(discriminator="event")]
+EVENT: TypeAdapter[StepEvent | EpochEvent | RollbackEvent] = TypeAdapter(Event)
+TIME = TypeAdapter(EpochTime)
+Line = TypeVar("Line")
 
 
 class EventFile:
@@ -22,9 +80,9 @@ class EventFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, event: Mapping[str, Any]) -> None:
+    def append(self, event: Part) -> None:
         """Write one event and hand it to the system at once."""
-        line = json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n"
+        line = json.dumps(event.model_dump(), ensure_ascii=False, allow_nan=False) + "\n"
         try:
             with open(self.path, "ab") as file:
                 file.write(line.encode())
@@ -55,16 +113,15 @@ class EventFile:
                 raise cannot_write(self.path, error, length) from error
 
 
-def read_events(path: Path) -> list[Event]:
-    """All whole events of a file; a last line that was cut off by a crash is left out."""
-    if not path.exists():
-        return []
-    events = []
-    for line in path.read_bytes().split(b"\n"):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
-            events.append(event)
-    return events
+def read_events(path: Path, kind: TypeAdapter[Line]) -> list[Line]:
+    """All whole lines of a file, as EVENT or TIME; one that was cut off by a crash, or is none, is left out."""
+    found: list[Line] = []
+    if not path.is_file():
+        return found
+    with open(path, "rb") as file:
+        while file.tell() < MOST_BYTES and (line := file.readline(MOST_LINE)):
+            try:
+                found.append(kind.validate_python(json.loads(line)))
+            except (ValidationError, ValueError, RecursionError):
+                continue
+    return found

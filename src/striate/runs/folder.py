@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import json
+import re
+import secrets
 import shlex
+import shutil
 import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from striate.errors import RunError, nearest
-from striate.runs.atomic import cannot_write, write_atomic
+from filelock import FileLock, Timeout
+
+from striate.errors import ResourceError, RunError, nearest
+from striate.runs.atomic import cannot_write, sync_folder, write_atomic
 from striate.runs.events import EventFile
+from striate.runs.record import DataRecord, RunRecord, read_record, to_json
 
 ROOT = Path("runs")
-FORMAT = 1
-Record = dict[str, Any]
+
+_LOCK = ".lock"
+# The files that a run begins with, run.json last.
+_FIRST = (
+    "net.txt", "recipe.toml", "start.safetensors", "start-optimizer.safetensors", "seen.bin", "data.json",
+)  # fmt: skip
+
+# .NAME.8 DIGITS.tmp: a run that is being made or deleted, and the seconds after which nobody is at it any more.
+_UNMADE = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+UNMADE_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,21 @@ class RunFolder:
     def data(self) -> Path:
         """What the pictures were: counts, hashes, classes, split, preparation."""
         return self.path / "data.json"
+
+    @property
+    def record(self) -> Path:
+        """The record: status, result, versions, machine."""
+        return self.path / "run.json"
+
+    @property
+    def mistakes(self) -> Path:
+        """The wrong answers that were surest."""
+        return self.path / "mistakes.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that works on the run; outside of `state`, which goes at the end."""
+        return self.path / _LOCK
 
     @property
     def weights(self) -> Path:
@@ -103,41 +132,43 @@ class RunFolder:
         """When it happened, in seconds."""
         return EventFile(self.path / "times.jsonl")
 
-    def read_record(self) -> Record:
+    def make_state(self) -> None:
+        """Make the folder of the checkpoints.  Raises ResourceError."""
+        try:
+            self.state.mkdir(exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.state, error, 0) from error
+
+    def read_record(self) -> RunRecord:
         """The record of the run.  Raises RunError where it is missing, damaged or of a later striate."""
-        return _read_json(self.path / "run.json", self.path)
+        return read_record(self.record, RunRecord)
 
-    def write_record(self, record: Record) -> None:
+    def write_record(self, record: RunRecord) -> None:
         """Replace the record, whole or not at all."""
-        write_atomic(self.path / "run.json", json_bytes(record))
+        write_atomic(self.record, to_json(record))
 
-    def read_data(self) -> Record:
-        """What data.json says.  Raises RunError as `read_record`."""
-        return _read_json(self.data, self.path)
-
-
-def json_bytes(value: object) -> bytes:
-    """JSON as people read it; a byte of a file's name that is not UTF-8 is escaped, and read back as it was."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    def read_data(self) -> DataRecord:
+        """What the pictures were and how they are prepared.  Raises RunError as `read_record`."""
+        return read_record(self.data, DataRecord)
 
 
-def create_run(name: str, out: Path | None) -> RunFolder:
-    """Make a new, empty run folder.
+def create_run(name: str, out: Path | None, files: Mapping[str, bytes]) -> RunFolder:
+    """Make a new run folder with its first files; it is there with all of them or not at all.
 
     out: the folder itself; `runs/NAME-DATE-TIME` where None.  An existing folder is only taken if it is
-    empty; of two that take it at once one wins.  Raises RunError where it exists with something in it,
-    ResourceError where it cannot be written.
+    empty, or holds what a killed process left of one; of two that take it at once one wins.
+    Raises RunError where it exists with something in it, ResourceError where it cannot be written.
     """
     if out is not None:
         require_free(out)
-        if not _claim(out):
+        if not _make(out, files):
             raise _occupied(out)
         return RunFolder(out)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.") or "run"
     first = out = ROOT / f"{safe[:40]}-{stamp}"
     number = 1
-    while not _claim(out):
+    while not _make(out, files):
         number += 1
         out = first.with_name(f"{first.name}-{number}")
     return RunFolder(out)
@@ -146,23 +177,75 @@ def create_run(name: str, out: Path | None) -> RunFolder:
 def require_free(out: Path) -> None:
     """Raise RunError where a new run cannot be put into a folder; nothing is made."""
     try:
-        taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
+        taken = (out.exists() or out.is_symlink()) and not _is_free(out)
     except OSError as error:
         raise cannot_write(out, error, 0) from error
     if taken:
         raise _occupied(out)
 
 
-def _claim(out: Path) -> bool:
-    """Make a run folder; False where another run was first."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "state").mkdir()
-    except FileExistsError:
+def _is_free(out: Path) -> bool:
+    """Whether a folder is empty, but for what a process left that was killed while it made a run there."""
+    if not out.is_dir():
         return False
+    found = {path.name for path in out.iterdir()}
+    return not found or (_LOCK in found and found <= {_LOCK, *_FIRST})
+
+
+def _make(place: Path, files: Mapping[str, bytes]) -> bool:
+    """Make a run folder; False where another run was first."""
+    made = place if place.is_dir() else place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        if made == place:
+            return _fill(place, files)
+        made.mkdir(parents=True)
+        for name, content in files.items():
+            write_atomic(made / name, content)
+        sweep_folders(place.parent)
+        made.rename(place)
+        sync_folder(place.parent)
+    except ResourceError as error:
+        error.place = str(place)
+        raise
     except OSError as error:
-        raise cannot_write(out, error, 0) from error
+        if place.is_dir():
+            return False
+        raise cannot_write(place, error, 0) from error
+    finally:
+        if made != place:
+            shutil.rmtree(made, ignore_errors=True)
     return True
+
+
+def _fill(place: Path, files: Mapping[str, bytes]) -> bool:
+    """Put a run into an existing folder, which may be a mount that cannot be renamed; run.json comes last.
+
+    What is left of it where the process is killed is known by the lock's file, and given way (`_is_free`).
+    """
+    try:
+        with FileLock(place / _LOCK).acquire(blocking=False):
+            if not _is_free(place):
+                return False
+            for name in _FIRST:
+                (place / name).unlink(missing_ok=True)
+            try:
+                for name in sorted(files, key="run.json".__eq__):
+                    write_atomic(place / name, files[name])
+            except BaseException:
+                for name in files:
+                    (place / name).unlink(missing_ok=True)
+                raise
+    except Timeout:
+        return False
+    return True
+
+
+def sweep_folders(folder: Path) -> None:
+    """Remove what killed processes left of runs that they were making or deleting."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if _UNMADE.fullmatch(path.name) and time.time() - path.lstat().st_mtime > UNMADE_S:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _occupied(out: Path) -> RunError:
@@ -175,22 +258,42 @@ def _occupied(out: Path) -> RunError:
     )
 
 
-def find_run(name: str | Path) -> RunFolder:
-    """The run of a path or name; `latest` is the newest one in its folder (`runs` if none is said).
+def has_weights(run: RunFolder, record: RunRecord) -> bool:
+    """Whether a run can answer: it has weights, and did not diverge."""
+    return record.status != "diverged" and run.weights.is_file()
 
-    Raises RunError where there is none, with the nearest name.
+
+def is_open(run: RunFolder, record: RunRecord) -> bool:
+    """Whether a run was begun and not ended."""
+    return record.status not in ("done", "diverged")
+
+
+def is_done(run: RunFolder, record: RunRecord) -> bool:
+    """Whether a run was trained to its end."""
+    return record.status == "done"
+
+
+Usable = Callable[[RunFolder, RunRecord], bool]
+_WANTED: dict[Usable, str] = {
+    has_weights: "with weights that can be used",
+    is_open: "that was stopped",
+    is_done: "that is finished",
+}
+
+
+def find_run(name: str | Path, usable: Usable = has_weights) -> RunFolder:
+    """The run of a path or name.
+
+    `latest` is the newest one in its folder (`runs` if none is said) that is `usable`, whatever a link of
+    that name points to.  Raises RunError where there is none, with the nearest name.
     """
     path = Path(name)
-    if path.name == "latest" and not path.exists():
-        root = path.parent if path.parent != Path(".") else ROOT
-        newest = list_runs(root)
-        if not newest:
-            raise RunError("there is no run here yet", place=str(root), cure="striate train DATA")
-        return newest[0]
+    if path.name == "latest" and (path.is_symlink() or not path.exists()):
+        return _latest(path.parent if path.parent != Path(".") else ROOT, usable)
     for candidate in (path, ROOT / path):
         if (candidate / "run.json").is_file():
             return RunFolder(candidate)
-    known = {run.path.name: str(run.path) for root in (ROOT, path.parent) for run in list_runs(root)}
+    known = {run.path.name: str(run.path) for root in (ROOT, path.parent) for run, _ in list_runs(root)}
     near = nearest(path.name, known)
     raise RunError(
         "this folder holds no run" if path.is_dir() else "there is no such run",
@@ -200,42 +303,77 @@ def find_run(name: str | Path) -> RunFolder:
     )
 
 
-def list_runs(root: Path = ROOT) -> list[RunFolder]:
-    """All runs directly inside a folder, newest first."""
-    if not root.is_dir():
-        return []
+def _latest(root: Path, usable: Usable) -> RunFolder:
+    runs = list_runs(root)
+    for run, record in runs:
+        if isinstance(record, RunRecord) and usable(run, record):
+            return run
+    if not runs:
+        raise RunError("there is no run here yet", place=str(root), cure="striate train DATA")
+    run, record = runs[0]
+    said = f"is {record.status}" if isinstance(record, RunRecord) else "is damaged"
+    raise RunError(
+        f"there is no run here {_WANTED[usable]}; the newest, {run.path.name}, {said}",
+        place=str(root),
+        cure=f"striate runs {shlex.quote(str(root))}, which lists them",
+    )
+
+
+def point_latest(run: RunFolder) -> None:
+    """Let `runs/latest` on the disk be a link to the newest usable run, where links work.
+
+    Only in `runs`, which is striate's own; what else has that name is left alone.
+    """
+    link = ROOT / "latest"
+    with suppress(OSError, NotImplementedError):
+        if run.path.parent.resolve() != ROOT.resolve() or (link.exists() and not link.is_symlink()):
+            return
+        try:
+            newest = _latest(ROOT, has_weights)
+        except RunError:
+            link.unlink(missing_ok=True)
+            return
+        temporary = link.with_name(f".latest.{secrets.token_hex(4)}.tmp")
+        temporary.symlink_to(newest.path.name, target_is_directory=True)
+        try:
+            temporary.replace(link)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def list_runs(root: Path = ROOT) -> list[tuple[RunFolder, RunRecord | RunError]]:
+    """All runs directly inside a folder, newest first, each with its record or with what is wrong with it."""
     found = []
-    for child in root.iterdir():
-        record = child / "run.json"
-        if record.is_file():
-            try:
-                created = _moment(str(json.loads(record.read_bytes()).get("created", "")))
-            except (OSError, ValueError, AttributeError):
-                created = 0.0
-            found.append((created, child.name, RunFolder(child)))
-    return [run for _, _, run in sorted(found, key=lambda each: each[:2], reverse=True)]
+    for child in root.iterdir() if root.is_dir() else ():
+        # A link is another name of a run, as `latest` is; a dot begins what is being made.
+        if child.name.startswith(".") or child.is_symlink() or not (child / "run.json").is_file():
+            continue
+        run, created = RunFolder(child), 0.0
+        record: RunRecord | RunError
+        try:
+            record = run.read_record()
+            created = datetime.fromisoformat(record.created).timestamp()
+        except RunError as error:
+            record = error
+        except (ValueError, OverflowError):
+            # A time that is none comes last.
+            pass
+        found.append((created, child.name, run, record))
+    return [(run, record) for _, _, run, record in sorted(found, key=lambda each: each[:2], reverse=True)]
 
 
-def _moment(created: str) -> float:
-    """Seconds since 1970.  Raises ValueError where it is no time."""
-    return datetime.fromisoformat(created).timestamp()
+def delete_run(run: RunFolder) -> None:
+    """Remove a run folder with all that is in it; the caller holds it.
 
-
-def _read_json(path: Path, run: Path) -> Record:
+    Killed on the way, it is no run any more.  Raises ResourceError where it cannot be removed.
+    """
+    gone = run.path.with_name(f".{run.path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise RunError(f"the run has no {path.name}", place=str(run), cure="striate runs") from None
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path.name} cannot be read: {error}", place=str(run), expected="a record as `train` writes it"
-        ) from None
-    if not isinstance(value, dict) or not isinstance(value.get("format", FORMAT), int):
-        raise RunError(f"{path.name} is not a record", place=str(run), expected="a JSON object")
-    if value.get("format", FORMAT) > FORMAT:
-        raise RunError(
-            f"the run is of format {value['format']}, and this striate knows {FORMAT}",
-            place=str(run),
-            cure="pip install --upgrade striate",
-        )
-    return value
+        run.path.rename(gone)
+        shutil.rmtree(gone)
+    except OSError as error:
+        raise ResourceError(
+            f"it cannot be removed: {error.strerror or error}",
+            place=str(run.path),
+            expected="a folder that may be written to",
+        ) from error

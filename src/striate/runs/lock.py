@@ -4,59 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from striate.errors import RunError
+from striate.runs.atomic import cannot_write
 from striate.runs.folder import RunFolder
-
-try:
-    import fcntl
-except ImportError:  # Windows has none; two processes on one run are then not told apart
-    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
-def held(run: RunFolder) -> Iterator[None]:
-    """Hold a run while it is worked on.  Raises RunError where another process does."""
-    file = _opened(run, create=True)
-    if file is None:
+def held(run: RunFolder, cure: str = "wait for it, or stop it with Ctrl-C") -> Iterator[None]:
+    """Hold a run while it is worked on.
+
+    Raises RunError where another process does, ResourceError where the folder cannot be written.
+    """
+    lock = FileLock(run.lock)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise RunError(
+            "another process is training this run",
+            place=str(run.path),
+            expected="a run that nobody works on",
+            cure=cure,
+        ) from None
+    except NotImplementedError:
+        # Files cannot be locked on some network drives.
         yield
         return
-    with file:
-        if not _locked(file):
-            raise RunError(
-                "another process is training this run",
-                place=str(run.path),
-                expected="a run that nobody works on",
-                cure="wait for it, or stop it with Ctrl-C",
-            )
+    except OSError as error:
+        raise cannot_write(run.lock, error, 0) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def is_held(run: RunFolder) -> bool:
-    """Whether a process works on a run right now."""
-    file = _opened(run, create=False)
-    if file is None:
+    """Whether a process works on a run right now; nothing is made where none ever did."""
+    if not run.lock.exists():
         return False
-    with file:
-        return not _locked(file)
-
-
-def _opened(run: RunFolder, *, create: bool) -> IO[bytes] | None:
     try:
-        return open(run.state / "lock", "ab" if create else "rb")
-    except OSError:
-        return None
-
-
-def _locked(file: IO[bytes]) -> bool:
-    """Try to lock; True too where files cannot be locked, as on some network drives."""
-    if fcntl is None:
+        FileLock(run.lock).acquire(blocking=False).lock.release()
+    except Timeout:
         return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
+    except (OSError, NotImplementedError):
+        pass
+    return False

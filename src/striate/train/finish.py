@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from typing import Literal
 
 from striate.build.weights import load_weights
 from striate.report.page import write_report
 from striate.report.trace import read_trace
 from striate.runs.atomic import write_atomic
-from striate.runs.events import read_events
-from striate.runs.folder import json_bytes
+from striate.runs.record import Result, Score, to_json
 from striate.train.evaluate import probabilities
 from striate.train.loop import Stopped, require_finite
 from striate.train.mistakes import worst_mistakes
 from striate.train.prepared import Job
-from striate.train.score import METRICS, Score, score
+from striate.train.score import METRICS, score
 from striate.train.stage import Stage, evaluation_batch
 from striate.train.state import State
 from striate.train.watch import Watch
@@ -30,7 +30,8 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
     """
     data = job.data
     load_weights(job.net, job.run.weights)
-    split, name = (data.test, "test") if data.test is not None else (data.val, "validation")
+    name: Literal["test", "validation"] = "validation" if data.test is None else "test"
+    split = data.val if data.test is None else data.test
 
     def advance(done: int) -> None:
         watch.advance(done, "")
@@ -49,17 +50,17 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
     mistakes = worst_mistakes(
         found, split.labels, split.names, data.classes, data.size, lambda place: split.pictures[place]
     )
-    write_atomic(job.run.path / "mistakes.json", json_bytes(mistakes))
-    job.record["result"] = {
-        "split": name,
-        **result.to_record(),
-        "best_epoch": state.best_epoch,
-        "best_undone": read_trace(read_events(job.run.events.path), ()).undone,
-        "metric": job.recipe.metric,
-        "validation_metric": state.best_metric,
-        "epochs": state.epoch,
-        "steps": state.step,
-    }
+    write_atomic(job.run.mistakes, to_json(mistakes))
+    job.record.result = Result(
+        **dict(result),
+        split=name,
+        best_epoch=state.best_epoch,
+        best_undone=read_trace(job.run).undone,
+        metric=job.recipe.metric,
+        validation_metric=state.best_metric,
+        epochs=state.epoch,
+        steps=state.step,
+    )
     target = job.recipe.target
     if target is not None and state.best_metric < target:
         watch.say(
@@ -67,8 +68,8 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
         )
     if job.recipe.optimiser != "lbfgs":
         write_atomic(job.run.optimizer, state.optimizer_file())
-    job.record["status"] = "done"
-    job.record["seconds"] = round(state.pace.elapsed_s(), 3)
+    job.record.status = "done"
+    job.record.seconds = round(state.pace.elapsed_s(), 3)
     job.run.write_record(job.record)
     write_report(job.run)
     shutil.rmtree(job.run.state, ignore_errors=True)

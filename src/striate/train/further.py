@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from striate.errors import RunError
-from striate.runs.atomic import write_atomic
+from striate.errors import RunError, counted
 from striate.runs.folder import RunFolder
 from striate.train.prepared import Job
-from striate.train.recipe import Recipe, read_recipe
+from striate.train.recipe import Recipe, read_recipe, read_run_recipe
 from striate.train.state import State
 from striate.train.watch import Watch
 
@@ -28,25 +27,25 @@ def recipe_from(run: RunFolder, keys: Mapping[str, Any]) -> tuple[Recipe, str]:
     Raises RunError where the run is not finished.
     """
     record = run.read_record()
-    if record.get("status") != "done" or not run.last_weights.exists():
+    if record.status != "done" or not run.last_weights.exists():
         raise RunError(
             "this run is not finished",
             place=str(run.path),
             expected="a run with its last weights",
             cure=f"striate resume {run.quoted}",
         )
-    known = read_recipe(str(run.recipe))
+    known = read_run_recipe(run, record)
     assert known.rate is not None
     own = {"weights": str(run.last_weights.resolve()), "weights_sha256": None, "warmup": 0.0, "grow": None}
     # Another optimizer wants a rate of its own.
     same = keys.get("optimiser", known.optimiser) == known.optimiser
     rate = float(f"{known.rate * SHARE:.2g}") if same else None
-    return read_recipe(str(run.recipe), given={**own, "rate": rate, **keys}), str(record.get("source", ""))
+    return read_recipe(str(run.recipe), given={**own, "rate": rate, **keys}), record.source
 
 
 def require_same_classes(before: RunFolder, classes: tuple[str, ...]) -> None:
     """Raise RunError where the data have other classes than the run that is gone on from."""
-    then = tuple(map(str, before.read_data().get("classes", ())))
+    then = tuple(before.read_data().classes)
     if then != classes:
         raise RunError(
             f"the classes were {', '.join(then[:8])} and are {', '.join(classes[:8])}",
@@ -56,24 +55,25 @@ def require_same_classes(before: RunFolder, classes: tuple[str, ...]) -> None:
         )
 
 
-def copy_optimizer(before: RunFolder, run: RunFolder, recipe: Recipe, watch: Watch) -> None:
-    """Give a new run what the optimizer of another one kept, where it is the same; say what it goes on from."""
-    then = read_recipe(str(before.recipe))
-    why = ""
+def optimizer_of_run(before: RunFolder, recipe: Recipe, watch: Watch) -> bytes | None:
+    """What the optimizer of a finished run kept, for one that goes on from it; None where it is another, or nothing
+    was kept.  Says what it goes on from.
+    """
+    record = before.read_record()
+    then, kept = read_run_recipe(before, record), None
     if recipe.optimiser != then.optimiser:
         why = f"the optimizer was {then.optimiser}, and begins anew as {recipe.optimiser}"
-    elif not before.optimizer.exists():
+    elif not before.optimizer.is_file():
         why = "the optimizer's state was not kept, and begins anew"
     else:
-        write_atomic(run.start_optimizer, before.optimizer.read_bytes())
+        kept = before.optimizer.read_bytes()
         why = "with the optimizer's state"
-    result = before.read_record().get("result") or {}
-    epochs = result.get("epochs")
     watch.say(
         f"from      {before.path}"
-        + (f", after {epochs} epochs" if epochs else "")
+        + (f", after {counted(record.result.epochs, 'epoch')}" if record.result else "")
         + f": {why}; the learning rate begins at {recipe.rate:g}, and was {then.rate:g} at most"
     )
+    return kept
 
 
 def take_optimizer(job: Job, state: State, watch: Watch) -> None:

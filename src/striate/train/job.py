@@ -18,12 +18,14 @@ from striate.build.initial import fit_whitening, initialise, whitening
 from striate.build.module import build
 from striate.build.weights import load_weights, weights_bytes
 from striate.data.gather import Data, gather
+from striate.disk.small import MOST_TEXT_BYTES, read_small, read_small_text
 from striate.errors import RecipeError, ResourceError, RunError, counted
 from striate.notation.reader import read_text
 from striate.notation.writer import write_text
 from striate.runs.atomic import sweep, write_atomic
-from striate.runs.folder import FORMAT, Record, RunFolder, create_run, json_bytes, require_free
+from striate.runs.folder import RunFolder, create_run, point_latest, require_free
 from striate.runs.lock import held
+from striate.runs.record import DataRecord, Memory, NetworkName, RunRecord, Score, Status, to_json
 from striate.spec.layout import lay
 from striate.spec.network import Network
 from striate.spec.shape import Map
@@ -32,16 +34,15 @@ from striate.train.choose import suited_net
 from striate.train.finish import finish
 from striate.train.fit import fitted, meter, require_fits
 from striate.train.frozen import frozen_parts
-from striate.train.further import copy_optimizer, require_same_classes, take_optimizer
+from striate.train.further import optimizer_of_run, require_same_classes, take_optimizer
 from striate.train.grow import require_grows
 from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate
 from striate.train.machine import choose_device, describe_machine, versions
 from striate.train.preparation import Feeder, Preparation, first_pictures, suited_preparation
 from striate.train.prepared import Job, Prepared
 from striate.train.pretrained import find_weights, load_pretrained, pretrained_preparation
-from striate.train.recipe import Recipe, read_recipe, write_recipe
+from striate.train.recipe import Recipe, read_run_recipe, write_recipe
 from striate.train.rescue import LOWEST_SHARE, run_rescued
-from striate.train.score import Score
 from striate.train.settle import (
     arranged,
     check_words,
@@ -135,52 +136,61 @@ def new_job(
     made = prepare(source, network=network, recipe=recipe, device=device, strict=strict, watch=watch)
     if before is not None:
         require_same_classes(before, made.data.classes)
-    record = {
-        "format": FORMAT,
-        "name": made.data.name,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "status": "running",
-        "source": str(Path(source).resolve()) if Path(source).exists() else str(source),
-        "network": {"name": made.name, "why": made.why},
-        "versions": versions(),
-        "machine": describe_machine(made.device),
-        **({} if before is None else {"from": str(before.path.resolve())}),
-    }
-    run = create_run(made.data.name, out)
-    try:
-        network = made.layout.network
-        text = network.source.text if network.source else write_text(network)
-        texts = {run.net: text.encode(), run.recipe: write_recipe(made.recipe).encode()}
-        for path, content in texts.items():
-            write_atomic(path, content)
-        record["texts"] = {path.name: hashlib.sha256(content).hexdigest() for path, content in texts.items()}
-        if made.recipe.weights is not None or made.measured:
-            write_atomic(run.start_weights, weights_bytes(made.net))
-        if before is not None:
-            copy_optimizer(before, run, made.recipe, watch)
-        seen = {
-            bytes.fromhex(each[:16]) for split in (made.data.train, made.data.val) for each in split.contents
-        }
-        write_atomic(run.seen, b"".join(sorted(seen)))
-        write_atomic(run.data, json_bytes({**made.data.record, "preparation": made.preparation.to_record()}))
-        run.write_record(record)
-    except BaseException:
-        shutil.rmtree(run.path, ignore_errors=True)
-        raise
+    network = made.layout.network
+    text = network.source.text if network.source else write_text(network)
+    files = {"net.txt": text.encode(), "recipe.toml": write_recipe(made.recipe).encode()}
+    record = RunRecord(
+        name=made.data.name,
+        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        status="stopped",
+        source=_place(source),
+        network=NetworkName(name=made.name, why=made.why),
+        versions=versions(),
+        machine=describe_machine(made.device),
+        texts={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        from_run=None if before is None else str(before.path.resolve()),
+    )
+    if made.recipe.weights is not None or made.measured:
+        files["start.safetensors"] = weights_bytes(made.net)
+    if before is not None and (kept := optimizer_of_run(before, made.recipe, watch)) is not None:
+        files["start-optimizer.safetensors"] = kept
+    seen = {bytes.fromhex(each[:16]) for split in (made.data.train, made.data.val) for each in split.contents}
+    files["seen.bin"] = b"".join(sorted(seen))
+    data = DataRecord.model_validate({**made.data.record, "preparation": made.preparation.to_record()})
+    files |= {"data.json": to_json(data), "run.json": to_json(record)}
+    run = create_run(made.data.name, out, files)
     return Job(
         run, made.data, made.layout, made.recipe, made.preparation, made.net, made.device, record, started
     )
 
 
-def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Watch) -> Job:
+def _place(source: str | Path) -> str:
+    """Where the data lie, wherever the run is resumed; or their name."""
+    return str(Path(source).resolve()) if Path(source).exists() else str(source)
+
+
+def reopen_job(
+    run: RunFolder, *, device: str | None, started: float, watch: Watch, source: str | Path | None = None
+) -> Job:
     """The job of a run that was stopped.
+
+    source: where the data are now, if they were moved.
 
     Raises RunError where the run is finished or its data are not what they were, naming what changed.
     """
-    record = run.read_record()
+    with held(run):
+        record = run.read_record()
+        require_open(run, record)
+    if source is not None:
+        record.source = _place(source)
+    return read_back(run, record, device=device, started=started, watch=watch)
+
+
+def require_open(run: RunFolder, record: RunRecord) -> None:
+    """Raise RunError where a run, which the caller holds, has ended: there is nothing to go on with."""
     # A run whose report could not be written has its result, and its checkpoint still.
     unreported = not run.report.exists() and any(run.state.glob("*.safetensors"))
-    if record.get("status") == "done" and not unreported:
+    if record.status == "done" and not unreported:
         # There where it was killed while it tidied up.
         shutil.rmtree(run.state, ignore_errors=True)
         raise RunError(
@@ -188,21 +198,17 @@ def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Wat
             place=str(run.path),
             cure=f"striate predict {run.quoted} PICTURE",
         )
-    recipe = read_recipe(str(run.recipe))
-    if record.get("status") == "diverged":
+    if record.status == "diverged":
         raise RunError(
             "this run diverged, and would do so again",
             place=str(run.path),
             expected="a run that was stopped",
-            cure=f"striate train {shlex.quote(str(record.get('source', 'DATA')))} "
-            f"{lower_rate(recipe, LOWEST_SHARE / 10)}",
+            cure=f"striate train {shlex.quote(record.source or 'DATA')} "
+            f"{lower_rate(read_run_recipe(run, record), LOWEST_SHARE / 10)}",
         )
-    with held(run):
-        pass
-    return read_back(run, record, device=device, started=started, watch=watch)
 
 
-def read_back(run: RunFolder, record: Record, *, device: str | None, started: float, watch: Watch) -> Job:
+def read_back(run: RunFolder, record: RunRecord, *, device: str | None, started: float, watch: Watch) -> Job:
     """A job as it was before its first step, from the text, recipe, data and first weights of its folder.
 
     record: the run's, or another one that the job is to write.
@@ -210,22 +216,20 @@ def read_back(run: RunFolder, record: Record, *, device: str | None, started: fl
     a file is damaged.
     """
     _require_same_texts(run, record)
-    data_record, recipe = run.read_data(), read_recipe(str(run.recipe))
-    try:
-        source, device_was = str(record["source"]), str(record["machine"]["device"])
-        preparation = Preparation.from_record(data_record["preparation"])
-        network = read_text(run.net.read_text(encoding="utf-8"), str(run.net))
-        data = _gather(source, recipe, False, watch)
-        _require_same_data(run, data.record, data_record)
-    except (LookupError, TypeError, ValueError, OSError) as error:
+    then, recipe = run.read_data(), read_run_recipe(run, record)
+    preparation = Preparation.from_record(then.preparation)
+    network = read_text(read_small_text(run.net, RunError, "the text of a network"), str(run.net))
+    if not _is_there(record.source):
         raise RunError(
-            f"run.json, data.json or net.txt is damaged: {type(error).__name__}: {error}",
+            f"the data are not at {record.source} any more",
             place=str(run.path),
-            expected="these files as `striate train` writes them",
-            cure="striate train, which begins anew",
-        ) from None
+            expected="the pictures and labels that the run began with",
+            cure=f"striate resume {run.quoted} --data WHERE THEY ARE NOW",
+        )
+    data = _gather(record.source, recipe, False, watch)
+    _require_same_data(run, data.record, then)
     layout = lay(network, Map(_channels(recipe, data), *data.size), len(data.classes))
-    where = choose_device(device or device_was)
+    where = choose_device(device or str(record.machine.get("device") or "") or None)
     require_fits(
         layout, recipe.model_copy(update={"recompute": "none"} if recipe.recompute == "auto" else {}), where
     )
@@ -249,8 +253,23 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
     Raises Stopped where `watch` asks to stop, Diverged, ResourceError where the disk or the memory is full,
     RunError where another process trains the run; it can be resumed after each but Diverged.
     """
-    with held(job.run), _status_kept(job), torch.random.fork_rng(enabled=True):
+    with held(job.run):
+        if resume:
+            # While the data were read another process may have gone on with it, to its end.
+            now = job.run.read_record()
+            require_open(job.run, now)
+            job.record = now.model_copy(update={"source": job.record.source})
+        try:
+            return _run(job, watch, resume, checkpoint_s)
+        finally:
+            point_latest(job.run)
+
+
+def _run(job: Job, watch: Watch, resume: bool, checkpoint_s: float) -> Score:
+    with _status_kept(job), torch.random.fork_rng(enabled=True):
         torch.manual_seed(job.recipe.seed)
+        job.run.make_state()
+        _set_status(job, "running")
         checkpoint = _checkpoint(job, watch) if resume else None
         feeder = Feeder(job.preparation, job.device, job.recipe.layout)
         state = None
@@ -270,7 +289,7 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
             run_rescued(loop, state, watch)
             if loop.meter is not None and loop.meter.steps and stage.thaw is None:
                 # While parts are frozen still a step is no whole one.
-                job.record["memory"] = loop.meter.to_record()
+                job.record.memory = Memory(**loop.meter.to_record())
             if job.recipe.target is not None and state.best_metric >= job.recipe.target:
                 break
             if job.recipe.freeze is not None and number == 0 and job.recipe.thaw:
@@ -285,7 +304,6 @@ def _checkpoint(job: Job, watch: Watch) -> Checkpoint | None:
     """The newest sound checkpoint, or None where none was written yet."""
     for folder in (job.run.path, job.run.state):
         sweep(folder)
-    _set_status(job, "running")
     if not any(job.run.state.glob("*.safetensors")):
         watch.say("no checkpoint was written yet: begins at the first step")
         job.run.events.cut(0)
@@ -316,10 +334,17 @@ def _status_kept(job: Job) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        ends = {Stopped: "stopped", KeyboardInterrupt: "stopped", Diverged: "diverged"}
+        ends: dict[type[BaseException], Status] = {
+            Stopped: "stopped", KeyboardInterrupt: "stopped", Diverged: "diverged"
+        }  # fmt: skip
         # The disk may be full; then the record stays as it is.
         with suppress(ResourceError):
-            _set_status(job, ends.get(type(error), "failed"))
+            try:
+                _set_status(job, ends.get(type(error), "failed"))
+            except KeyboardInterrupt:
+                # Once more Ctrl-C, which came before the record was written.
+                _set_status(job, "stopped")
+                raise
         if isinstance(error, KeyboardInterrupt):
             error.add_note(f"striate resume {job.run.quoted}")
         if isinstance(error, RuntimeError) and _is_out_of_memory(error):
@@ -337,8 +362,8 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _set_status(job: Job, status: str) -> None:
-    job.record["status"] = status
+def _set_status(job: Job, status: Status) -> None:
+    job.record.status = status
     job.run.write_record(job.record)
 
 
@@ -369,38 +394,42 @@ def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch) -> D
         )
 
 
-def _require_same_texts(run: RunFolder, record: Record) -> None:
-    sums = record.get("texts", {})
+def _require_same_texts(run: RunFolder, record: RunRecord) -> None:
     for path in (run.net, run.recipe):
         try:
-            same = hashlib.sha256(path.read_bytes()).hexdigest() == sums.get(path.name)
-        except (OSError, AttributeError):
+            content = read_small(path, MOST_TEXT_BYTES)
+            same = hashlib.sha256(content).hexdigest() == record.texts.get(path.name)
+        except OSError:
             # Said by what reads it.
             continue
         # An earlier striate noted no sums.
-        if not same and path.name in sums:
+        if not same and path.name in record.texts:
             raise RunError(
                 f"{path.name} was edited since the run began",
                 place=str(run.path),
                 expected="the network and the recipe that the run began with",
-                cure=f"put them back, or striate train {shlex.quote(str(record.get('source', 'DATA')))} "
+                cure=f"put them back, or striate train {shlex.quote(record.source or 'DATA')} "
                 f"--net {shlex.quote(str(run.net))} --recipe {shlex.quote(str(run.recipe))}, which begins anew",
             )
 
 
-def _require_same_data(run: RunFolder, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
-    if now["classes"] != then["classes"]:
-        change = f"the classes were {', '.join(then['classes'][:8])} and are {', '.join(now['classes'][:8])}"
+def _is_there(source: str) -> bool:
+    """Whether data are where they were; data without a file, as `digits`, always are."""
+    return not Path(source).is_absolute() or Path(source).exists()
+
+
+def _require_same_data(run: RunFolder, now: Mapping[str, Any], then: DataRecord) -> None:
+    if now["classes"] != then.classes:
+        change = f"the classes were {', '.join(then.classes[:8])} and are {', '.join(now['classes'][:8])}"
     else:
         changed = [
-            f"{name} had {counted(old['count'], 'picture')} and has {new['count']:,}"
-            if old["count"] != new["count"]
+            f"{name} had {counted(old.count, 'picture')} and has {new['count']:,}"
+            if old.count != new["count"]
             else f"pictures or labels of {name} changed"
-            for name in then["splits"]
-            if (old := then["splits"][name]) and (new := now["splits"].get(name, {"count": 0}))
-            and old.get("sha256") != new.get("sha256")
-        ]  # fmt: skip
-        if not changed and now["splits"].keys() == then["splits"].keys():
+            for name, old in then.splits.items()
+            if (new := now["splits"].get(name, {"count": 0, "sha256": ""})) and old.sha256 != new["sha256"]
+        ]
+        if not changed and now["splits"].keys() == then.splits.keys():
             return
         change = "; ".join(changed) or "the splits are others"
     raise RunError(

@@ -20,6 +20,7 @@ from striate.data.gather import Split
 from striate.errors import ResourceError, StriateError, counted
 from striate.plan.memory import Thrift
 from striate.runs.atomic import write_atomic
+from striate.runs.events import EpochEvent, EpochTime, StepEvent
 from striate.runs.folder import RunFolder
 from striate.train.checkpoint import save_checkpoint
 from striate.train.evaluate import probabilities
@@ -116,7 +117,7 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
             state.seen += len(batch.labels)
             pace.step(loop.batches.steps)
             if state.step % step_events_every == 0:
-                events.append({"event": "step", "step": state.step, "loss": taken.loss, "rate": rate})
+                events.append(StepEvent(step=state.step, loss=taken.loss, rate=rate))
             watch.advance(state.epoch_step, f"loss {state.loss_sum / state.seen:.3f}")
             if pace.done:
                 break
@@ -207,19 +208,18 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
         write_atomic(loop.run.weights, weights_bytes(loop.whole(net)))
     train_loss, train_accuracy = state.loss_sum / state.seen, state.right / state.seen
     loop.run.events.append(
-        {
-            "event": "epoch",
-            "epoch": state.epoch,
-            "step": state.step,
-            "train_loss": train_loss,
-            "train_accuracy": train_accuracy,
-            "val_loss": val_loss,
-            "val_accuracy": accuracy,
-            "val_metric": metric,
-            "best": best,
-        }
+        EpochEvent(
+            epoch=state.epoch,
+            step=state.step,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            val_loss=val_loss,
+            val_accuracy=accuracy,
+            val_metric=metric,
+            best=best,
+        )
     )
-    loop.run.times.append({"epoch": state.epoch, "step": state.step, "elapsed_s": state.pace.elapsed_s()})
+    loop.run.times.append(EpochTime(epoch=state.epoch, step=state.step, elapsed_s=state.pace.elapsed_s()))
     if _is_worth_a_line(state, loop.recipe):
         state.told_s = state.pace.elapsed_s()
         name = METRICS[loop.recipe.metric]

@@ -17,13 +17,14 @@ from striate.data.labelled import Image, Labelled, Wanted, label_images
 from striate.errors import DataError, RunError, StriateError, counted, nearest
 from striate.notation.reader import read_text
 from striate.report.measured import measured_page
+from striate.runs.record import Mistake, Score
 from striate.spec.layout import lay
 from striate.spec.shape import Map
 from striate.train.evaluate import probabilities
 from striate.train.machine import choose_device
 from striate.train.mistakes import worst_mistakes
 from striate.train.preparation import Feeder, Preparation
-from striate.train.score import Score, score
+from striate.train.score import score
 from striate.train.trained import GROUP, Trained
 from striate.train.watch import Silence, Watch, counting
 from striate.weights.fetch import fetch
@@ -72,7 +73,7 @@ class Measured:
     left_out: tuple[Finding, ...]
     seen: int | None
     by_name: bool
-    mistakes: list[dict[str, Any]]
+    mistakes: list[Mistake]
 
     def to_record(self) -> dict[str, Any]:
         """As plain values, without the images of the mistakes."""
@@ -81,18 +82,18 @@ class Measured:
             "network": self.network,
             "data": self.data,
             "split": self.split,
-            **self.score.to_record(),
+            **self.score.model_dump(),
             "left_out": len(self.left_out),
             "seen_in_training": self.seen,
             "classes_by": "name" if self.by_name else "order",
-            "mistakes": [
-                {key: value for key, value in each.items() if key != "png"} for each in self.mistakes
-            ],
+            "mistakes": [each.model_dump(exclude={"png"}) for each in self.mistakes],
         }
 
     def page(self) -> str:
         """All of it as one self-contained page of HTML."""
-        return str(measured_page(self.network, self.data, self.to_record(), self.mistakes, self.notes()))
+        return str(
+            measured_page(self.network, self.data, self.split, self.score, self.mistakes, self.notes())
+        )
 
     def notes(self) -> list[str]:
         """What has to be known to read the figures, a sentence each."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from striate.data.pictures import Pictures, centre
+from striate.runs.record import Mistake
 
 MOST = 24
 # Small pictures are drawn larger, in whole steps, so that their pixels stay sharp.
@@ -25,8 +25,8 @@ def worst_mistakes(
     classes: tuple[str, ...],
     size: tuple[int, int],
     stored: Callable[[int], Pictures],
-) -> list[dict[str, Any]]:
-    """The wrong answers that were surest, the surest first: name, label, answer, probability and a PNG.
+) -> list[Mistake]:
+    """The wrong answers that were surest, the surest first.
 
     probabilities: N x K.  size: the middle of the stored image that the network saw.  stored: the image of a
     place, H x W x C.
@@ -36,13 +36,13 @@ def worst_mistakes(
     sure = probabilities[wrong, answers[wrong]]
     worst = wrong[np.argsort(-sure, kind="stable")[:MOST]]
     return [
-        {
-            "name": names[i],
-            "label": classes[labels[i]],
-            "answer": classes[answers[i]],
-            "probability": float(probabilities[i, answers[i]]),
-            "png": base64.b64encode(png(centre(stored(i)[None], size)[0])).decode(),
-        }
+        Mistake(
+            name=names[i],
+            label=classes[labels[i]],
+            answer=classes[answers[i]],
+            probability=min(1.0, float(probabilities[i, answers[i]])),
+            png=base64.b64encode(png(centre(stored(i)[None], size)[0])).decode(),
+        )
         for i in worst.tolist()
     ]
 

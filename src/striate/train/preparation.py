@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,8 @@ from torch import Tensor
 
 from striate.data.gather import Data
 from striate.data.pictures import Pictures, centre
-from striate.data.size import FITS, Fit
+from striate.data.size import Fit
+from striate.runs.record import PreparationRecord
 from striate.train.recipe import Recipe
 
 # Pictures that the mean and deviation are taken over, evenly spread: enough for three digits.
@@ -51,39 +51,35 @@ class Preparation:
     fit: Fit = "crop"
     values: tuple[float, float] | None = None
 
-    def __post_init__(self) -> None:
-        whole = 4 * self.size[0] * self.size[1] * self.channels
-        if len(self.mean_picture) not in (0, whole):
-            raise ValueError(f"the mean picture has {len(self.mean_picture):,} bytes, not {whole:,}")
-
-    def to_record(self) -> dict[str, Any]:
-        """As plain values, for data.json."""
-        picture = {"mean_picture": base64.b64encode(self.mean_picture).decode()} if self.mean_picture else {}
-        return {
-            "size": list(self.size),
-            "stored_size": list(self.stored_size),
-            "channels": self.channels,
-            "mean": list(self.mean),
-            "deviation": list(self.deviation),
-            "dtype": self.dtype,
-            "fit": self.fit,
-            **({} if self.values is None else {"values": list(self.values)}),
-            **picture,
-        }
+    def to_record(self) -> PreparationRecord:
+        """For data.json."""
+        return PreparationRecord.model_validate(
+            {
+                "size": self.size,
+                "stored_size": self.stored_size,
+                "channels": self.channels,
+                "mean": list(self.mean),
+                "deviation": list(self.deviation),
+                "dtype": self.dtype,
+                "fit": self.fit,
+                "values": self.values,
+                "mean_picture": base64.b64encode(self.mean_picture).decode(),
+            }
+        )
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Preparation:
-        """From what `to_record` gave."""
+    def from_record(cls, record: PreparationRecord) -> Preparation:
+        """From that of a run."""
         return cls(
-            size=(int(record["size"][0]), int(record["size"][1])),
-            stored_size=(int(record["stored_size"][0]), int(record["stored_size"][1])),
-            channels=int(record["channels"]),
-            mean=tuple(float(x) for x in record["mean"]),
-            deviation=tuple(float(x) for x in record["deviation"]),
-            dtype=str(record["dtype"]),
-            fit=FITS[FITS.index(record.get("fit", "crop"))],
-            values=(float(values[0]), float(values[1])) if (values := record.get("values")) else None,
-            mean_picture=base64.b64decode(record.get("mean_picture", ""), validate=True),
+            size=record.size,
+            stored_size=record.stored_size,
+            channels=record.channels,
+            mean=tuple(record.mean),
+            deviation=tuple(record.deviation),
+            dtype=record.dtype,
+            fit=record.fit,
+            values=record.values,
+            mean_picture=base64.b64decode(record.mean_picture),
         )
 
 

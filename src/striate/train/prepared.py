@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from striate.build.module import Net
 from striate.data.gather import Data
 from striate.runs.folder import RunFolder
+from striate.runs.record import RunRecord
 from striate.spec.layout import Layout
 from striate.train.preparation import Preparation
 from striate.train.recipe import Recipe
@@ -45,5 +45,5 @@ class Job:
     preparation: Preparation
     net: Net
     device: torch.device
-    record: dict[str, Any]
+    record: RunRecord
     started: float

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from striate.build.module import Net
 from striate.data.gather import Data
-from striate.errors import counted
+from striate.errors import RunError, counted
+from striate.runs.folder import RunFolder
+from striate.runs.record import DataRecord
 from striate.train.preparation import Preparation, value_range
 from striate.train.recipe import Recipe
 from striate.train.watch import Watch, counting
@@ -41,7 +41,7 @@ def load_pretrained(net: Net, path: Path, data: Data, recipe: Recipe, watch: Wat
     Known are those of a run, and of published weights whose data have names everywhere.
     """
     beside = _run_beside(path)
-    known = tuple(beside.get("classes", ())) if beside is not None else None
+    known = tuple(beside.classes) if beside is not None else None
     if known is None and recipe.published is not None:
         known = published_classes(recipe.published)
     tensors = read_tensors(path)
@@ -69,7 +69,7 @@ def pretrained_preparation(path: Path, data: Data, recipe: Recipe) -> Preparatio
     """
     known = _run_beside(path)
     if known is not None:
-        before = Preparation.from_record(known["preparation"])
+        before = Preparation.from_record(known.preparation)
         mean, deviation = before.mean, before.deviation
         picture = before.mean_picture if before.size == data.size else b""
     elif recipe.published is not None:
@@ -90,9 +90,12 @@ def pretrained_preparation(path: Path, data: Data, recipe: Recipe) -> Preparatio
     )
 
 
-def _run_beside(path: Path) -> dict[str, Any] | None:
+def _run_beside(path: Path) -> DataRecord | None:
+    """What is known of the data of the run that the weights lie in; None where it is no run."""
+    run = RunFolder(path.parent)
     try:
-        record = json.loads((path.parent / "data.json").read_bytes())
-    except (OSError, ValueError):
+        return run.read_data()
+    except RunError:
+        if run.record.exists():
+            raise
         return None
-    return record if isinstance(record, dict) and "preparation" in record else None

@@ -14,9 +14,12 @@ from pydantic_core import PydanticCustomError
 
 from striate.data.size import Fit, read_size, write_size
 from striate.disk.small import parse_toml, read_small_text
-from striate.errors import DataError, RecipeError, nearest
+from striate.errors import DataError, RecipeError, RunError, nearest
+from striate.runs.folder import RunFolder
+from striate.runs.record import RunRecord
 from striate.text.visible import repeated
 from striate.train.choose import suited_recipe
+from striate.version import __version__
 
 Optimiser = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "muon", "lbfgs"]
 ScheduleWord = Literal["constant", "step", "exponential", "inverse", "cosine", "one-cycle"]
@@ -240,6 +243,21 @@ def read_recipe(
     if any(values.get(key) is not None for key in LENGTHS):
         written = {key: value for key, value in written.items() if key not in LENGTHS}
     return check_recipe({**written, **values}, place or "recipe")
+
+
+def read_run_recipe(run: RunFolder, record: RunRecord) -> Recipe:
+    """The recipe of a run.  Raises RunError where this striate cannot read it, with the version that can."""
+    try:
+        return read_recipe(str(run.recipe))
+    except RecipeError as error:
+        then = record.versions.get("striate")
+        if then in (None, __version__):
+            raise
+        raise RunError(
+            f"the recipe was written by striate {then}, and this is {__version__}: {error.problem}",
+            place=str(run.recipe),
+            cure=f"pip install striate=={then}, or striate train, which begins anew",
+        ) from None
 
 
 def read_settings(settings: Sequence[str]) -> dict[str, Any]:

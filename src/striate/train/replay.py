@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from striate.errors import RunError, StriateError
-from striate.runs.folder import Record, RunFolder, create_run
+from striate.runs.folder import RunFolder, create_run
+from striate.runs.record import Facts, RunRecord, to_json
 from striate.train.job import read_back, run_job
 from striate.train.machine import choose_device, describe_machine, versions
-from striate.train.recipe import read_recipe
+from striate.train.recipe import read_run_recipe
 from striate.train.watch import Watch
 
 
@@ -35,9 +36,9 @@ def replay(run: RunFolder, *, out: Path | None, device: str | None, started: flo
     run is the same), or its data are not what they were.
     """
     record = run.read_record()
-    if record.get("status") != "done":
+    if record.status != "done":
         raise RunError("this run is not finished", place=str(run.path), cure=f"striate resume {run.quoted}")
-    if read_recipe(str(run.recipe)).budget_s is not None:
+    if read_run_recipe(run, record).budget_s is not None:
         raise RunError(
             "this run had a budget, and its schedule followed the clock",
             place=str(run.path),
@@ -46,13 +47,13 @@ def replay(run: RunFolder, *, out: Path | None, device: str | None, started: flo
         )
     where = choose_device(device)
     differences = compare(record, versions(), describe_machine(where))
-    second = create_run(f"{run.path.name}-replay", out)
-    for file in (run.net, run.recipe, run.data, run.start_weights, run.start_optimizer):
-        if file.exists():
-            shutil.copyfile(file, second.path / file.name)
-    anew = {key: value for key, value in record.items() if key not in ("result", "seconds")}
-    anew |= {"versions": versions(), "machine": describe_machine(where), "status": "running"}
-    second.write_record(anew)
+    anew = record.model_copy(
+        update={"versions": versions(), "machine": describe_machine(where), "status": "stopped", "result": None,
+                "seconds": None, "memory": None}
+    )  # fmt: skip
+    first = run.net, run.recipe, run.data, run.start_weights, run.start_optimizer
+    files = {file.name: file.read_bytes() for file in first if file.is_file()}
+    second = create_run(f"{run.path.name}-replay", out, {**files, "run.json": to_json(anew)})
     try:
         job = read_back(second, anew, device=device, started=started, watch=watch)
     except StriateError:
@@ -63,12 +64,12 @@ def replay(run: RunFolder, *, out: Path | None, device: str | None, started: flo
     return Replay(second, _sum(run.last_weights) == _sum(second.last_weights), differences)
 
 
-def compare(record: Record, now: dict[str, str], machine: dict[str, str | int]) -> tuple[str, ...]:
+def compare(record: RunRecord, now: Facts, machine: Facts) -> tuple[str, ...]:
     """What is different from when a run was made, a sentence each."""
     found = []
     for what, then, today in (
-        ("versions", record.get("versions", {}), now),
-        ("machine", record.get("machine", {}), machine),
+        ("versions", record.versions, now),
+        ("machine", record.machine, machine),
     ):
         for key in sorted({*then, *today}):
             if then.get(key) != today.get(key):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from striate.errors import counted
-from striate.runs.events import Event, EventFile, read_events
+from striate.runs.events import EVENT, EventFile, RollbackEvent, read_events
 from striate.train.checkpoint import keep_checkpoints, load_checkpoint
 from striate.train.loop import Diverged, Loop, lower_rate, run_loop, save
 from striate.train.state import State
@@ -64,18 +64,14 @@ def _roll_back(loop: Loop, state: State) -> None:
     for event in before[len(_rollbacks(events)) :]:
         events.append(event)
     events.append(
-        {
-            "event": "rollback",
-            "step": state.step,
-            "failed_step": failed,
-            "rate_share": state.rate_share,
-            "best_epoch": state.best_epoch,
-        }
+        RollbackEvent(
+            step=state.step, failed_step=failed, rate_share=state.rate_share, best_epoch=state.best_epoch
+        )
     )
     # Killed before this, a resumed run diverges and comes back once more.
     save(loop, state)
     keep_checkpoints(loop.run.state, state.first_step, state.step)
 
 
-def _rollbacks(events: EventFile) -> list[Event]:
-    return [event for event in read_events(events.path) if event.get("event") == "rollback"]
+def _rollbacks(events: EventFile) -> list[RollbackEvent]:
+    return [event for event in read_events(events.path, EVENT) if isinstance(event, RollbackEvent)]

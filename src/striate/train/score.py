@@ -2,64 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.report.interval import wilson
+from striate.runs.record import MOST_CONFUSED, ClassScore, Score
 
 # What the recipe calls each metric, and a reader.
 METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "f1": "F1"}
-
-
-@dataclass(frozen=True, slots=True)
-class ClassScore:
-    """One class.  precision: share of the answers `name` that were right.  recall: share of it found."""
-
-    name: str
-    count: int
-    precision: float
-    recall: float
-    f1: float
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """The answers over one split.
-
-    interval: 95 % interval of the accuracy by Wilson's formula, from the number of pictures alone.
-    balanced_accuracy, f1: as `metric_of` has them.
-    confusion: row = true class, column = answer.
-    """
-
-    pictures: int
-    accuracy: float
-    interval: tuple[float, float]
-    top5: float
-    loss: float
-    balanced_accuracy: float
-    f1: float
-    classes: tuple[ClassScore, ...]
-    confusion: tuple[tuple[int, ...], ...]
-
-    def to_record(self) -> dict[str, Any]:
-        """As plain values, for the record of a run."""
-        return {
-            "pictures": self.pictures,
-            "accuracy": self.accuracy,
-            "interval": list(self.interval),
-            "balanced_accuracy": self.balanced_accuracy,
-            "f1": self.f1,
-            "top5": self.top5,
-            "loss": self.loss,
-            "classes": [
-                {"name": c.name, "count": c.count, "precision": c.precision, "recall": c.recall, "f1": c.f1}
-                for c in self.classes
-            ],
-            "confusion": [list(row) for row in self.confusion],
-        }
 
 
 def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: tuple[str, ...]) -> Score:
@@ -88,11 +38,17 @@ def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes
         loss=float(-np.log(np.maximum(share, np.finfo(np.float64).eps)).mean()),
         balanced_accuracy=metric_of(confusion, "balanced_accuracy"),
         f1=metric_of(confusion, "f1"),
-        classes=tuple(
-            ClassScore(name, int(count[i]), float(precision[i]), float(recall[i]), float(f1[i]))
+        classes=[
+            ClassScore(
+                name=name,
+                count=int(count[i]),
+                precision=float(precision[i]),
+                recall=float(recall[i]),
+                f1=float(f1[i]),
+            )
             for i, name in enumerate(classes)
-        ),
-        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        ],
+        confusion=confusion.tolist() if kinds <= MOST_CONFUSED else [],
     )
 
 

@@ -22,15 +22,17 @@ from striate.build.weights import load_weights
 from striate.data.picture import prepare_picture
 from striate.data.trouble import Unreadable
 from striate.data.walk import files_below
+from striate.disk.small import read_small_text
 from striate.errors import DataError, RunError, counted
 from striate.notation.reader import read_text
 from striate.runs.folder import RunFolder, find_run
-from striate.spec.layout import lay
+from striate.runs.record import RunRecord
+from striate.spec.layout import Layout, lay
 from striate.spec.shape import Map
 from striate.train.evaluate import probabilities
 from striate.train.machine import choose_device, heed_fork
 from striate.train.preparation import Feeder, Preparation
-from striate.train.recipe import read_recipe
+from striate.train.recipe import read_run_recipe
 
 if TYPE_CHECKING:
     from striate.train.measure import Measured
@@ -73,7 +75,7 @@ class Trained:
     classes: tuple[str, ...]
     net: Net
     preparation: Preparation
-    record: dict[str, Any]
+    record: RunRecord
     device: torch.device
     second_look: float = 0.0
     answers: nn.Module | None = None
@@ -236,17 +238,27 @@ def load_trained(run: str | Path, *, device: str | None = None) -> Trained:
     """Load the best weights of a run.  Raises RunError where there is none, ResourceError for the device."""
     folder = find_run(run)
     record, data = folder.read_record(), folder.read_data()
-    preparation = Preparation.from_record(data["preparation"])
-    try:
-        text = folder.net.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the text of the network cannot be read: {error}", place=str(folder.net)) from None
-    classes = tuple(str(name) for name in data["classes"])
+    preparation = Preparation.from_record(data.preparation)
+    text = read_small_text(folder.net, RunError, "the text of a network")
+    classes = tuple(data.classes)
     layout = lay(read_text(text, str(folder.net)), Map(preparation.channels, *preparation.size), len(classes))
+    _require_room(layout, folder)
     with torch.random.fork_rng(devices=[]):
         net = build(layout)
     set_in_place(net, False)
     load_weights(net, folder.weights)
     where = choose_device(device)
-    second_look = read_recipe(str(folder.recipe)).second_look
+    second_look = read_run_recipe(folder, record).second_look
     return Trained(folder, classes, net.to(where).eval(), preparation, record, where, second_look)
+
+
+def _require_room(layout: Layout, run: RunFolder) -> None:
+    """Raise RunError where the network has more weights than the file of them: it may fill the memory."""
+    needed = 4 * sum(placed.layer.weights(placed.input) for placed in layout.layers())
+    if run.weights.is_file() and needed > (there := run.weights.stat().st_size):
+        raise RunError(
+            f"net.txt and data.json give {needed:,} bytes of weights, and weights.safetensors has {there:,}",
+            place=str(run.path),
+            expected="these files as `striate train` writes them",
+            cure="copies of them, or striate train, which begins anew",
+        )
