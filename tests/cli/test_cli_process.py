@@ -183,6 +183,34 @@ def test_ctrl_c_at_any_moment(here: Path, photos: Path) -> None:
         assert not (here / out).exists() or status(here / out) in ("stopped", "running")
 
 
+def test_further_signals_are_not_heard(here: Path) -> None:
+    """The first asks, the second stops, and what comes while the end is written down cuts nothing short."""
+    script = """
+import os, signal, time
+from striate.cli.screen import Screen
+screen = Screen(quiet=True)
+def press():
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+assert not screen.stopping()
+try:
+    with screen.stoppable():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert screen.stopping()
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        finally:
+            press()
+            print("written")
+except KeyboardInterrupt:
+    press()
+    print("ended")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("written\nended\n", "")
+
+
 def test_nohup_is_heeded(here: Path, bars: Path) -> None:
     """A signal that was ignored when we began stays so."""
     script = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from striate.errors import StriateError
 from striate.runs import atomic
 from striate.train import fit, job
 from striate.train.recipe import Recipe
+from striate.version import __version__
 from train.drawn import draw, write_folder
 
 FAST = ("--net", NET, "--epochs", "1", "--set", "batch=8", "--device", "cpu")
@@ -208,6 +210,93 @@ def test_predict_with_a_run_without_weights(call: Call, run: Path, here: Path, p
     said = call("predict", "mine", str(photos))
     assert (said.code, said.out) == (1, "")
     assert said.err.startswith("striate: mine/weights.safetensors: the weights are missing\n")
+
+
+# Hostile runs
+
+TAMPERED = [
+    ("run.json", "[" * 200_000, "run.json is damaged: it is nested too deep"),
+    ("run.json", {"result": [1]}, "run.json is damaged: result: Input should be a valid dictionary or instance of Result"),
+    ("run.json", {"versions": [1]}, "run.json is damaged: versions: Input should be a valid mapping"),
+    ("data.json", {"classes": None}, "data.json is damaged: classes: Input should be a valid list"),
+    ("data.json", {"preparation": None}, "data.json is damaged: preparation: Input should be a valid dictionary or "
+     "instance of PreparationRecord"),
+    ("data.json", {"preparation": {"dtype": "object"}}, "data.json is damaged: preparation.dtype: Input should be "
+     "'uint8' or 'float32'"),
+    ("data.json", {"preparation": {"channels": 10**9}}, "data.json is damaged: preparation.channels: Input should be "
+     "less than or equal to 100000"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"), TAMPERED, ids=[f"{each[0]} {str(each[1])[:20]}" for each in TAMPERED]
+)
+def test_a_run_that_was_tampered_with(
+    call: Call, run: Path, here: Path, photos: Path, name: str, content: Any, told: str
+) -> None:
+    """One clear error, and the runs beside it are as they were."""
+    for other in ("good", "bad"):
+        shutil.copytree(run, here / "runs" / other)
+    path = here / "runs" / "bad" / name
+    if isinstance(content, dict):
+        known = json.loads(path.read_text())
+        for key, value in content.items():
+            known[key] = {**known[key], **value} if isinstance(value, dict) else value
+        content = json.dumps(known)
+    path.write_text(content)
+    for words in (
+        ["predict", "bad", str(photos)],
+        ["check", str(photos), "--labels", "bad"],
+        ["replay", "bad"],
+    ):
+        said = call(*words)
+        assert (said.code, said.out) == (1, ""), words
+        assert said.err.startswith(
+            f"striate: runs/bad: {told}\n  expected: {name} as `striate train` writes it\n"
+        )
+    assert call("runs").out.count("done") == (1 if name == "run.json" else 2)
+    assert call("runs").out.count("damaged") == 2 * (name == "run.json")
+    if name == "run.json":
+        assert call("predict", "runs/latest", str(photos)) == call("predict", "good", str(photos))
+        assert call("predict", "god", str(photos)).err.endswith("  try: runs/good\n")
+
+
+def test_texts_of_a_run_that_are_no_files(call: Call, run: Path, here: Path, photos: Path) -> None:
+    for name in ("net.txt", "recipe.toml"):
+        shutil.rmtree(here / "bad", ignore_errors=True)
+        shutil.copytree(run, here / "bad")
+        (here / "bad" / name).unlink()
+        os.mkfifo(here / "bad" / name)
+        said = call("predict", "bad", str(photos))
+        assert (said.code, said.out) == (1, "")
+        assert said.err.startswith(f"striate: bad/{name}: it cannot be read: it is a pipe or a device\n")
+
+
+def test_a_network_that_would_fill_the_memory(call: Call, run: Path, here: Path, photos: Path) -> None:
+    shutil.copytree(run, here / "bad")
+    (here / "bad" / "net.txt").write_text("fc 1000000 -> fc classes")
+    size = (run / "weights.safetensors").stat().st_size
+    said = call("predict", "bad", str(photos))
+    assert (said.code, said.out) == (1, "")
+    assert re.fullmatch(
+        rf"striate: bad: net.txt and data.json give [\d,]+ bytes of weights, and weights.safetensors has {size:,}\n"
+        "  expected: these files as `striate train` writes them\n"
+        "  try: copies of them, or striate train, which begins anew\n", said.err,
+    )  # fmt: skip
+
+
+def test_a_run_of_another_striate(call: Call, run: Path, here: Path, photos: Path) -> None:
+    shutil.copytree(run, here / "old")
+    record = json.loads((run / "run.json").read_text())
+    record["versions"]["striate"] = "0.0.9"
+    (here / "old" / "run.json").write_text(json.dumps(record))
+    assert call("predict", "old", str(photos)).code == 0
+    with (here / "old" / "recipe.toml").open("a") as file:
+        file.write("\nlearning = 1\n")
+    assert call("predict", "old", str(photos)).err == (
+        f"striate: old/recipe.toml: the recipe was written by striate 0.0.9, and this is {__version__}: "
+        "there is no key `learning`\n  try: pip install striate==0.0.9, or striate train, which begins anew\n"
+    )
 
 
 # Bad input, each a clear error and a non-zero exit

@@ -19,11 +19,13 @@ import pytest
 from striate.errors import RunError
 from striate.runs.folder import RunFolder
 from striate.runs.lock import is_held
+from striate.runs.record import RunRecord
 from striate.train import replay as replay_module
+from striate.train.job import reopen_job, run_job
 from striate.train.loop import Stopped
 from striate.train.replay import replay
 from striate.train.watch import Silence
-from survival.tiny import EXACT, contents, differing, resume, train
+from survival.tiny import EXACT, contents, differing, make, resume, train
 from train.drawn import CLASSES, draw, write_folder
 from train.jobs import Ear
 
@@ -264,6 +266,69 @@ def test_arrays_that_changed_are_named(arrays: Path, tmp_path: Path, what: str) 
     with pytest.raises(RunError, match="the data are not what they were: ") as caught:
         resume(out)
     assert ("test" if "test" in what else "train") in caught.value.problem or "val" in caught.value.problem
+
+
+def test_data_that_were_moved(tmp_path: Path) -> None:
+    """They are taken where they are now if they are the same, and are looked for there from then on."""
+    source, out = write_folder(tmp_path / "photos", count=60), tmp_path / "run"
+    with pytest.raises(Stopped):
+        train(source, out, Ear(7))
+    source.rename(tmp_path / "moved")
+    with pytest.raises(RunError) as caught:
+        resume(out)
+    assert str(caught.value) == (
+        f"{out}: the data are not at {source} any more\n"
+        "  expected: the pictures and labels that the run began with\n"
+        f"  try: striate resume {out} --data WHERE THEY ARE NOW"
+    )
+    other = tmp_path / "other"
+    shutil.copytree(tmp_path / "moved", other)
+    swap(other)
+    record = (out / "run.json").read_bytes()
+    with pytest.raises(RunError, match="the data are not what they were: pictures or labels of"):
+        resume(out, source=other)
+    assert (out / "run.json").read_bytes() == record
+    with pytest.raises(Stopped):
+        resume(out, Ear(2), source=tmp_path / "moved")
+    assert json.loads((out / "run.json").read_bytes())["source"] == str(tmp_path / "moved")
+    resume(out)
+    train(tmp_path / "moved", tmp_path / "unbroken")
+    assert differing(out, tmp_path / "unbroken") == []
+
+
+def test_two_that_resume_one_run(arrays: Path, unbroken: Path, tmp_path: Path) -> None:
+    """The second read the record while the run was open, and comes to its lock when it is finished."""
+    out = tmp_path / "run"
+    with pytest.raises(Stopped):
+        train(arrays, out, Ear(7))
+    slow = reopen_job(RunFolder(out), device=None, started=time.monotonic(), watch=Silence())
+    resume(out)
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.iterdir()}
+    with pytest.raises(RunError) as caught:
+        run_job(slow, Silence(), resume=True)
+    assert str(caught.value) == f"{out}: this run is finished\n  try: striate predict {out} PICTURE"
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.iterdir()} == before
+    assert contents(out) == contents(unbroken)
+
+
+def test_ctrl_c_while_the_end_is_written_down(
+    arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RunFolder.write_record
+    interrupted = []
+
+    def write(run: RunFolder, record: RunRecord) -> None:
+        if record.status == "stopped" and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        real(run, record)
+
+    job = make(arrays, tmp_path / "run")
+    monkeypatch.setattr(RunFolder, "write_record", write)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job, Ear(3), resume=False)
+    assert interrupted
+    assert RunFolder(tmp_path / "run").read_record().status == "stopped"
 
 
 # Again, from the folder alone

@@ -49,9 +49,11 @@ def train(source: Path, out: Path, watch: Watch | None = None, net: str = NET, *
     run_job(make(source, out, watch, net, **keys), watch or Silence(), resume=False, checkpoint_s=OFTEN_S)
 
 
-def resume(run: Path, watch: Watch | None = None) -> None:
-    """Go on with a run."""
-    job = reopen_job(RunFolder(run), device=None, started=time.monotonic(), watch=watch or Silence())
+def resume(run: Path, watch: Watch | None = None, source: Path | None = None) -> None:
+    """Go on with a run.  source: where its data are now."""
+    job = reopen_job(
+        RunFolder(run), device=None, started=time.monotonic(), watch=watch or Silence(), source=source
+    )
     run_job(job, watch or Silence(), resume=True, checkpoint_s=OFTEN_S)
 
 

@@ -25,6 +25,9 @@ def load_weights(net: Net, path: Path) -> None:
     Raises RunError where the file is missing or damaged or belongs to another network.
     """
     try:
+        # A pipe would hang.
+        if not path.is_file():
+            raise FileNotFoundError
         with safe_open(path, framework="pt") as file:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:

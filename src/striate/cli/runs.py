@@ -91,7 +91,7 @@ def _status(run: RunFolder, record: RunRecord) -> str:
 
 def _delete(folder: Path, name: str, found: list[tuple[RunFolder, RunRecord | RunError]], yes: bool) -> None:
     """Remove one of the runs that lie in a folder, and nothing else; one that is being trained is refused."""
-    by_name = {run.path.name: (run, record) for run, record in found}
+    by_name = {run.path.name: (run, record) for run, record in found if not run.path.is_symlink()}
     # As tab completion writes it.
     short = Path(name).name if Path(name).parent.resolve() == folder.resolve() else name
     if short not in by_name:

@@ -345,8 +345,9 @@ def list_runs(root: Path = ROOT) -> list[tuple[RunFolder, RunRecord | RunError]]
     """All runs directly inside a folder, newest first, each with its record or with what is wrong with it."""
     found = []
     for child in root.iterdir() if root.is_dir() else ():
-        # A link is another name of a run, as `latest` is; a dot begins what is being made.
-        if child.name.startswith(".") or child.is_symlink() or not (child / "run.json").is_file():
+        # A dot begins the name of what is being made; the link `latest` is another name of a run.
+        is_link = child.name == "latest" and child.is_symlink()
+        if is_link or child.name.startswith(".") or not (child / "run.json").is_file():
             continue
         run, created = RunFolder(child), 0.0
         record: RunRecord | RunError

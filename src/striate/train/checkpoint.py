@@ -113,5 +113,9 @@ def _make_newest(path: Path) -> None:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)] if folder.is_dir() else []
+    found = (
+        [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_file()]
+        if folder.is_dir()
+        else []
+    )
     return sorted(found, key=lambda path: (_step(path), path.stat().st_mtime_ns), reverse=True)

@@ -80,6 +80,8 @@ def compare(record: RunRecord, now: Facts, machine: Facts) -> tuple[str, ...]:
 
 
 def _sum(path: Path) -> str:
+    if not path.is_file():
+        raise RunError("the last weights are missing", place=str(path))
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:

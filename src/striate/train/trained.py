@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 # Images that are prepared before they go through the network together.
 GROUP = 256
+# Weights of fewer bytes are built before anybody looks whether the file has them.
+LARGE_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +255,9 @@ def load_trained(run: str | Path, *, device: str | None = None) -> Trained:
 
 
 def _require_room(layout: Layout, run: RunFolder) -> None:
-    """Raise RunError where the network has more weights than the file of them: it may fill the memory."""
+    """Raise RunError where a large network has more weights than the file of them: it may fill the memory."""
     needed = 4 * sum(placed.layer.weights(placed.input) for placed in layout.layers())
-    if run.weights.is_file() and needed > (there := run.weights.stat().st_size):
+    if needed > LARGE_BYTES and run.weights.is_file() and needed > (there := run.weights.stat().st_size):
         raise RunError(
             f"net.txt and data.json give {needed:,} bytes of weights, and weights.safetensors has {there:,}",
             place=str(run.path),
