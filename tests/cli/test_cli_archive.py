@@ -92,7 +92,13 @@ def test_resume_and_replay_unpack_again_and_say_what_changed(
     packed["zip"].unlink()
     said = call("resume", "run")
     assert said.code == 1
-    assert "there is no such file or folder" in said.err
+    assert said.err == (
+        f"striate: run: the data are not at {packed['zip'].resolve()} any more\n"
+        "  expected: the pictures and labels that the run began with\n"
+        "  try: striate resume run --data WHERE THEY ARE NOW\n"
+    )
+    assert call("replay", "again", "--out", "third").err.endswith("\n  try: put them back there\n")
+    assert not (here / "third").exists()
 
 
 def test_a_hostile_archive_is_one_error_and_no_run(call: Call, here: Path) -> None:

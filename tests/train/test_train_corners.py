@@ -35,8 +35,9 @@ NORMED = "conv 4 3x3 -> relu -> pool avg -> fc 6 -> bn -> relu -> fc classes"
 def accuracies(patch: pytest.MonkeyPatch, *found: float) -> None:
     """Let the validations of epochs find these, the last one over and over."""
 
-    def validate(loop: Any, state: Any, watch: Any) -> tuple[float, float]:
-        return found[min(state.epoch, len(found) - 1)], 1.0
+    def validate(loop: Any, state: Any, watch: Any) -> tuple[float, float, float]:
+        accuracy = found[min(state.epoch, len(found) - 1)]
+        return accuracy, accuracy, 1.0
 
     patch.setattr(loop_module, "_validate", validate)
 
@@ -80,7 +81,7 @@ def test_values_on_another_scale_are_measured_and_not_prepared_as_published(
 ) -> None:
     pictures = np.zeros((2, 32, 32, 3), dtype)
     data: Any = SimpleNamespace(
-        train=SimpleNamespace(pictures=pictures), channels=3, size=(32, 32), stored_size=(32, 32)
+        train=SimpleNamespace(pictures=pictures), channels=3, size=(32, 32), stored_size=(32, 32), fit="crop"
     )
     found = pretrained_preparation(tmp_path / "w.pth", data, Recipe(published="resnet18"))
     assert (found is not None) == (dtype == "uint8")

@@ -199,11 +199,11 @@ def test_the_surest_mistakes_come_first() -> None:
     found = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.55, 0.45]], dtype=np.float32)
     pictures = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((4, 4, 4, 1), np.uint8)
     worst = mistakes_of(found, split(pictures, [0, 1, 0, 1]), ("cat", "dog"))
-    assert [(m["name"], m["label"], m["answer"]) for m in worst] == [
+    assert [(m.name, m.label, m.answer) for m in worst] == [
         ("p2", "cat", "dog"), ("p1", "dog", "cat"), ("p3", "dog", "cat"),
     ]  # fmt: skip
-    assert worst[0]["probability"] == pytest.approx(0.8)
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(worst[0]["png"]))))
+    assert worst[0].probability == pytest.approx(0.8)
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(worst[0].png))))
     assert shown.shape == (96, 96)
     assert (shown == 2).all()
 

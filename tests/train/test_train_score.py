@@ -16,6 +16,7 @@ from sklearn.metrics import (
 )
 
 from striate.report.interval import wilson
+from striate.runs.record import to_json
 from striate.train.score import score
 
 
@@ -25,14 +26,14 @@ def test_by_hand() -> None:
     assert result.pictures == 4
     assert result.accuracy == 0.5
     assert result.top5 == 1.0
-    assert result.confusion == ((1, 1, 0), (0, 1, 0), (1, 0, 0))
+    assert result.confusion == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
     assert result.loss == pytest.approx(-np.log([0.7, 0.8, 0.3, 0.2]).mean(), rel=1e-6)
     cat, dog, emu = result.classes
     assert (cat.name, cat.count, cat.precision, cat.recall, cat.f1) == ("cat", 2, 0.5, 0.5, 0.5)
     assert (dog.count, dog.precision, dog.recall) == (1, 0.5, 1.0)
     # It was never answered.
     assert (emu.count, emu.precision, emu.recall, emu.f1) == (1, 0.0, 0.0, 0.0)
-    assert json.loads(json.dumps(result.to_record()))["confusion"] == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+    assert json.loads(to_json(result))["confusion"] == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
 
 
 @pytest.mark.parametrize("classes", [2, 5, 9])

@@ -110,7 +110,7 @@ def _delete(folder: Path, name: str, found: list[tuple[RunFolder, RunRecord | Ru
             if not sys.stdin.isatty():
                 raise RunError(f"{what} would be deleted", place="--delete", cure="--yes, if this is meant")
             prose().print(f"Delete {what}? [y/N] ", end="")
-            if input().strip().lower() not in ("y", "yes"):
+            if sys.stdin.readline().strip().lower() not in ("y", "yes"):
                 prose().print("nothing was deleted")
                 return
         delete_run(run)

@@ -224,7 +224,9 @@ def read_back(run: RunFolder, record: RunRecord, *, device: str | None, started:
             f"the data are not at {record.source} any more",
             place=str(run.path),
             expected="the pictures and labels that the run began with",
-            cure=f"striate resume {run.quoted} --data WHERE THEY ARE NOW",
+            cure="put them back there"
+            if record.status == "done"
+            else f"striate resume {run.quoted} --data WHERE THEY ARE NOW",
         )
     data = _gather(record.source, recipe, False, watch)
     _require_same_data(run, data.record, then)

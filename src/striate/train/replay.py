@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from striate.errors import RunError, StriateError
-from striate.runs.folder import RunFolder, create_run
+from striate.errors import RunError
+from striate.runs.folder import RunFolder, create_run, require_free
 from striate.runs.record import Facts, RunRecord, to_json
 from striate.train.job import read_back, run_job
-from striate.train.machine import choose_device, describe_machine, versions
+from striate.train.machine import describe_machine, versions
 from striate.train.recipe import read_run_recipe
 from striate.train.watch import Watch
 
@@ -45,7 +44,10 @@ def replay(run: RunFolder, *, out: Path | None, device: str | None, started: flo
             expected="a run with a number of epochs",
             cure="striate train DATA --epochs N",
         )
-    where = choose_device(device)
+    if out is not None:
+        require_free(out)
+    job = read_back(run, record, device=device, started=started, watch=watch)
+    where = job.device
     differences = compare(record, versions(), describe_machine(where))
     anew = record.model_copy(
         update={"versions": versions(), "machine": describe_machine(where), "status": "stopped", "result": None,
@@ -54,13 +56,7 @@ def replay(run: RunFolder, *, out: Path | None, device: str | None, started: flo
     first = run.net, run.recipe, run.data, run.start_weights, run.start_optimizer
     files = {file.name: file.read_bytes() for file in first if file.is_file()}
     second = create_run(f"{run.path.name}-replay", out, {**files, "run.json": to_json(anew)})
-    try:
-        job = read_back(second, anew, device=device, started=started, watch=watch)
-    except StriateError:
-        # Nothing was trained; an empty run is in the way.
-        shutil.rmtree(second.path, ignore_errors=True)
-        raise
-    run_job(job, watch, resume=False)
+    run_job(replace(job, run=second, record=anew), watch, resume=False)
     return Replay(second, _sum(run.last_weights) == _sum(second.last_weights), differences)
 
 
