@@ -49,3 +49,12 @@ def size(value: float) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:,.1f} TB"
+
+
+def short(value: float) -> str:
+    """`840`, `61.7k`, `118M`, `4.09G`: three digits of a large count."""
+    for unit in ("", "k", "M", "G"):
+        if value < 999.5:
+            return f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:,.3g}T"
