@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 # Two rooms have the names of functions.  They are loaded first, so that the functions keep the names.
 import striate.plan
 import striate.train  # noqa: F401
-from striate.api import NetText, cache, load, plan, read, test, train
+from striate.api import NetText, cache, draw, load, plan, read, test, train
 from striate.errors import StriateError
 from striate.version import __version__
 
@@ -27,6 +27,7 @@ __all__ = [
     "StriateError",
     "__version__",
     "cache",
+    "draw",
     "load",
     "plan",
     "read",

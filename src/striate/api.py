@@ -6,14 +6,19 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from PIL import Image
+
+from striate.data.picture import prepare_picture
 from striate.disk.small import read_small_text
 from striate.errors import MissingExtra, NotationError, StriateError, nearest
 from striate.notation.reader import read_text
 from striate.notation.writer import write_text
+from striate.plan.drawing import draw_svg, flowchart
 from striate.plan.plan import Plan
 from striate.plan.plan import plan as plan_layout
+from striate.plan.tree import seen_by, tree
 from striate.spec.layout import Layout, lay
 from striate.spec.network import Network
 from striate.spec.shape import Map
@@ -30,6 +35,9 @@ if TYPE_CHECKING:
 
 # What `transfer` begins with: small, quick on a CPU, and its weights install by name.
 TRANSFER_NET = "efficientnet_lite0"
+
+# What `classes` stands for where nobody says: as many as there are digits.
+CLASSES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +149,46 @@ def plan(
     strict: raise FitError where a stride does not divide.
     """
     text = read(net)
+    shape, classes = _known(text, input, classes)
+    return text.plan(shape, classes, batch=batch, strict=strict)
+
+
+def draw(
+    net: str | Path | NetText,
+    input: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    *,
+    at: str | None = None,
+    image: str | Path | None = None,
+    format: Literal["svg", "mermaid", "dot"] = "svg",
+) -> str:
+    """A network as a drawing: the text of an SVG file, or of Mermaid or Graphviz.
+
+    net, input, classes: as `plan`; 10 classes where nobody says.
+    at: the label or path of a layer whose receptive field is marked, on `image` where one is given (svg only).
+
+    Raises NotationError, FitError, DataError; StriateError where there is no such layer.
+    """
+    text = read(net)
+    shape, classes = _known(text, input, classes)
+    layout = text.lay(shape, CLASSES if classes is None else classes)
+    table = plan_layout(layout)
+    nodes = tree(layout, table)
+    if format != "svg":
+        return flowchart(nodes, layout, format)
+    seen = None if at is None else seen_by(table, at)
+    picture = None
+    if image is not None:
+        values = prepare_picture(image, stored_size=shape[1:], channels=3 if shape[0] == 3 else 1)
+        picture = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
+        seen = seen or seen_by(table, table.rows[-1].path)
+    return draw_svg(layout, nodes, seen=seen, image=picture)
+
+
+def _known(
+    text: NetText, input: tuple[int, int, int] | None, classes: int | None
+) -> tuple[tuple[int, int, int], int | None]:
+    """The shape of the images and the classes: what is said, or what the zoo knows."""
     if text.zoo is not None:
         known = zoo_net(text.zoo)
         input, classes = input or known.input, classes or known.classes
@@ -148,7 +196,7 @@ def plan(
         raise StriateError(
             "the size of the pictures is not known", place="plan", expected="input=(channels, height, width)"
         )
-    return text.plan(input, classes, batch=batch, strict=strict)
+    return input, classes
 
 
 def train(

@@ -6,7 +6,7 @@ import pytest
 
 from striate.report.curves import curves
 from striate.report.drawing import MOST_POINTS, thinned
-from striate.report.figures import decimal, duration, percent, size
+from striate.text.figures import decimal, duration, percent, size
 from striate.report.interval import wilson
 from striate.report.recipe import RecipeKey, read_keys
 from striate.report.trace import trace

@@ -26,6 +26,7 @@ EXAMPLES = """For example:
 # Each command is imported when it is called, so that none waits for what another needs.
 COMMANDS = {
     "plan": "What a network costs before it runs: shapes, weights, multiply-adds, receptive fields, memory.",
+    "draw": "Draw a network: its volumes, its branches, its weights and work as areas.",
     "check": "Look at every picture before training: what cannot be used, what is odd, what is there twice.",
     "train": "Train a network on pictures.",
     "resume": "Go on with a training that was stopped.",

@@ -10,18 +10,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import read
+from striate.api import CLASSES, read
 from striate.cli.console import prose
 from striate.cli.values import input_shape
 from striate.errors import StriateError, counted, nearest
 from striate.plan.field import Fields
 from striate.plan.memory import SLOTS, StepMemory
 from striate.plan.plan import Plan, Row
-from striate.report.figures import size
+from striate.text.figures import size
 from striate.zoo.list import zoo_net
-
-# What `classes` stands for where nobody says: as many as there are digits.
-CLASSES = 10
 
 PRECISIONS = ("fp32", "bf16")
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from striate.cli.console import prose, tabular
 from striate.errors import RunError, counted, nearest
-from striate.report.figures import size
+from striate.text.figures import size
 from striate.runs.folder import ROOT, RunFolder, delete_run, list_runs, point_latest
 from striate.runs.lock import held, is_held
 from striate.runs.record import RunRecord

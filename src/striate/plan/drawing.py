@@ -12,9 +12,9 @@ from PIL import Image
 
 from striate.plan.field import Fields
 from striate.plan.tree import Node
-from striate.report.figures import short
 from striate.spec.layout import Layout
 from striate.spec.shape import Map, Shape
+from striate.text.figures import short
 
 # Pixels: the widest row of the drawing, the tallest volume, a column's gap, and a line of text.
 WIDTH, TALLEST, GAP, LINE = 1180, 120, 22, 13
@@ -43,7 +43,11 @@ svg{font:11px system-ui,sans-serif;--ink:#1d2733;--soft:#5d6b7a;--line:#b9c3cd;-
 
 
 def draw_svg(
-    layout: Layout, nodes: Sequence[Node], *, seen: tuple[str, Fields | None] | None = None, image: Image.Image | None = None
+    layout: Layout,
+    nodes: Sequence[Node],
+    *,
+    seen: tuple[str, Fields | None] | None = None,
+    image: Image.Image | None = None,
 ) -> str:
     """The drawing of a network as the text of an SVG file.
 
@@ -51,7 +55,10 @@ def draw_svg(
     the size that the network reads; without an image it is marked in an empty frame.
     """
     largest = max(layout.input.height, layout.input.width)
-    most = {figure: max((node.total(figure) for node in nodes), default=0) for figure in ("weights", "multiply_adds")}
+    most = {
+        figure: max((node.total(figure) for node in nodes), default=0)
+        for figure in ("weights", "multiply_adds")
+    }
     columns = [_input_column(layout.input, largest), *(_Column(node, largest, most) for node in nodes)]
     rows = _rows(columns)
     parts: list[str] = []
@@ -62,7 +69,9 @@ def draw_svg(
         foot = base + max(column.words for column in row) + max(column.areas for column in row)
         for number, column in enumerate(row):
             if number:
-                parts.append(f'<path class="arrow" d="M{x - GAP + 5:.1f} {base - 8:.1f}h{GAP - 12}l-4 -3m4 3l-4 3"/>')
+                parts.append(
+                    f'<path class="arrow" d="M{x - GAP + 5:.1f} {base - 8:.1f}h{GAP - 12}l-4 -3m4 3l-4 3"/>'
+                )
             parts.extend(column.draw(x, base, foot))
             x += column.width + GAP
         y = foot + LINE + 30
@@ -72,7 +81,10 @@ def draw_svg(
         parts.extend(drawn)
         y, width = y + height, max(width, wide)
     width = max(width, 460)
-    weights, work = (sum(node.total(figure) for node in nodes if node.kind != "aux") for figure in ("weights", "multiply_adds"))
+    weights, work = (
+        sum(node.total(figure) for node in nodes if node.kind != "aux")
+        for figure in ("weights", "multiply_adds")
+    )
     extra = sum(node.total("weights") for node in nodes if node.kind == "aux")
     more = f" (and {short(extra)} in auxiliary classifiers, in training)" if extra else ""
     head = (
@@ -227,10 +239,14 @@ def _field_panel(
     """The input with the receptive field of a layer's middle unit marked; its height and width in pixels."""
     scale = 260 / max(shape.height, shape.width)
     height, width = shape.height * scale, shape.width * scale
-    parts = [f'<text x="16" y="{y + 12:.1f}"><tspan class="name">{escape(name)}</tspan> sees {_said(field, shape)}</text>']
+    parts = [
+        f'<text x="16" y="{y + 12:.1f}"><tspan class="name">{escape(name)}</tspan> sees {_said(field, shape)}</text>'
+    ]
     top, left = y + 22, 16.0
     if image is None:
-        parts.append(f'<rect class="panel" x="{left}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"/>')
+        parts.append(
+            f'<rect class="panel" x="{left}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
+        )
     else:
         parts.append(
             f'<image x="{left}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" '

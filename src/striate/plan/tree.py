@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from striate.errors import StriateError, nearest
 from striate.plan.field import Fields
 from striate.plan.plan import Plan, Row
 from striate.spec.layout import Chain, Join, Layout, Part, Placed
@@ -12,7 +13,24 @@ from striate.spec.shape import Shape
 
 # Words that are joined to the layer before them: they change no shape and have no place of their own in a drawing.
 _JOINED = frozenset(
-    "bn lrn ln relu relu6 leaky prelu elu sigmoid tanh gelu silu scale dropout dropout2d droppath".split()
+    [
+        "bn",
+        "lrn",
+        "ln",
+        "relu",
+        "relu6",
+        "leaky",
+        "prelu",
+        "elu",
+        "sigmoid",
+        "tanh",
+        "gelu",
+        "silu",
+        "scale",
+        "dropout",
+        "dropout2d",
+        "droppath",
+    ]
 )
 
 
@@ -48,6 +66,23 @@ def tree(layout: Layout, table: Plan) -> tuple[Node, ...]:
     """The nodes of a network from its input to its answer; the figures are those of its plan."""
     rows = {row.path: row for row in table.rows}
     return _folded(_joined(_nodes(layout.root, rows)))
+
+
+def seen_by(table: Plan, name: str) -> tuple[str, Fields | None]:
+    """The receptive field of a layer, by its path or label; of a part with several layers, that of the last.
+
+    Raises StriateError where there is none of that name, the nearest one suggested.
+    """
+    rows = [row for row in table.rows if row.path == name or row.path.startswith(name + ".")]
+    if not rows:
+        names = list(dict.fromkeys([_label(row.path) or row.path for row in table.rows]))
+        raise StriateError(
+            f"there is no layer `{name}`",
+            place="--at",
+            expected="one of " + ", ".join(names[:12]) + (", ..." if len(names) > 12 else ""),
+            cure=f"--at {nearest(name, names) or names[-1]}",
+        )
+    return name, rows[-1].field
 
 
 def _nodes(part: Part, rows: dict[str, Row]) -> Iterator[Node]:
@@ -150,6 +185,10 @@ def lines(nodes: tuple[Node, ...]) -> Iterator[tuple[str, Node]]:
 
 def _lines(nodes: tuple[Node, ...], before: str) -> Iterator[tuple[str, Node]]:
     for node in nodes:
+        if node.kind == "aux" and all(not each.branches for each in node.branches[0]):
+            inner = _one_row(node.branches[0])
+            yield before, replace(inner, label=node.label, text=f"{node.text}: {inner.text}")
+            continue
         yield before, node
         here = before.replace("├ ", "│ ").replace("└ ", "  ")
         for number, branch in enumerate(node.branches):

@@ -13,7 +13,7 @@ from striate.data.codes import CODES
 from striate.data.finding import Finding
 from striate.errors import counted
 from striate.report.element import Html, joined, spoken, tag, void
-from striate.report.figures import count
+from striate.text.figures import count
 from striate.report.page import framed
 from striate.report.table import Column, name_cell, table
 

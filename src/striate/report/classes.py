@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from striate.report.element import Html, joined, tag
-from striate.report.figures import count, percent
+from striate.text.figures import count, percent
 from striate.report.interval import wilson
 from striate.report.table import Column, bar, name_cell, table
 from striate.runs.record import ClassScore, DataRecord, Score

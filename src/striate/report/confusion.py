@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from striate.report.element import Html, joined, tag, void
-from striate.report.figures import count, percent
+from striate.text.figures import count, percent
 from striate.report.table import Column, bar, name_cell, scrolling, table
 from striate.runs.record import Score
 

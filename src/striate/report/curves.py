@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from striate.report.drawing import Points, drawing, line, thinned
 from striate.report.element import Html, joined, tag
 from striate.report.epochs import epoch_table
-from striate.report.figures import count, decimal, duration, percent
 from striate.report.svg import INK, SOFT, TRAINING, VALIDATION
 from striate.report.trace import Epoch, Trace
+from striate.text.figures import count, decimal, duration, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

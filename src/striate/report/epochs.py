@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from striate.report.element import Html, tag
-from striate.report.figures import count, decimal, duration, percent
 from striate.report.table import Column, table
 from striate.report.trace import Epoch, Trace
+from striate.text.figures import count, decimal, duration, percent
 
 # Epochs in the table; of more, every second, third and so on.
 MOST = 200

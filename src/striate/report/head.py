@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from striate.report.element import Html, joined, tag
 from striate.report.facts import Facts
-from striate.report.figures import NONE, count, decimal, duration, percent
+from striate.text.figures import NONE, count, decimal, duration, percent
 from striate.report.interval import wilson
 from striate.runs.record import Result
 

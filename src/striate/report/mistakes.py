@@ -10,7 +10,7 @@ import zlib
 from PIL import Image
 
 from striate.report.element import Html, joined, tag, void
-from striate.report.figures import percent
+from striate.text.figures import percent
 from striate.runs.record import Mistake
 
 MOST = 24

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from striate.report.element import Html, joined, tag
-from striate.report.figures import count, decimal, percent
+from striate.text.figures import count, decimal, percent
 from striate.report.table import Column, pairs_table, table
 from striate.runs.record import DataRecord, PreparationRecord, RunRecord, Split, Validation
 

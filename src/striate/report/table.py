@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from striate.report.element import Html, joined, tag
-from striate.report.figures import NONE, percent
+from striate.text.figures import NONE, percent
 
 
 @dataclass(frozen=True, slots=True)

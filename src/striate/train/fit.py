@@ -12,7 +12,7 @@ from striate.errors import RecipeError, ResourceError, nearest
 from striate.plan.fit import Fit, Fitter
 from striate.plan.memory import StepMemory, Thrift
 from striate.plan.tape import EMULATED, steps, tape
-from striate.report.figures import size
+from striate.text.figures import size
 from striate.spec.layout import Layout
 from striate.spec.normed import needs_two
 from striate.train import heap
