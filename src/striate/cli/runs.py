@@ -12,10 +12,10 @@ from rich.table import Table
 
 from striate.cli.console import prose, tabular
 from striate.errors import RunError, counted, nearest
-from striate.text.figures import size
 from striate.runs.folder import ROOT, RunFolder, delete_run, list_runs, point_latest
 from striate.runs.lock import held, is_held
 from striate.runs.record import RunRecord
+from striate.text.figures import size
 
 JSON_VERSION = 1
 

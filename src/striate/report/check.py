@@ -13,9 +13,9 @@ from striate.data.codes import CODES
 from striate.data.finding import Finding
 from striate.errors import counted
 from striate.report.element import Html, joined, spoken, tag, void
-from striate.text.figures import count
 from striate.report.page import framed
 from striate.report.table import Column, name_cell, table
+from striate.text.figures import count
 
 MOST_CARDS, MOST_LINES = 24, 200
 """So many findings of one code are shown with their pictures, and so many more by name."""

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from striate.report.element import Html, joined, tag, void
-from striate.text.figures import count, percent
 from striate.report.table import Column, bar, name_cell, scrolling, table
 from striate.runs.record import Score
+from striate.text.figures import count, percent
 
 # Classes whose counts can still be read in a table, and those that a map still shows apart.
 MOST_COUNTED = 30

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from striate.report.element import Html, joined, tag
 from striate.report.facts import Facts
-from striate.text.figures import NONE, count, decimal, duration, percent
 from striate.report.interval import wilson
 from striate.runs.record import Result
+from striate.text.figures import NONE, count, decimal, duration, percent
 
 
 def head(facts: Facts) -> Html:

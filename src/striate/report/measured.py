@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from striate.report.classes import class_table
 from striate.report.confusion import confusion
 from striate.report.element import Html, joined, tag
-from striate.text.figures import count, decimal, percent
 from striate.report.head import figure
 from striate.report.mistakes import mistakes
 from striate.report.page import framed
 from striate.runs.record import Mistake, Score
+from striate.text.figures import count, decimal, percent
 
 
 def measured_page(

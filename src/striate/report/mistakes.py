@@ -10,8 +10,8 @@ import zlib
 from PIL import Image
 
 from striate.report.element import Html, joined, tag, void
-from striate.text.figures import percent
 from striate.runs.record import Mistake
+from striate.text.figures import percent
 
 MOST = 24
 # A picture of more bytes is packed anew as JPEG; one of more pixels is not opened.

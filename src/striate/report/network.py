@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from striate.plan.plan import Plan, Row
 from striate.report.element import Html, joined, spoken, tag, verbatim
-from striate.text.figures import NONE, count, size
 from striate.report.table import Column, bar, pairs_table, table
 from striate.runs.record import Memory
+from striate.text.figures import NONE, count, size
 
 # Layers that are shown at once, and at all.
 SHOWN = 60

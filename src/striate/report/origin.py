@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from striate.report.element import Html, joined, tag
-from striate.text.figures import count, decimal, percent
 from striate.report.table import Column, pairs_table, table
 from striate.runs.record import DataRecord, PreparationRecord, RunRecord, Split, Validation
+from striate.text.figures import count, decimal, percent
 
 _SPLITS: dict[Split, str] = {"train": "training", "val": "validation", "test": "test"}
 # Class names that are written out; the table of classes has all of them.

@@ -12,9 +12,9 @@ from striate.errors import RecipeError, ResourceError, nearest
 from striate.plan.fit import Fit, Fitter
 from striate.plan.memory import StepMemory, Thrift
 from striate.plan.tape import EMULATED, steps, tape
-from striate.text.figures import size
 from striate.spec.layout import Layout
 from striate.spec.normed import needs_two
+from striate.text.figures import size
 from striate.train import heap
 from striate.train.machine import emulates_bf16, free_memory_bytes
 from striate.train.recipe import Recipe
