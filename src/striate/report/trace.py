@@ -75,7 +75,7 @@ def read_trace(events: Sequence[Mapping[str, object]], times: Sequence[Mapping[s
     undone = False
     for event in events:
         step, epoch = whole(event.get("step")), whole(event.get("epoch"))
-        if event.get("event") == "rollback":
+        if event.get("event") in ("rollback", "resume"):
             kept = whole(event.get("best_epoch"))
             if kept is not None and kept not in epochs:
                 undone = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from striate.build.weights import load_weights
+from striate.build.weights import load_weights, weights_figures
 from striate.report.page import write_report
 from striate.report.trace import read_trace
 from striate.runs.atomic import write_atomic
@@ -30,6 +30,8 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
     """
     data = job.data
     load_weights(job.net, job.run.weights)
+    # What is said of them is what stands in their file.
+    state.take_figures(weights_figures(job.run.weights))
     split, name = (data.test, "test") if data.test is not None else (data.val, "validation")
 
     def advance(done: int) -> None:

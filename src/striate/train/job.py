@@ -16,7 +16,7 @@ import torch
 
 from striate.build.initial import fit_whitening, initialise, whitening
 from striate.build.module import build
-from striate.build.weights import load_weights, weights_bytes
+from striate.build.weights import load_weights, weights_bytes, weights_figures
 from striate.data.gather import Data, gather
 from striate.errors import RecipeError, ResourceError, RunError, counted
 from striate.notation.reader import read_text
@@ -35,6 +35,7 @@ from striate.train.frozen import frozen_parts
 from striate.train.grow import require_grows
 from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate
 from striate.train.machine import choose_device, describe_machine, versions
+from striate.train.pace import Clock
 from striate.train.preparation import Feeder, Preparation, first_pictures, suited_preparation
 from striate.train.prepared import Job, Prepared
 from striate.train.pretrained import find_weights, load_pretrained, pretrained_preparation
@@ -119,11 +120,12 @@ def new_job(
     strict: bool,
     started: float,
     watch: Watch,
+    clock: Clock = time,
 ) -> Job:
     """Prepare, and make the run folder.
 
-    out: the run folder, or None for a new one under `runs`.  started: when the job began, by
-    time.monotonic, for budgets.  The rest is as for `prepare`.
+    out: the run folder, or None for a new one under `runs`.  started: when the job began, by the clock, for
+    budgets.  The rest is as for `prepare`.
 
     Raises what `prepare` raises, and RunError; nothing is left behind then.
     """
@@ -156,11 +158,22 @@ def new_job(
         shutil.rmtree(run.path, ignore_errors=True)
         raise
     return Job(
-        run, made.data, made.layout, made.recipe, made.preparation, made.net, made.device, record, started
+        run,
+        made.data,
+        made.layout,
+        made.recipe,
+        made.preparation,
+        made.net,
+        made.device,
+        record,
+        started,
+        clock,
     )
 
 
-def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Watch) -> Job:
+def reopen_job(
+    run: RunFolder, *, device: str | None, started: float, watch: Watch, clock: Clock = time
+) -> Job:
     """The job of a run that was stopped.
 
     Raises RunError where the run is finished or its data are not what they were, naming what changed.
@@ -187,10 +200,12 @@ def reopen_job(run: RunFolder, *, device: str | None, started: float, watch: Wat
         )
     with held(run):
         pass
-    return read_back(run, record, device=device, started=started, watch=watch)
+    return read_back(run, record, device=device, started=started, watch=watch, clock=clock)
 
 
-def read_back(run: RunFolder, record: Record, *, device: str | None, started: float, watch: Watch) -> Job:
+def read_back(
+    run: RunFolder, record: Record, *, device: str | None, started: float, watch: Watch, clock: Clock = time
+) -> Job:
     """A job as it was before its first step, from the text, recipe, data and first weights of its folder.
 
     record: the run's, or another one that the job is to write.
@@ -224,7 +239,7 @@ def read_back(run: RunFolder, record: Record, *, device: str | None, started: fl
     else:
         initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
     arrange(net, recipe.layout)
-    return Job(run, data, layout, recipe, preparation, net.to(where), where, record, started)
+    return Job(run, data, layout, recipe, preparation, net.to(where), where, record, started, clock)
 
 
 def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECKPOINT_S) -> Score:
@@ -244,12 +259,13 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
         state = None
         first = 0 if checkpoint is None else checkpoint.numbers["stage"]
         for number, stage in stages(job.net, job.data, job.recipe, feeder, watch, first=first):
-            state, loop = begin_stage(stage, number, job.run, job.started, state, checkpoint_s)
+            state, loop = begin_stage(stage, number, job, state, checkpoint_s)
             if checkpoint is not None:
                 _restore(job, state, checkpoint)
                 # All of it is copied.
                 checkpoint = None
                 job.run.events.cut(state.events_bytes)
+                _take_best(job, state)
                 watch.say(f"goes on at step {state.step}")
             if job.recipe.freeze is None or stage.thaw is not None:
                 loop = replace(loop, meter=meter(job.recipe, job.layout, job.device, state.optimiser_bytes()))
@@ -294,6 +310,14 @@ def _restore(job: Job, state: State, checkpoint: Checkpoint) -> None:
             expected="net.txt and recipe.toml as they were when it was written, and the same striate",
             cure="put them back, or striate train, which begins anew",
         ) from error
+
+
+def _take_best(job: Job, state: State) -> None:
+    """Under a budget, weights that were kept behind the checkpoint stand: their epoch does not come again."""
+    figures = weights_figures(job.run.weights)
+    if job.recipe.budget_s is not None and figures and figures["epoch"] != state.best_epoch:
+        state.take_figures(figures)
+        job.run.events.append({"event": "resume", "step": state.step, "best_epoch": state.best_epoch})
 
 
 @contextmanager

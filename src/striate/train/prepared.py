@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from striate.build.module import Net
 from striate.data.gather import Data
 from striate.runs.folder import RunFolder
 from striate.spec.layout import Layout
+from striate.train.pace import Clock
 from striate.train.preparation import Preparation
 from striate.train.recipe import Recipe
 
@@ -36,7 +38,7 @@ class Prepared:
 
 @dataclass
 class Job:
-    """A run that is ready to train."""
+    """A run that is ready to train.  started: when it began, by the clock."""
 
     run: RunFolder
     data: Data
@@ -47,3 +49,4 @@ class Job:
     device: torch.device
     record: dict[str, Any]
     started: float
+    clock: Clock = time
