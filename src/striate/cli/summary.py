@@ -42,12 +42,15 @@ def print_summary(run: RunFolder, record: dict[str, Any], score: Score) -> None:
         )
     else:
         console.print(f"there is no test split: these pictures also chose the best epoch ({best})")
+    if symptom := record.get("symptom"):
+        console.print(f"{symptom['said']}\n  try: {symptom['cure']}")
     if len(score.classes) <= MOST_CLASSES:
         _print_classes(score)
     if len(score.classes) <= MOST_CONFUSED:
         _print_confusion(score)
     console.print()
-    console.print(f"run     {run.path}   ({record['seconds']:.1f} s)")
+    steps = f", a step took {1000 * step_s:,.3g} ms" if (step_s := record.get("step_s")) else ""
+    console.print(f"run     {run.path}   ({record['seconds']:.1f} s{steps})")
     console.print(f"report  {run.report}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,11 +19,12 @@ LARGEST = 4096
 
 
 def choose_size(
-    sizes: Sequence[tuple[int, int]], wanted: int | None
+    sizes: Sequence[tuple[int, int]], wanted: int | None, suit: Callable[[int], int] | None = None
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """The (height, width) that the network sees, and the one that is stored.
 
     sizes: the pictures' heights and widths.  wanted: a side, or None to choose.
+    suit: of the side that was chosen here, the one to take; it may be smaller where the time is short.
     Where all pictures have one size with no side above 96, it is kept, rectangles included, unless
     another is wanted; both sizes are then equal, for such pictures have no border to spare.
     Else the network sees a square: of the sides 32, 64 and 128 the largest that is not above the median
@@ -42,6 +43,8 @@ def choose_size(
     if wanted is None:
         median = float(np.median([min(each) for each in sizes]))
         wanted = max((side for side in AUTOMATIC if side <= median), default=AUTOMATIC[0])
+        if suit is not None:
+            wanted = suit(wanted)
     stored = round(wanted * 8 / 7)
     return (wanted, wanted), (stored, stored)
 

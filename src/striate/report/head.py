@@ -58,6 +58,9 @@ def _notices(facts: Facts) -> Iterator[Html]:
     }.get(facts.status, "The run's record does not say whether it ended.")
     if said:
         yield tag("p", said, css="notice")
+    seen, cure = (text(at(facts.record, "symptom", key)) for key in ("said", "cure"))
+    if seen:
+        yield tag("p", f"{seen[:1].upper()}{seen[1:]}. What may help: {cure}.", css="notice")
     if facts.troubles:
         lines = joined(tag("li", each) for each in facts.troubles)
         yield tag("div", "Not all of the run could be read:", tag("ul", lines), css="notice")

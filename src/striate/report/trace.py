@@ -19,7 +19,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One epoch, counted from 1.  step: steps taken at its end.  best: its weights were kept."""
+    """One epoch, counted from 1.  step: steps taken at its end.  best: its weights were kept.
+    step_s: seconds of one of its steps, in the mean."""
 
     epoch: int
     step: int
@@ -29,6 +30,7 @@ class Epoch:
     val_accuracy: float | None
     best: bool
     elapsed_s: float | None
+    step_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def read_trace(events: Sequence[Mapping[str, object]], times: Sequence[Mapping[s
     A step or epoch that stands there twice, because it ran again after a crash, counts as it was last.
     """
     elapsed = {whole(each.get("epoch")): number(each.get("elapsed_s")) for each in times}
+    step_s = {whole(each.get("epoch")): number(each.get("step_s")) for each in times}
     steps: dict[int, Step] = {}
     epochs: dict[int, Epoch] = {}
     undone = False
@@ -96,6 +99,7 @@ def read_trace(events: Sequence[Mapping[str, object]], times: Sequence[Mapping[s
                 val_accuracy=share(event.get("val_accuracy")),
                 best=event.get("best") is True,
                 elapsed_s=elapsed.get(epoch),
+                step_s=step_s.get(epoch),
             )
     return Trace(
         tuple(steps[each] for each in sorted(steps)), tuple(epochs[each] for each in sorted(epochs)), undone

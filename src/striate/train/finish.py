@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from statistics import median
+
+import numpy as np
 
 from striate.build.weights import load_weights, weights_figures
 from striate.report.page import write_report
@@ -10,9 +13,12 @@ from striate.report.trace import read_trace
 from striate.runs.atomic import write_atomic
 from striate.runs.events import read_events
 from striate.runs.folder import json_bytes
+from striate.train.budget import LEAST_EPOCHS, typed_seconds
+from striate.train.diagnose import SATURATING, Known, Symptom, nothing_learnt, too_short
 from striate.train.evaluate import probabilities
 from striate.train.loop import Stopped, require_finite
 from striate.train.mistakes import worst_mistakes
+from striate.train.optimiser import suited_rate
 from striate.train.prepared import Job
 from striate.train.score import METRICS, Score, score
 from striate.train.stage import Stage, evaluation_batch
@@ -60,14 +66,44 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
         "epochs": state.epoch,
         "steps": state.step,
     }
+    symptom = _symptom(job, state)
+    job.record["symptom"] = None if symptom is None else symptom.to_record()
     target = job.recipe.target
     if target is not None and state.best_metric < target:
         watch.say(
             f"{target:.2%} was not reached: the best validation {METRICS[job.recipe.metric]} is {state.best_metric:.2%}"
         )
     job.record["status"] = "done"
+    times = [each["step_s"] for each in read_events(job.run.times.path) if each.get("step_s")]
+    job.record["step_s"] = median(times) if times else None
     job.record["seconds"] = round(state.pace.elapsed_s(), 3)
     job.run.write_record(job.record)
     write_report(job.run)
     shutil.rmtree(job.run.state, ignore_errors=True)
     return result
+
+
+def _symptom(job: Job, state: State) -> Symptom | None:
+    """What went wrong in a training that came to its end, if anything is seen."""
+    recipe, labels = job.recipe, job.data.train.labels
+    assert recipe.batch is not None
+    assert recipe.rate is not None
+    if recipe.budget_s is not None and recipe.freeze is None and state.best_accuracy < (recipe.target or 2):
+        epochs = state.step / max(1, len(labels) // recipe.batch)
+        taken_s = state.pace.trained_s / max(1, state.pace.steps) * state.step
+        spent_s = state.pace.elapsed_s() - taken_s
+        enough = typed_seconds(spent_s + (LEAST_EPOCHS + 0.5) / max(epochs, 1e-9) * taken_s)
+        if (short := too_short(recipe.budget_s, epochs, state.step, LEAST_EPOCHS, enough)) is not None:
+            return short
+    words = [placed.layer.word for placed in job.layout.layers()]
+    known = Known(
+        pictures=len(labels),
+        most_common=float(np.bincount(labels).max() / len(labels)),
+        rate=recipe.rate * state.rate_share,
+        suited_rate=suited_rate(recipe.optimiser, job.net),
+        initial=recipe.initial,
+        saturating=sum(word in SATURATING for word in words),
+    )
+    events = read_events(job.run.events.path)
+    right = [each["train_accuracy"] for each in events if each.get("event") == "epoch"]
+    return nothing_learnt(right, known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shlex
 import shutil
 import time
@@ -17,6 +18,7 @@ import torch
 from striate.build.initial import fit_whitening, initialise, whitening
 from striate.build.module import build
 from striate.build.weights import load_weights, weights_bytes, weights_figures
+from striate.data.files import Suit
 from striate.data.gather import Data, gather
 from striate.errors import RecipeError, ResourceError, RunError, counted
 from striate.notation.reader import read_text
@@ -27,6 +29,7 @@ from striate.runs.lock import held
 from striate.spec.layout import lay
 from striate.spec.network import Network
 from striate.spec.shape import Map
+from striate.train.budget import Chooser, fitting_batch, tell_outlook
 from striate.train.checkpoint import Checkpoint, load_checkpoint
 from striate.train.choose import suited_net
 from striate.train.finish import finish
@@ -48,6 +51,7 @@ from striate.train.settle import (
     settle,
     settled_batch,
     tell_data,
+    tell_network,
     tell_recipe,
 )
 from striate.train.stage import begin_stage, stages
@@ -65,20 +69,38 @@ def prepare(
     device: str | None,
     strict: bool,
     watch: Watch,
+    started: float | None = None,
+    clock: Clock = time,
 ) -> Prepared:
     """Read the data, choose what was left open, and check that all fits; writes nothing but the store.
 
     network: the network, or None to choose one of the zoo.  strict: refuse data with unusable files.
+    started: when the job began, by the clock; now if left out.
 
     Raises DataError, FitError, RecipeError, ResourceError.
     """
     where = choose_device(device)
     check_words(recipe)
-    data = _gather(source, recipe, strict, watch)
+    began = clock.monotonic() if started is None else started
+
+    def left_s() -> float:
+        return (recipe.budget_s or math.inf) - (clock.monotonic() - began)
+
+    hurried = network is None and recipe.budget_s is not None
+    chooser = Chooser(recipe, where, left_s=left_s, clock=clock) if hurried else None
+    data = _gather(source, recipe, strict, watch, None if chooser is None else chooser.side)
     tell_data(data, watch)
     why = "it was given"
+    counts = _counts(data)
     if network is None:
-        choice = suited_net(data.size, _channels(recipe, data), len(data.train.labels), recipe.nets)
+        channels = _channels(recipe, data)
+        if chooser is None:
+            choice = suited_net(data.size, channels, counts["train"], recipe.nets)
+        else:
+            choice = chooser.network(data.size, channels, len(data.classes), counts)
+            if data.stored_size != data.size:
+                # A run that is resumed has to read its pictures at this size again.
+                recipe = recipe.model_copy(update={"size": data.size[0]})
         network, why = read_text(zoo_text(choice.value), f"{choice.value}.net"), choice.why
         watch.say(f"network   {choice.value}: {why}")
     layout = lay(network, Map(_channels(recipe, data), *data.size), len(data.classes))
@@ -89,9 +111,10 @@ def prepare(
     require_fits(layout, recipe.model_copy(update={"batch": settled_batch(recipe, data)}), where)
     with torch.random.fork_rng(devices=[]):
         net = build(layout)
+    said_batch = recipe.batch
     recipe = settle(recipe, data, net)
     require_grows(layout, recipe.grow)
-    tell_recipe(recipe, layout, watch)
+    tell_network(layout, watch)
     initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
     preparation = None
     if recipe.weights is not None:
@@ -104,10 +127,19 @@ def prepare(
     if measured:
         fit_whitening(net, first_pictures(data.train.pictures, preparation))
     # Behind the first weights: they are drawn in the order of memory.
-    recipe = arranged(recipe, net, layout, where, watch)
+    recipe, step_time = arranged(recipe, net, where, clock, watch)
+    hurried = recipe.budget_s is not None
+    if step_time is not None and hurried and said_batch is None:
+        recipe = fitting_batch(recipe, step_time, left_s())
+    tell_recipe(recipe, watch)
+    if step_time is not None and hurried:
+        spent_s = clock.monotonic() - began
+        tell_outlook(
+            recipe, step_time, counts, left_s=left_s(), spent_s=spent_s, given=chooser is None, watch=watch
+        )
     recipe = fitted(recipe, layout, where, watch)
     name = Path(network.source.name).stem if network.source and network.source.name.endswith(".net") else ""
-    return Prepared(data, layout, recipe, preparation, net.to(where), where, name, why, measured)
+    return Prepared(data, layout, recipe, preparation, net.to(where), where, name, why, measured, step_time)
 
 
 def new_job(
@@ -131,7 +163,10 @@ def new_job(
     """
     if out is not None:
         require_free(out)
-    made = prepare(source, network=network, recipe=recipe, device=device, strict=strict, watch=watch)
+    made = prepare(
+        source, network=network, recipe=recipe, device=device, strict=strict, watch=watch,
+        started=started, clock=clock,
+    )  # fmt: skip
     record = {
         "format": FORMAT,
         "name": made.data.name,
@@ -168,6 +203,7 @@ def new_job(
         record,
         started,
         clock,
+        made.step_time,
     )
 
 
@@ -365,7 +401,13 @@ def _channels(recipe: Recipe, data: Data) -> int:
     return wanted
 
 
-def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch) -> Data:
+def _counts(data: Data) -> dict[str, int]:
+    """Pictures of train, val and test."""
+    splits = {"train": data.train, "val": data.val, "test": data.test}
+    return {name: len(split.labels) for name, split in splits.items() if split is not None}
+
+
+def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch, suit: Suit | None = None) -> Data:
     with counting(watch, "reading pictures") as progress:
         return gather(
             source,
@@ -375,6 +417,7 @@ def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch) -> D
             strict=strict,
             progress=progress,
             max_pixels=recipe.max_pixels,
+            suit=suit,
         )
 
 

@@ -20,6 +20,22 @@ class Clock(Protocol):
         """Seconds that the processors computed for this process."""
 
 
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """Seconds of a training step: for each picture, forward and backward; and of the optimiser, for them all.
+
+    looked_s: of a picture in a validation, guessed from them.
+    """
+
+    picture_s: float
+    optimiser_s: float
+    looked_s: float
+
+    def step_s(self, batch: int) -> float:
+        """A step on so many pictures."""
+        return batch * self.picture_s + self.optimiser_s
+
+
 @dataclass
 class Pace:
     """Progress from 0 to 1 over the steps that are expected.
@@ -31,7 +47,8 @@ class Pace:
     remaining: steps still to come.  budget_s: seconds for the whole job, or None.
     spent_s: seconds of the job in earlier sessions.  reserve_s: seconds kept for what follows the last step.
     closing_validations: how many validations the last one and the test together amount to.
-    validation_steps: how many steps a validation is thought to take as long as, until one is measured.
+    validation_steps: how many steps a validation is thought to take as long as, until one is measured; or
+    validation_guess_s: the seconds that it is thought to take, where a step was timed before.
     epoch_steps, epoch_s: steps of this epoch that were taken in this session, and the seconds that they took.
     """
 
@@ -47,6 +64,7 @@ class Pace:
     validation_s: float = 0.0
     validations: int = 0
     clock: Clock = time
+    validation_guess_s: float | None = None
     epoch_steps: int = 0
     epoch_s: float = 0.0
     _epoch_began: float = 0.0
@@ -69,6 +87,11 @@ class Pace:
             return None
         began, steps = self._began
         return self.remaining * (self.clock.monotonic() - began) / (self.steps - steps)
+
+    @property
+    def trained_s(self) -> float:
+        """Seconds of this session since the first step began."""
+        return 0.0 if self._began is None else self.clock.monotonic() - self._began[0]
 
     @property
     def step_s(self) -> float | None:
@@ -144,4 +167,6 @@ class Pace:
         """What one validation takes, measured or guessed; 0 while the steps are too few to guess from."""
         if self.validations:
             return self.validation_s / self.validations
+        if self.validation_guess_s is not None:
+            return self.validation_guess_s
         return self.validation_steps * self._step_s if self._sure else 0.0

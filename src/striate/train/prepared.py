@@ -12,7 +12,7 @@ from striate.build.module import Net
 from striate.data.gather import Data
 from striate.runs.folder import RunFolder
 from striate.spec.layout import Layout
-from striate.train.pace import Clock
+from striate.train.pace import Clock, StepTime
 from striate.train.preparation import Preparation
 from striate.train.recipe import Recipe
 
@@ -23,6 +23,7 @@ class Prepared:
 
     name: of the network, in the zoo or of its file; empty for a text.  why: the reason for it.
     measured: whether its first weights were measured on the pictures, and not drawn alone.
+    step_time: of a training step, where it was timed.
     """
 
     data: Data
@@ -34,6 +35,7 @@ class Prepared:
     name: str
     why: str
     measured: bool
+    step_time: StepTime | None
 
 
 @dataclass
@@ -50,3 +52,4 @@ class Job:
     record: dict[str, Any]
     started: float
     clock: Clock = time
+    step_time: StepTime | None = None

@@ -164,6 +164,7 @@ def begin_stage(
         closing_validations=1 + len(stage.scored.labels) / len(stage.validation.labels),
         # Without a way back a picture takes a third of the arithmetic, and nothing is drawn or updated.
         validation_steps=len(stage.validation.labels) / batches.batch / 4,
+        validation_guess_s=job.step_time.looked_s * len(stage.validation.labels) if job.step_time else None,
         clock=job.clock,
     )
     average = None
