@@ -140,10 +140,9 @@ class Chooser:
             layout = lay(read_text(zoo_text(each.net), f"{each.net}.net"), Map(channels, *each.size), classes)
             with torch.random.fork_rng(devices=[]):
                 net = build(layout)
-            known = self.recipe.precision
+            known, muon = self.recipe.precision, self.recipe.optimizer_precision
             if known == "auto":
                 known = "bf16" if self_test(self.device).bf16 else "fp32"
-            muon = self.recipe.optimizer_precision
             if muon == "auto":
                 muon = optimizer_precision(self.recipe, self.device)
             recipe = self.recipe.model_copy(

@@ -88,7 +88,7 @@ def _symptom(job: Job, state: State) -> Symptom | None:
     recipe, labels = job.recipe, job.data.train.labels
     assert recipe.batch is not None
     assert recipe.rate is not None
-    if recipe.budget_s is not None and recipe.freeze is None and state.best_accuracy < (recipe.target or 2):
+    if recipe.budget_s is not None and recipe.freeze is None and state.best_metric < (recipe.target or 2):
         epochs = state.step / max(1, len(labels) // recipe.batch)
         taken_s = state.pace.trained_s / max(1, state.pace.steps) * state.step
         spent_s = state.pace.elapsed_s() - taken_s

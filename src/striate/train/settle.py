@@ -19,7 +19,7 @@ from striate.spec.layout import Layout
 from striate.train.choose import suited_batch, suited_epochs
 from striate.train.optimiser import suited_decay, suited_rate
 from striate.train.pace import Clock, StepTime
-from striate.train.recipe import Recipe
+from striate.train.recipe import Precision, Recipe
 from striate.train.selftest import self_test
 from striate.train.tune import arrange, time_step, tuned
 from striate.train.watch import Watch
@@ -102,9 +102,11 @@ def arranged(
     return recipe, time
 
 
-def optimizer_precision(recipe: Recipe, device: torch.device) -> str:
+def optimizer_precision(recipe: Recipe, device: torch.device) -> Precision:
     """What muon iterates in here; the other optimisers know fp32 only."""
-    return self_test(device).arithmetic()["optimizer"].value if recipe.optimiser == "muon" else "fp32"
+    if recipe.optimiser == "muon" and self_test(device).arithmetic()["optimizer"].value == "bf16":
+        return "bf16"
+    return "fp32"
 
 
 def _evaluation_precision(recipe: Recipe, net: Net, device: torch.device) -> str:
