@@ -661,8 +661,8 @@ def test_a_budget_that_was_killed_keeps_record_and_weights_together(
     resume(out, watch, clock)
     record = json.loads((out / "run.json").read_bytes())["result"]
     figures = weights_figures(out / "weights.safetensors")
-    assert (record["best_epoch"], record["validation_accuracy"]) == (figures["epoch"], figures["accuracy"])
-    assert record["validation_accuracy"] >= before[-1]["val_accuracy"]
+    assert (record["best_epoch"], record["validation_metric"]) == (figures["epoch"], figures["metric"])
+    assert record["validation_metric"] >= before[-1]["val_accuracy"]
     if spent:
         assert (out / "weights.safetensors").read_bytes() == kept
         assert (record["best_epoch"], record["best_undone"]) == (before[-1]["epoch"], True)
@@ -672,7 +672,7 @@ def test_a_budget_that_was_killed_keeps_record_and_weights_together(
         job.net, Feeder(job.preparation, job.device), job.data.val.pictures, job.data.size,
         batch=16, precision="fp32",
     )  # fmt: skip
-    assert score(found, job.data.val.labels, job.data.classes).accuracy == record["validation_accuracy"]
+    assert score(found, job.data.val.labels, job.data.classes).accuracy == record["validation_metric"]
 
 
 def test_the_time_is_told(arrays: Path, tmp_path: Path) -> None:
