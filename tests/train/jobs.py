@@ -22,14 +22,31 @@ NET = """conv 4 3x3 -> bn -> relu -> maxpool 2 -> dropout 0.3
 EXACT = ("last.safetensors", "weights.safetensors", "events.jsonl", "mistakes.json", "net.txt", "recipe.toml")
 
 
-class Ear(Silence):
-    """Hears what is said, and asks to stop the k-th time that it is asked."""
+class Clock:
+    """Time that passes when it is told to, and a processor that computes all of it."""
 
-    def __init__(self, stop_at: int | None = None) -> None:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+    def process_time(self) -> float:
+        """Seconds since a time when the clock said 1000."""
+        return self.now - 1000.0
+
+
+class Ear(Silence):
+    """Hears what is said, asks to stop the k-th time that it is asked, and turns a clock with each step."""
+
+    def __init__(self, stop_at: int | None = None, clock: Clock | None = None, step_s: float = 0.1) -> None:
         self.said: list[str] = []
         self.began: list[str] = []
         self.asked = 0
         self.stop_at = stop_at
+        self.clock, self.step_s = clock, step_s
+        self.notes: list[str] = []
 
     def say(self, text: str) -> None:
         """Kept."""
@@ -39,13 +56,22 @@ class Ear(Silence):
         """Kept."""
         self.began.append(what)
 
+    def advance(self, done: int, note: str) -> None:
+        """A step was taken, or pictures validated."""
+        self.notes.append(note)
+        if self.clock is not None:
+            self.clock.now += self.step_s
+
     def stopping(self) -> bool:
         """From the k-th time on."""
         self.asked += 1
         return self.stop_at is not None and self.asked >= self.stop_at
 
 
-def make(source: Path, out: Path, watch: Silence | None = None, net: str | None = NET, **keys: Any) -> Job:
+def make(
+    source: Path, out: Path, watch: Silence | None = None, net: str | None = NET,
+    clock: Clock | None = None, **keys: Any,
+) -> Job:  # fmt: skip
     """A job of three epochs of six steps each, if nothing else is said."""
     if "budget_s" not in keys:
         keys = {"epochs": 3, **keys}
@@ -57,8 +83,9 @@ def make(source: Path, out: Path, watch: Silence | None = None, net: str | None 
         out=out,
         device="cpu",
         strict=False,
-        started=time.monotonic(),
+        started=(clock or time).monotonic(),
         watch=watch or Silence(),
+        clock=clock or time,
     )
 
 
@@ -67,9 +94,12 @@ def train(source: Path, out: Path, watch: Silence | None = None, net: str | None
     return run_job(make(source, out, watch, net, **keys), watch or Silence(), resume=False)
 
 
-def resume(run: Path, watch: Silence | None = None) -> Score:
+def resume(run: Path, watch: Silence | None = None, clock: Clock | None = None) -> Score:
     """Go on with a run."""
-    job = reopen_job(RunFolder(run), device=None, started=time.monotonic(), watch=watch or Silence())
+    told = clock or time
+    job = reopen_job(
+        RunFolder(run), device=None, started=told.monotonic(), watch=watch or Silence(), clock=told
+    )
     return run_job(job, watch or Silence(), resume=True)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch import nn
 
 import striate
+from striate.build.weights import load_weights, weights_figures
 from striate.errors import FitError, RecipeError, ResourceError, RunError
 from striate.runs import atomic
 from striate.runs.folder import RunFolder
@@ -27,11 +30,14 @@ from striate.runs.lock import held
 from striate.train import fit
 from striate.train import job as job_module
 from striate.train.checkpoint import load_checkpoint
+from striate.train.evaluate import probabilities, renew_statistics
 from striate.train.job import Job, run_job
 from striate.train.loop import Diverged, Stopped
+from striate.train.preparation import Feeder
+from striate.train.score import score
 from striate.train.watch import Silence
 from train.drawn import CLASSES, draw, write_arrays, write_folder
-from train.jobs import NET, Ear, contents, lines, make, resume, train
+from train.jobs import NET, Clock, Ear, contents, lines, make, resume, train
 
 # What `stopping` is asked in three epochs of six steps: after each step but the last, after each
 # validation batch, and after the one batch of the test.
@@ -612,15 +618,107 @@ def test_a_budget(arrays: Path, tmp_path: Path, budget_s: float) -> None:
 
 
 def test_a_budget_goes_on_where_it_was(arrays: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
+    """Time in which nothing ran does not count."""
+    out, clock = tmp_path / "run", Clock()
     with pytest.raises(Stopped):
-        train(arrays, out, Ear(40), budget_s=4.0)
-    spent = load_checkpoint(out / "state").numbers["elapsed_s"]
-    time.sleep(1)
-    began = time.monotonic()
-    resume(out)
-    assert time.monotonic() - began < 4.5 - spent
-    assert json.loads((out / "run.json").read_bytes())["seconds"] < 4.5
+        train(arrays, out, Ear(20, clock), clock=clock, budget_s=20.0)
+    spent_s = load_checkpoint(out / "state").numbers["elapsed_s"]
+    clock.now += 1000
+    resume(out, Ear(None, clock), clock)
+    seconds = json.loads((out / "run.json").read_bytes())["seconds"]
+    assert 2 < spent_s < 5
+    # The report takes no time by this clock, and some was kept for it.
+    assert 18 < seconds <= 20.1
+
+
+class Killed(BaseException):
+    """As `kill -9`: nothing is written any more."""
+
+
+@pytest.mark.parametrize("spent", [True, False])
+def test_a_budget_that_was_killed_keeps_record_and_weights_together(
+    arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spent: bool
+) -> None:
+    """Killed behind a new best epoch, and no checkpoint since the first step."""
+
+    class Dies(Ear):
+        def say(self, text: str) -> None:
+            super().say(text)
+            if text.startswith("epoch 5: "):
+                raise Killed
+
+    out, clock = tmp_path / "run", Clock()
+    job = make(arrays, out, Ear(), clock=clock, budget_s=20.0, rate=0.01)
+    with pytest.raises(Killed):
+        run_job(job, Dies(None, clock), resume=False, checkpoint_s=1e9)
+    before = [each for each in lines(out / "events.jsonl") if each.get("best")]
+    kept = (out / "weights.safetensors").read_bytes()
+    assert before[-1]["epoch"] > 0
+    clock.now += 1000
+    # Its time is as good as over, or there is enough of it for better ones.
+    watch = Ear(None, clock, step_s=100.0 if spent else 0.1)
+    resume(out, watch, clock)
+    record = json.loads((out / "run.json").read_bytes())["result"]
+    figures = weights_figures(out / "weights.safetensors")
+    assert (record["best_epoch"], record["validation_metric"]) == (figures["epoch"], figures["metric"])
+    assert record["validation_metric"] >= before[-1]["val_accuracy"]
+    if spent:
+        assert (out / "weights.safetensors").read_bytes() == kept
+        assert (record["best_epoch"], record["best_undone"]) == (before[-1]["epoch"], True)
+    job = make(arrays, tmp_path / "again", budget_s=20.0)
+    load_weights(job.net, out / "weights.safetensors")
+    found = probabilities(
+        job.net, Feeder(job.preparation, job.device), job.data.val.pictures, job.data.size,
+        batch=16, precision="fp32",
+    )  # fmt: skip
+    assert score(found, job.data.val.labels, job.data.classes).accuracy == record["validation_metric"]
+
+
+def test_the_time_is_told(arrays: Path, tmp_path: Path) -> None:
+    clock = Clock()
+    watch = Ear(None, clock, step_s=0.5)
+    train(arrays, tmp_path / "run", watch, clock=clock, budget_s=20.0)
+    epochs = [each for each in watch.said if each.startswith("epoch ")]
+    assert all(
+        re.fullmatch(r"epoch \d+: .*, accuracy [\d.]+%, \d+ of 20 s(  \(best\))?", each) for each in epochs
+    )
+    # The seconds go on within an epoch.
+    assert [each.split(", ")[1] for each in watch.notes if each][:5] == [
+        f"{each} of 20 s" for each in ("0", "0", "1", "2", "2")
+    ]
+    clock = Clock()
+    watch = Ear(None, clock, step_s=0.5)
+    train(arrays, tmp_path / "other", watch, clock=clock)
+    epochs = [each for each in watch.said if each.startswith("epoch ")]
+    assert [each.split(", ", 3)[3].removesuffix("  (best)") for each in epochs] == [
+        "3.5 s, 7.0 s left", "7.0 s, 3.5 s left", "10.5 s",
+    ]  # fmt: skip
+    times = lines(tmp_path / "other" / "times.jsonl")
+    assert [each["step_s"] for each in times] == pytest.approx([2.5 / 6] * 3)
+
+
+def test_statistics_are_taken_anew(arrays: Path, tmp_path: Path) -> None:
+    """Twice the same whatever they were, those that do not train as they are, nothing drawn, and right."""
+    job = make(arrays, tmp_path / "run")
+    feeder, pictures = Feeder(job.preparation, job.device), job.data.train.pictures[:64]
+    found = []
+    for start in (0.0, 7.0):
+        net = copy.deepcopy(job.net).train()
+        norms = [each for each in net.modules() if isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d)]
+        for norm in norms:
+            norm.running_mean.fill_(start)
+        random = torch.get_rng_state()
+        names = [name for name, module in net.named_modules() if module is not norms[1]]
+        renew_statistics(net, names, feeder, pictures, job.data.size, batch=16, precision="fp32")
+        assert torch.equal(torch.get_rng_state(), random)
+        assert all(each.training for each in net.modules())
+        assert [norm.momentum for norm in norms] == [0.1, 0.1]
+        assert norms[1].running_mean.tolist() == [start] * 12
+        found.append(norms[0].running_mean.clone())
+    assert torch.equal(found[0], found[1])
+    x = feeder.pictures(job.data.train.pictures[:64])
+    with torch.no_grad():
+        torch.testing.assert_close(found[0], job.net.get_submodule("0")(x).mean(dim=(0, 2, 3)))
 
 
 def test_patience(arrays: Path, tmp_path: Path) -> None:

@@ -7,27 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from striate.train import pace as pace_module
 from striate.train.pace import Pace
-
-
-class Clock:
-    """Time that passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        """Seconds."""
-        return self.now
+from train.jobs import Clock
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock() -> Clock:
     """The clock that paces look at."""
-    clock = Clock()
-    monkeypatch.setattr(pace_module, "time", clock)
-    return clock
+    return Clock()
 
 
 def steady(step: int) -> float:
@@ -81,7 +68,7 @@ def run(
     clock.now += ready_s
     pace = Pace(
         steps * 1_000_000, budget_s, 0.0, began,
-        closing_validations=1 + test_share, validation_steps=guess,
+        closing_validations=1 + test_share, validation_steps=guess, clock=clock,
     )  # fmt: skip
     taken = 0
     while not pace.done:
@@ -143,7 +130,7 @@ def test_few_long_steps(clock: Clock) -> None:
 
 
 def test_progress_moves_evenly(clock: Clock) -> None:
-    pace = Pace(10_000, 100.0, 0.0, clock.now)
+    pace = Pace(10_000, 100.0, 0.0, clock.now, clock=clock)
     seen = []
     while not pace.done:
         clock.now += 0.05
@@ -168,7 +155,7 @@ def test_a_step_longer_than_the_budget(clock: Clock) -> None:
 
 
 def test_earlier_sessions_count(clock: Clock) -> None:
-    pace = Pace(1_000_000, 60.0, 50.0, clock.now)
+    pace = Pace(1_000_000, 60.0, 50.0, clock.now, clock=clock)
     assert pace.elapsed_s() == 50
     while not pace.done:
         clock.now += 0.05
@@ -177,7 +164,7 @@ def test_earlier_sessions_count(clock: Clock) -> None:
 
 
 def test_a_number_of_epochs_needs_no_clock(clock: Clock) -> None:
-    pace = Pace(30, None, 0.0, clock.now)
+    pace = Pace(30, None, 0.0, clock.now, clock=clock)
     for number in range(1, 31):
         assert not pace.done
         pace.step(10)

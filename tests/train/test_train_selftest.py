@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch, known: SelfTest, **keys: Any) -> lis
     monkeypatch.setattr(settle, "tuned", noting)
     net = build(lay(read_text("conv 4 3x3 -> head: fc classes"), Map(1, 8, 8), 3))
     recipe = Recipe(batch=4, **{"optimiser": "muon", **keys})
-    found = settle.arranged(recipe, net, net.layout, CPU, Silence())
+    found, _ = settle.arranged(recipe, net, CPU, time, Silence())
     return [found.precision, found.evaluation_precision, found.optimizer_precision, *tries]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,10 +16,28 @@ from torch import Tensor
 from striate.build.module import Net
 from striate.errors import RunError
 
+# Where a file of weights says what they reached.
+_FIGURES = "figures"
 
-def weights_bytes(net: Net) -> bytes:
-    """All parameters and running statistics of a network as one safetensors file."""
-    return save({name: tensor.detach().contiguous().cpu() for name, tensor in net.state_dict().items()})
+
+def weights_bytes(net: Net, figures: Mapping[str, float] | None = None) -> bytes:
+    """All parameters and running statistics of a network as one safetensors file.
+
+    figures: what is known of these weights; in the same file, neither is ever there without the other.
+    """
+    metadata = None if figures is None else {_FIGURES: json.dumps(figures)}
+    tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in net.state_dict().items()}
+    return save(tensors, metadata=metadata)
+
+
+def weights_figures(path: Path) -> dict[str, Any]:
+    """The figures of a file of weights; empty where it has none, or cannot be read (`load_weights` says why)."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = json.loads((file.metadata() or {})[_FIGURES])
+    except (OSError, SafetensorError, LookupError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def load_weights(net: Net, path: Path) -> None:

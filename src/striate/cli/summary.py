@@ -42,9 +42,12 @@ def print_summary(run: RunFolder, record: RunRecord) -> None:
         )
     else:
         console.print(f"there is no test split: these pictures also chose the best epoch ({best})")
+    if record.symptom is not None:
+        console.print(f"{record.symptom.said}\n  try: {record.symptom.cure}")
     print_tables(score)
     console.print()
-    console.print(f"run     {run.path}   ({record.seconds:.1f} s)")
+    steps = f", a step took {1000 * record.step_s:,.3g} ms" if record.step_s else ""
+    console.print(f"run     {run.path}   ({record.seconds:.1f} s{steps})")
     console.print(f"report  {run.report}")
 
 

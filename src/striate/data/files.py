@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from striate.data.trouble import EXPECTED
 from striate.errors import DataError, counted
 
 Progress = Callable[[int, int], None]
+
+# Of a side that was chosen for pictures: their channels, classes and numbers by split say which one to take.
+Suit = Callable[[int, int, int, dict[str, int]], int]
 
 
 class _Headed(Protocol):
@@ -58,6 +62,7 @@ def gather_files(
     max_pixels: int,
     root: Path,
     progress: Progress | None,
+    suit: Suit | None = None,
 ) -> Gathered:
     """The pictures of `listing.entries`, by split; a picture without a split is in train.
 
@@ -71,14 +76,20 @@ def gather_files(
     seen = of_one_kind(looked.seen, findings)
     if not seen:
         raise nothing_left(listing.source, [*listing.findings, *findings])
+    channels = choose_channels([each.header.channels for each in seen])
+    counts = Counter(_split_of(each.entry) for each in seen)
+
+    def side(chosen: int) -> int:
+        return chosen if suit is None else suit(chosen, channels, len(listing.classes), dict(counts))
+
     sizes = [(each.header.height, each.header.width) for each in seen]
-    net_size, stored_size = choose_size(sizes, size, fit)
+    net_size, stored_size = choose_size(sizes, size, fit, side)
     much = cropped_finding(listing.source, sizes, net_size) if fit == "crop" else None
     if much is not None:
         findings.append(much)
     preparation = Preparation(
         stored_size,
-        choose_channels([each.header.channels for each in seen]),
+        channels,
         "uint8" if seen[0].header.bytes else "float32",
         fit,
     )

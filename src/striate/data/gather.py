@@ -14,7 +14,7 @@ from striate.data.arrays import gather_arrays
 from striate.data.cache import cache_root
 from striate.data.decode import MAX_PIXELS
 from striate.data.entry import SPLITS, Listing
-from striate.data.files import Gathered, Progress, gather_files, nothing_left
+from striate.data.files import Gathered, Progress, Suit, gather_files, nothing_left
 from striate.data.finding import Finding, listed, tally
 from striate.data.folder import one_class
 from striate.data.listing import list_data
@@ -81,6 +81,7 @@ def gather(
     progress: Progress | None = None,
     cache: Path | None = None,
     max_pixels: int = MAX_PIXELS,
+    suit: Suit | None = None,
 ) -> Data:
     """The data set that `source` stands for (`list_data` says what it may be).
 
@@ -95,6 +96,7 @@ def gather(
     strict: whether an error or a warning among the findings is fatal; notes never are.  cache: None for the usual place.
     progress: called with (pictures done, all pictures) while files are read and decoded.
     max_pixels: pictures that declare more are left out.
+    suit: asked for the side that files get where none is said, once their headers are known.
     Raises: DataError, ResourceError, MissingExtra.
     """
     root = cache_root(cache)
@@ -103,7 +105,7 @@ def gather(
         gathered = gather_arrays(listing, size=size, fit=fit, progress=progress)
     else:
         gathered = gather_files(
-            listing, size=size, fit=fit, max_pixels=max_pixels, root=root, progress=progress
+            listing, size=size, fit=fit, max_pixels=max_pixels, root=root, progress=progress, suit=suit
         )
     findings = [*listing.findings, *gathered.findings]
     left_out = [each for each in findings if each.left_out]

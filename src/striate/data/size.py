@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -83,11 +83,15 @@ def cropped_finding(source: str, sizes: Sequence[tuple[int, int]], target: tuple
 
 
 def choose_size(
-    sizes: Sequence[tuple[int, int]], wanted: Size | None, fit: Fit = "crop"
+    sizes: Sequence[tuple[int, int]],
+    wanted: Size | None,
+    fit: Fit = "crop",
+    suit: Callable[[int], int] | None = None,
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """The (height, width) that the network sees, and the one that is stored.
 
     sizes: the pictures' heights and widths.  wanted: what `read_size` takes, or None to choose.
+    suit: of the side that was chosen here, the one to take; it may be smaller where the time is short.
     Where all pictures have one size with no side above 96, it is kept, rectangles included, unless
     another is wanted; both sizes are then equal, for such pictures have no border to spare.  So it is where
     all have the very size that is wanted.
@@ -107,6 +111,8 @@ def choose_size(
     if asked is None:
         median = float(np.median([min(each) for each in sizes]))
         side = max((side for side in AUTOMATIC if side <= median), default=AUTOMATIC[0])
+        if suit is not None:
+            side = suit(side)
         asked = side, side
     if fit != "crop":
         return asked, asked

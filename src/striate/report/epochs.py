@@ -5,7 +5,7 @@ from __future__ import annotations
 from striate.report.element import Html, tag
 from striate.report.table import Column, table
 from striate.report.trace import Epoch, Trace
-from striate.text.figures import count, decimal, duration, percent
+from striate.text.figures import NONE, count, decimal, duration, percent
 
 # Epochs in the table; of more, every second, third and so on.
 MOST = 200
@@ -17,7 +17,16 @@ def epoch_table(trace: Trace) -> Html:
         return Html("")
     every = -(-len(trace.epochs) // MOST)
     said = "Epochs in figures" if every == 1 else f"Epochs in figures, one in {every}"
-    heads = "epoch", "steps", "training loss", "validation loss", "training right", "validation right", "time"
+    heads = (
+        "epoch",
+        "steps",
+        "training loss",
+        "validation loss",
+        "training right",
+        "validation right",
+        "a step",
+        "time",
+    )
     rows = [
         _row(each, each is trace.best)
         for each in trace.epochs
@@ -35,5 +44,6 @@ def _row(each: Epoch, best: bool) -> list[str]:
         decimal(each.val_loss, 4),
         percent(each.train_accuracy, 2),
         percent(each.val_accuracy, 2),
+        NONE if each.step_s is None else f"{1000 * each.step_s:,.3g} ms",
         duration(each.elapsed_s),
     ]

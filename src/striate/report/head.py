@@ -58,6 +58,8 @@ def _notices(facts: Facts) -> Iterator[Html]:
     }[facts.record.status]
     if said:
         yield tag("p", said, css="notice")
+    if (seen := facts.record.symptom) is not None:
+        yield tag("p", f"{seen.said[:1].upper()}{seen.said[1:]}. What may help: {seen.cure}.", css="notice")
     if facts.troubles:
         lines = joined(tag("li", each) for each in facts.troubles)
         yield tag("div", "Not all of the run could be read:", tag("ul", lines), css="notice")

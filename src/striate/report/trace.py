@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from striate.runs.events import EVENT, TIME, EpochEvent, EpochTime, RollbackEvent, StepEvent, read_events
+from striate.runs.events import (
+    EVENT,
+    TIME,
+    EpochEvent,
+    EpochTime,
+    ResumeEvent,
+    RollbackEvent,
+    StepEvent,
+    read_events,
+)
 from striate.runs.folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One epoch, counted from 1.  step: steps taken at its end.  best: its weights were kept."""
+    """One epoch, counted from 1.  step: steps taken at its end.  best: its weights were kept.
+    step_s: seconds of one of its steps, in the mean."""
 
     epoch: int
     step: int
@@ -21,6 +31,7 @@ class Epoch:
     val_accuracy: float
     best: bool
     elapsed_s: float | None
+    step_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +72,19 @@ def read_trace(run: RunFolder) -> Trace:
     return trace(read_events(run.events.path, EVENT), read_events(run.times.path, TIME))
 
 
-def trace(events: Sequence[StepEvent | EpochEvent | RollbackEvent], times: Sequence[EpochTime]) -> Trace:
+def trace(
+    events: Sequence[StepEvent | EpochEvent | RollbackEvent | ResumeEvent], times: Sequence[EpochTime]
+) -> Trace:
     """The trace of events, which count epochs from 0.
 
     A step or epoch that stands there twice, because it ran again after a crash, counts as it was last.
     """
-    elapsed = {each.epoch: each.elapsed_s for each in times}
+    elapsed = {each.epoch: each for each in times}
     steps: dict[int, StepEvent] = {}
     epochs: dict[int, Epoch] = {}
     undone = False
     for event in events:
-        if isinstance(event, RollbackEvent):
+        if isinstance(event, RollbackEvent | ResumeEvent):
             if event.best_epoch >= 0 and event.best_epoch not in epochs:
                 undone = True
                 epochs = {place: replace(each, best=False) for place, each in epochs.items()}
@@ -79,6 +92,7 @@ def trace(events: Sequence[StepEvent | EpochEvent | RollbackEvent], times: Seque
             steps[event.step] = event
         else:
             undone = undone and not event.best
+            ended = elapsed.get(event.epoch)
             epochs[event.epoch] = Epoch(
                 epoch=event.epoch + 1,
                 step=event.step,
@@ -87,7 +101,8 @@ def trace(events: Sequence[StepEvent | EpochEvent | RollbackEvent], times: Seque
                 val_loss=event.val_loss,
                 val_accuracy=event.val_accuracy,
                 best=event.best,
-                elapsed_s=elapsed.get(event.epoch),
+                elapsed_s=ended.elapsed_s if ended else None,
+                step_s=ended.step_s if ended else None,
             )
     return Trace(
         tuple(steps[each] for each in sorted(steps)), tuple(epochs[each] for each in sorted(epochs)), undone

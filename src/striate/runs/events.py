@@ -57,16 +57,25 @@ class RollbackEvent(Part):
     best_epoch: Annotated[int, Field(ge=-1)]
 
 
+class ResumeEvent(Part):
+    """A run with a budget went on at `step`, and kept the weights of `best_epoch`, which does not come again."""
+
+    event: Literal["resume"] = "resume"
+    step: Count
+    best_epoch: Annotated[int, Field(ge=-1)]
+
+
 class EpochTime(Part):
-    """When an epoch ended."""
+    """When an epoch ended, and what a step of it took."""
 
     epoch: Count
     step: Count
     elapsed_s: Annotated[float, Field(ge=0, le=1e30)]
+    step_s: Annotated[float, Field(ge=0, le=1e30)] | None = None
 
 
-Event = Annotated[StepEvent | EpochEvent | RollbackEvent, Field(discriminator="event")]
-EVENT: TypeAdapter[StepEvent | EpochEvent | RollbackEvent] = TypeAdapter(Event)
+Event = Annotated[StepEvent | EpochEvent | RollbackEvent | ResumeEvent, Field(discriminator="event")]
+EVENT: TypeAdapter[StepEvent | EpochEvent | RollbackEvent | ResumeEvent] = TypeAdapter(Event)
 TIME = TypeAdapter(EpochTime)
 Line = TypeVar("Line")
 

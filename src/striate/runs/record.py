@@ -140,6 +140,14 @@ class Memory(Part):
     measured_bytes: Count | None = None
 
 
+class SymptomRecord(Part):
+    """What a training that came to nothing looks like.  code: short and stable.  said: a sentence.  cure: what to try."""
+
+    code: Text
+    said: Text
+    cure: Text
+
+
 class RunRecord(Part):
     """run.json.
 
@@ -160,6 +168,9 @@ class RunRecord(Part):
     memory: Memory | None = None
     result: Result | None = None
     seconds: Annotated[float, Field(ge=0, le=1e30)] | None = None
+    # Of a step, in the median of the epochs.
+    step_s: Annotated[float, Field(ge=0, le=1e30)] | None = None
+    symptom: SymptomRecord | None = None
 
 
 class SplitRecord(Part):

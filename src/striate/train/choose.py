@@ -53,6 +53,45 @@ def suited_net(size: tuple[int, int], channels: int, pictures: int, family: str 
     return Choice(name, f"it suits {size[0]}x{size[1]} pixels and {counted(pictures, 'training picture')}")
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network of the zoo for pictures of a size, height and width in pixels."""
+
+    net: str
+    size: tuple[int, int]
+
+
+# Sides that photographs can be learnt at in less time, and the network for each.
+_SIDES = ((96, "small128"), (64, "small128"), (32, "small64"))
+
+# From the one that learns most, and takes longest, to the quickest; each with the sides that it is for.
+_LADDER = (
+    ("swift32", 16, 48), ("small32", 16, 48), ("small28", 8, 48), ("small64", 32, 96), ("small128", 64, 2048),
+    ("swift28", 8, 64),
+)  # fmt: skip
+
+
+def candidates(
+    size: tuple[int, int], channels: int, family: str = "small", *, sides: bool
+) -> tuple[Candidate, ...]:
+    """What can be chosen from where the time is short, the one that learns most in the end first.
+
+    family: as for `suited_net`.  sides: whether smaller pictures can be taken; else smaller networks only.
+    """
+    first = suited_net(size, channels, 0, family).value
+    if sides:
+        smaller = [Candidate(net, (side, side)) for side, net in _SIDES if side < max(size)]
+        return (Candidate(first, size), *smaller)
+    names = [name for name, least, most in _LADDER if least <= min(size) and max(size) <= most]
+    if channels < SWIFT_CHANNELS or family != "swift":
+        names = [name for name in names if name != "swift32"]
+    # swift28 is what a few passes are enough for; where there is time for more, small28 learns more.
+    first_or_more = "small28" if first == "swift28" else first
+    if first_or_more in names:
+        names = names[names.index(first_or_more) :]
+    return tuple(Candidate(name, size) for name in dict.fromkeys(names or [first]))
+
+
 def suited_epochs(pictures: int) -> int:
     """Passes over the training pictures: 300,000 pictures in all, but 5 passes at least and 40 at most."""
     return max(5, min(40, round(300_000 / pictures)))

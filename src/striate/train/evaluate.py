@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import torch
@@ -50,6 +50,50 @@ def probabilities(
     finally:
         net.train(was_training)
     return np.concatenate(found)
+
+
+def renew_statistics(
+    net: nn.Module,
+    training: Collection[str],
+    feeder: Feeder,
+    pictures: Pictures,
+    size: tuple[int, int],
+    *,
+    batch: int,
+    precision: str,
+) -> None:
+    """Replace the running statistics of batch norms by the plain mean of what they are over `pictures`.
+
+    training: names of the parts of `net` that train; norms elsewhere stay as they are.
+    Nothing is drawn, and what was there before does not matter: after a resume they are the same to the bit.
+    Source: Wu and Johnson 2021, "Rethinking `Batch` in BatchNorm", section 3 (PreciseBN).
+    """
+    was_training = {module: module.training for module in net.modules()}
+    norms = [
+        module
+        for name, module in net.named_modules()
+        if name in training and isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+    ]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    net.eval()
+    for norm in norms:
+        norm.train()
+        norm.reset_running_stats()
+        # None: the mean over all batches, each counted once.
+        norm.momentum = None
+    labels = np.zeros(len(pictures), dtype=np.int64)
+    try:
+        with torch.no_grad(), autocast(feeder.device, precision):
+            for some in evaluation_batches(pictures, labels, size, batch):
+                if len(some.pictures) == batch or len(pictures) < batch:
+                    net(feeder.pictures(some.pictures))
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for module, training_was in was_training.items():
+            module.training = training_was
 
 
 def looked_at_again(net: nn.Module, x: Tensor, logits: Tensor) -> Tensor:

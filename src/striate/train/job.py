@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shlex
 import shutil
 import time
@@ -16,19 +17,22 @@ import torch
 
 from striate.build.initial import fit_whitening, initialise, whitening
 from striate.build.module import build
-from striate.build.weights import load_weights, weights_bytes
+from striate.build.weights import load_weights, weights_bytes, weights_figures
+from striate.data.files import Suit
 from striate.data.gather import Data, gather
 from striate.disk.small import MOST_TEXT_BYTES, read_small, read_small_text
 from striate.errors import RecipeError, ResourceError, RunError, counted
 from striate.notation.reader import read_text
 from striate.notation.writer import write_text
 from striate.runs.atomic import sweep, write_atomic
+from striate.runs.events import ResumeEvent
 from striate.runs.folder import RunFolder, create_run, point_latest, require_free
 from striate.runs.lock import held
 from striate.runs.record import DataRecord, Memory, NetworkName, RunRecord, Score, Status, to_json
 from striate.spec.layout import lay
 from striate.spec.network import Network
 from striate.spec.shape import Map
+from striate.train.budget import Chooser, fitting_batch, tell_outlook
 from striate.train.checkpoint import Checkpoint, load_checkpoint
 from striate.train.choose import suited_net
 from striate.train.finish import finish
@@ -38,6 +42,7 @@ from striate.train.further import optimizer_of_run, require_same_classes, take_o
 from striate.train.grow import require_grows
 from striate.train.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate
 from striate.train.machine import choose_device, describe_machine, versions
+from striate.train.pace import Clock
 from striate.train.preparation import Feeder, Preparation, first_pictures, suited_preparation
 from striate.train.prepared import Job, Prepared
 from striate.train.pretrained import find_weights, load_pretrained, pretrained_preparation
@@ -49,6 +54,7 @@ from striate.train.settle import (
     settle,
     settled_batch,
     tell_data,
+    tell_network,
     tell_recipe,
 )
 from striate.train.stage import begin_stage, stages
@@ -66,20 +72,38 @@ def prepare(
     device: str | None,
     strict: bool,
     watch: Watch,
+    started: float | None = None,
+    clock: Clock = time,
 ) -> Prepared:
     """Read the data, choose what was left open, and check that all fits; writes nothing but the store.
 
     network: the network, or None to choose one of the zoo.  strict: refuse data with unusable files.
+    started: when the job began, by the clock; now if left out.
 
     Raises DataError, FitError, RecipeError, ResourceError.
     """
     where = choose_device(device)
     check_words(recipe)
-    data = _gather(source, recipe, strict, watch)
+    began = clock.monotonic() if started is None else started
+
+    def left_s() -> float:
+        return (recipe.budget_s or math.inf) - (clock.monotonic() - began)
+
+    hurried = network is None and recipe.budget_s is not None
+    chooser = Chooser(recipe, where, left_s=left_s, clock=clock) if hurried else None
+    data = _gather(source, recipe, strict, watch, None if chooser is None else chooser.side)
     tell_data(data, watch)
     why = "it was given"
+    counts = _counts(data)
     if network is None:
-        choice = suited_net(data.size, _channels(recipe, data), len(data.train.labels), recipe.nets)
+        channels = _channels(recipe, data)
+        if chooser is None:
+            choice = suited_net(data.size, channels, counts["train"], recipe.nets)
+        else:
+            choice = chooser.network(data.size, channels, len(data.classes), counts)
+            if data.stored_size != data.size:
+                # A run that is resumed has to read its pictures at this size again.
+                recipe = recipe.model_copy(update={"size": data.size[0]})
         network, why = read_text(zoo_text(choice.value), f"{choice.value}.net"), choice.why
         watch.say(f"network   {choice.value}: {why}")
     layout = lay(network, Map(_channels(recipe, data), *data.size), len(data.classes))
@@ -90,9 +114,10 @@ def prepare(
     require_fits(layout, recipe.model_copy(update={"batch": settled_batch(recipe, data)}), where)
     with torch.random.fork_rng(devices=[]):
         net = build(layout)
+    said_batch = recipe.batch
     recipe = settle(recipe, data, net)
     require_grows(layout, recipe.grow)
-    tell_recipe(recipe, layout, watch)
+    tell_network(layout, watch)
     initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
     preparation = None
     if recipe.weights is not None:
@@ -105,10 +130,19 @@ def prepare(
     if measured:
         fit_whitening(net, first_pictures(data.train.pictures, preparation))
     # Behind the first weights: they are drawn in the order of memory.
-    recipe = arranged(recipe, net, layout, where, watch)
+    recipe, step_time = arranged(recipe, net, where, clock, watch)
+    hurried = recipe.budget_s is not None
+    if step_time is not None and hurried and said_batch is None:
+        recipe = fitting_batch(recipe, step_time, left_s())
+    tell_recipe(recipe, watch)
+    if step_time is not None and hurried:
+        spent_s = clock.monotonic() - began
+        tell_outlook(
+            recipe, step_time, counts, left_s=left_s(), spent_s=spent_s, given=chooser is None, watch=watch
+        )
     recipe = fitted(recipe, layout, where, watch)
     name = Path(network.source.name).stem if network.source and network.source.name.endswith(".net") else ""
-    return Prepared(data, layout, recipe, preparation, net.to(where), where, name, why, measured)
+    return Prepared(data, layout, recipe, preparation, net.to(where), where, name, why, measured, step_time)
 
 
 def new_job(
@@ -122,18 +156,21 @@ def new_job(
     started: float,
     watch: Watch,
     before: RunFolder | None = None,
+    clock: Clock = time,
 ) -> Job:
     """Prepare, and make the run folder.
 
-    out: the run folder, or None for a new one under `runs`.  started: when the job began, by
-    time.monotonic, for budgets.  before: the run that this one goes on from (see `recipe_from`).
-    The rest is as for `prepare`.
+    out: the run folder, or None for a new one under `runs`.  started: when the job began, by the clock, for
+    budgets.  before: the run that this one goes on from (see `recipe_from`).  The rest is as for `prepare`.
 
     Raises what `prepare` raises, and RunError; nothing is left behind then.
     """
     if out is not None:
         require_free(out)
-    made = prepare(source, network=network, recipe=recipe, device=device, strict=strict, watch=watch)
+    made = prepare(
+        source, network=network, recipe=recipe, device=device, strict=strict, watch=watch,
+        started=started, clock=clock,
+    )  # fmt: skip
     if before is not None:
         require_same_classes(before, made.data.classes)
     network = made.layout.network
@@ -160,7 +197,17 @@ def new_job(
     files |= {"data.json": to_json(data), "run.json": to_json(record)}
     run = create_run(made.data.name, out, files)
     return Job(
-        run, made.data, made.layout, made.recipe, made.preparation, made.net, made.device, record, started
+        run,
+        made.data,
+        made.layout,
+        made.recipe,
+        made.preparation,
+        made.net,
+        made.device,
+        record,
+        started,
+        clock,
+        made.step_time,
     )
 
 
@@ -170,7 +217,13 @@ def _place(source: str | Path) -> str:
 
 
 def reopen_job(
-    run: RunFolder, *, device: str | None, started: float, watch: Watch, source: str | Path | None = None
+    run: RunFolder,
+    *,
+    device: str | None,
+    started: float,
+    watch: Watch,
+    source: str | Path | None = None,
+    clock: Clock = time,
 ) -> Job:
     """The job of a run that was stopped.
 
@@ -208,7 +261,15 @@ def require_open(run: RunFolder, record: RunRecord) -> None:
         )
 
 
-def read_back(run: RunFolder, record: RunRecord, *, device: str | None, started: float, watch: Watch) -> Job:
+def read_back(
+    run: RunFolder,
+    record: RunRecord,
+    *,
+    device: str | None,
+    started: float,
+    watch: Watch,
+    clock: Clock = time,
+) -> Job:
     """A job as it was before its first step, from the text, recipe, data and first weights of its folder.
 
     record: the run's, or another one that the job is to write.
@@ -242,7 +303,7 @@ def read_back(run: RunFolder, record: RunRecord, *, device: str | None, started:
     else:
         initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
     arrange(net, recipe.layout)
-    return Job(run, data, layout, recipe, preparation, net.to(where), where, record, started)
+    return Job(run, data, layout, recipe, preparation, net.to(where), where, record, started, clock)
 
 
 def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECKPOINT_S) -> Score:
@@ -277,12 +338,13 @@ def _run(job: Job, watch: Watch, resume: bool, checkpoint_s: float) -> Score:
         state = None
         first = 0 if checkpoint is None else checkpoint.numbers["stage"]
         for number, stage in stages(job.net, job.data, job.recipe, feeder, watch, first=first):
-            state, loop = begin_stage(stage, number, job.run, job.started, state, checkpoint_s)
+            state, loop = begin_stage(stage, number, job, state, checkpoint_s)
             if checkpoint is not None:
                 _restore(job, state, checkpoint)
                 # All of it is copied.
                 checkpoint = None
                 job.run.events.cut(state.events_bytes)
+                _take_best(job, state)
                 watch.say(f"goes on at step {state.step}")
             elif number == 0 and job.run.start_optimizer.exists():
                 take_optimizer(job, state, watch)
@@ -328,6 +390,14 @@ def _restore(job: Job, state: State, checkpoint: Checkpoint) -> None:
             expected="net.txt and recipe.toml as they were when it was written, and the same striate",
             cure="put them back, or striate train, which begins anew",
         ) from error
+
+
+def _take_best(job: Job, state: State) -> None:
+    """Under a budget, weights that were kept behind the checkpoint stand: their epoch does not come again."""
+    figures = weights_figures(job.run.weights)
+    if job.recipe.budget_s is not None and figures and figures["epoch"] != state.best_epoch:
+        state.take_figures(figures)
+        job.run.events.append(ResumeEvent(step=state.step, best_epoch=state.best_epoch))
 
 
 @contextmanager
@@ -382,7 +452,13 @@ def _channels(recipe: Recipe, data: Data) -> int:
     return wanted
 
 
-def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch) -> Data:
+def _counts(data: Data) -> dict[str, int]:
+    """Pictures of train, val and test."""
+    splits = {"train": data.train, "val": data.val, "test": data.test}
+    return {name: len(split.labels) for name, split in splits.items() if split is not None}
+
+
+def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch, suit: Suit | None = None) -> Data:
     with counting(watch, "reading pictures") as progress:
         return gather(
             source,
@@ -393,6 +469,7 @@ def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch) -> D
             strict=strict,
             progress=progress,
             max_pixels=recipe.max_pixels,
+            suit=suit,
         )
 
 

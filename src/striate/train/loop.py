@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, NoReturn
@@ -22,8 +21,9 @@ from striate.plan.memory import Thrift
 from striate.runs.atomic import write_atomic
 from striate.runs.events import EpochEvent, EpochTime, StepEvent
 from striate.runs.folder import RunFolder
+from striate.text.figures import duration
 from striate.train.checkpoint import save_checkpoint
-from striate.train.evaluate import probabilities
+from striate.train.evaluate import probabilities, renew_statistics
 from striate.train.fit import Meter
 from striate.train.frozen import Thaw
 from striate.train.grow import grown, shrunk, strength
@@ -39,6 +39,10 @@ from striate.train.watch import Watch
 # Seconds between two checkpoints, and the largest share of the time that writing them may take.
 CHECKPOINT_S = 30.0
 CHECKPOINT_SHARE = 0.02
+
+# A training of so few steps ends before its running statistics have come to what they are of: they are taken anew
+# before each validation, over so many pictures at most.
+SHORT_STEPS, MOST_RENEWED_ON = 100, 512
 
 # So many epochs are told one by one, however short they are.
 MOST_TOLD = 100
@@ -86,7 +90,8 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     events = loop.run.events
     assert recipe.rate is not None
     step_events_every = max(1, min(50, loop.batches.steps // 4))
-    saved_at, cost_s = time.monotonic(), 0.0
+    clock = pace.clock
+    saved_at, cost_s = clock.monotonic(), 0.0
     # A run that was stopped in its last validation has no step left, but an epoch to finish.
     while not pace.done or state.epoch_step > 0:
         if loop.thaw is not None:
@@ -98,6 +103,7 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
         share = strength(state.size, loop.batches.size, recipe.grow, recipe.grow_augment)
         batches = replace(loop.batches, augment=loop.batches.augment.milder(share))
         watch.begin(_epoch_name(state, recipe), batches.steps)
+        pace.begin_epoch()
         for batch in () if pace.done else batches.epoch(state.epoch, state.epoch_step):
             factor = rate_factor(recipe.schedule, pace.progress, recipe.warmup)
             rate = recipe.rate * state.rate_share * factor
@@ -118,16 +124,16 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
             pace.step(loop.batches.steps)
             if state.step % step_events_every == 0:
                 events.append(StepEvent(step=state.step, loss=taken.loss, rate=rate))
-            watch.advance(state.epoch_step, f"loss {state.loss_sum / state.seen:.3f}")
+            watch.advance(state.epoch_step, _note(state, recipe))
             if pace.done:
                 break
             if watch.stopping():
                 stop(loop, state)
-            late = time.monotonic() - saved_at > max(loop.checkpoint_s, cost_s / CHECKPOINT_SHARE)
+            late = clock.monotonic() - saved_at > max(loop.checkpoint_s, cost_s / CHECKPOINT_SHARE)
             if late or state.landmark(state.step) == state.step:
-                before = time.monotonic()
+                before = clock.monotonic()
                 save(loop, state)
-                saved_at = time.monotonic()
+                saved_at = clock.monotonic()
                 cost_s = saved_at - before
         watch.end()
         _finish_epoch(loop, state, watch)
@@ -198,14 +204,16 @@ def _not_finite(net: Net) -> str | None:
 
 def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
     """Score the validation pictures, keep the best weights, write the event, begin the next epoch."""
-    before = time.monotonic()
-    net = state.averaged()
+    pace, net = state.pace, state.averaged()
+    before = pace.clock.monotonic()
+    if state.step + pace.remaining <= SHORT_STEPS:
+        _renew_statistics(loop, state)
     accuracy, metric, val_loss = _validate(loop, state, watch)
-    state.pace.validated(time.monotonic() - before)
+    pace.validated(pace.clock.monotonic() - before)
     best = metric > state.best_metric or (metric == state.best_metric and val_loss < state.best_loss)
     if best:
         state.best_metric, state.best_loss, state.best_epoch = metric, val_loss, state.epoch
-        write_atomic(loop.run.weights, weights_bytes(loop.whole(net)))
+        write_atomic(loop.run.weights, weights_bytes(loop.whole(net), state.figures()))
     train_loss, train_accuracy = state.loss_sum / state.seen, state.right / state.seen
     loop.run.events.append(
         EpochEvent(
@@ -219,14 +227,17 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
             best=best,
         )
     )
-    loop.run.times.append(EpochTime(epoch=state.epoch, step=state.step, elapsed_s=state.pace.elapsed_s()))
+    elapsed_s = pace.elapsed_s()
+    loop.run.times.append(
+        EpochTime(epoch=state.epoch, step=state.step, elapsed_s=elapsed_s, step_s=pace.step_s)
+    )
     if _is_worth_a_line(state, loop.recipe):
-        state.told_s = state.pace.elapsed_s()
+        state.told_s = elapsed_s
         name = METRICS[loop.recipe.metric]
         other = "" if loop.recipe.metric == "accuracy" else f", {name} {metric:.2%}"
         watch.say(
             f"{_epoch_name(state, loop.recipe)}: loss {train_loss:.3f}, validation loss {val_loss:.3f}, "
-            f"accuracy {accuracy:.2%}{other}{'  (best)' if best else ''}"
+            f"accuracy {accuracy:.2%}{other}, {_time_of(state)}{'  (best)' if best else ''}"
         )
     patience = loop.recipe.patience
     # A stage has epochs of its own to get better in.
@@ -235,10 +246,21 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
         watch.say(f"ends early: no better validation for {counted(patience, 'epoch')}")
         state.pace.remaining = 0
     if loop.recipe.target is not None and metric >= loop.recipe.target:
-        watch.say(f"reaches {loop.recipe.target:.2%} after {state.pace.elapsed_s():.1f} s")
+        watch.say(f"reaches {loop.recipe.target:.2%} after {elapsed_s:.1f} s")
         state.pace.remaining = 0
     state.epoch += 1
     state.epoch_step, state.loss_sum, state.right, state.seen = 0, 0.0, 0, 0
+
+
+def _renew_statistics(loop: Loop, state: State) -> None:
+    """Take the running statistics of the network that is validated anew, over a few training pictures."""
+    split = loop.batches
+    few = split.pictures[:: -(-len(split.pictures) // MOST_RENEWED_ON)]
+    renew_statistics(
+        state.averaged(),
+        [name for name, module in state.net.named_modules() if module.training],
+        loop.feeder, few, split.size, batch=split.batch, precision=loop.recipe.evaluation_precision,
+    )  # fmt: skip
 
 
 def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float, float]:
@@ -333,6 +355,19 @@ def _is_worth_a_line(state: State, recipe: Recipe) -> bool:
 
 
 def _epoch_name(state: State, recipe: Recipe) -> str:
-    if recipe.budget_s is not None:
-        return f"epoch {state.epoch + 1}, {state.pace.elapsed_s():.0f} of {recipe.budget_s:g} s"
     return f"epoch {state.epoch + 1}" + (f"/{state.first_epoch + recipe.epochs}" if recipe.epochs else "")
+
+
+def _note(state: State, recipe: Recipe) -> str:
+    """What changes within an epoch: its loss, and the seconds of a budget."""
+    spent = "" if recipe.budget_s is None else f", {state.pace.elapsed_s():.0f} of {recipe.budget_s:g} s"
+    return f"loss {state.loss_sum / state.seen:.3f}{spent}"
+
+
+def _time_of(state: State) -> str:
+    """The time that is spent, and what is left of it."""
+    pace = state.pace
+    if pace.budget_s is not None:
+        return f"{pace.elapsed_s():.0f} of {pace.budget_s:g} s"
+    left_s = pace.expected_s()
+    return duration(pace.elapsed_s()) + (f", {duration(left_s)} left" if left_s else "")

@@ -4,9 +4,36 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Protocol
 
 # The time of a step is believed after so many steps, or this share of the time.
 SURE_STEPS, SURE_SHARE = 10, 0.2
+
+
+class Clock(Protocol):
+    """What tells the time to a job; the module `time` is one, and tests have one that they turn by hand."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+
+    def process_time(self) -> float:
+        """Seconds that the processors computed for this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """Seconds of a training step: for each picture, forward and backward; and of the optimiser, for them all.
+
+    looked_s: of a picture in a validation, guessed from them.
+    """
+
+    picture_s: float
+    optimiser_s: float
+    looked_s: float
+
+    def step_s(self, batch: int) -> float:
+        """A step on so many pictures."""
+        return batch * self.picture_s + self.optimiser_s
 
 
 @dataclass
@@ -20,7 +47,9 @@ class Pace:
     remaining: steps still to come.  budget_s: seconds for the whole job, or None.
     spent_s: seconds of the job in earlier sessions.  reserve_s: seconds kept for what follows the last step.
     closing_validations: how many validations the last one and the test together amount to.
-    validation_steps: how many steps a validation is thought to take as long as, until one is measured.
+    validation_steps: how many steps a validation is thought to take as long as, until one is measured; or
+    validation_guess_s: the seconds that it is thought to take, where a step was timed before.
+    epoch_steps, epoch_s: steps of this epoch that were taken in this session, and the seconds that they took.
     """
 
     remaining: int
@@ -34,6 +63,12 @@ class Pace:
     steps: int = 0
     validation_s: float = 0.0
     validations: int = 0
+    clock: Clock = time
+    validation_guess_s: float | None = None
+    epoch_steps: int = 0
+    epoch_s: float = 0.0
+    _epoch_began: float = 0.0
+    _began: tuple[float, int] | None = None
     _step_s: float = 0.0
     _first_s: float | None = None
     _sure: bool = False
@@ -42,7 +77,26 @@ class Pace:
 
     def elapsed_s(self) -> float:
         """Seconds of the whole job so far, earlier sessions counted."""
-        return self.spent_s + time.monotonic() - self.started
+        return self.spent_s + self.clock.monotonic() - self.started
+
+    def expected_s(self) -> float | None:
+        """Seconds until the end: of the budget, or as the steps of this session were taken; None before them."""
+        if self.budget_s is not None:
+            return max(0.0, self.budget_s - self.elapsed_s())
+        if self._began is None or self.steps == self._began[1]:
+            return None
+        began, steps = self._began
+        return self.remaining * (self.clock.monotonic() - began) / (self.steps - steps)
+
+    @property
+    def trained_s(self) -> float:
+        """Seconds of this session since the first step began."""
+        return 0.0 if self._began is None else self.clock.monotonic() - self._began[0]
+
+    @property
+    def step_s(self) -> float | None:
+        """Seconds that a step of this epoch took in the mean, its pictures waited for."""
+        return self.epoch_s / self.epoch_steps if self.epoch_steps else None
 
     @property
     def done(self) -> bool:
@@ -53,9 +107,17 @@ class Pace:
         """Progress that is expected so many steps on."""
         return self.progress + (1 - self.progress) * min(1.0, steps / max(1, self.remaining))
 
+    def begin_epoch(self) -> None:
+        """Steps come now."""
+        self._epoch_began = self.clock.monotonic()
+        self.epoch_steps, self.epoch_s = 0, 0.0
+        self._began = self._began or (self._epoch_began, self.steps)
+
     def step(self, steps_an_epoch: int) -> None:
         """Count one step that was taken."""
         self.steps += 1
+        self.epoch_steps += 1
+        self.epoch_s = self.clock.monotonic() - self._epoch_began
         self.remaining -= 1
         self.progress += (1 - self.progress) / (self.remaining + 1)
         if self.budget_s is not None:
@@ -83,7 +145,7 @@ class Pace:
             return
         if self.steps < self._next_look:
             return
-        now = time.monotonic() - self.validation_s
+        now = self.clock.monotonic() - self.validation_s
         self._marks.append((self.steps, now))
         # The latest half of what was measured: the first steps are slow, and the machine may change.
         first = self._marks[len(self._marks) // 2] if len(self._marks) > 2 else self._marks[0]
@@ -105,4 +167,6 @@ class Pace:
         """What one validation takes, measured or guessed; 0 while the steps are too few to guess from."""
         if self.validations:
             return self.validation_s / self.validations
+        if self.validation_guess_s is not None:
+            return self.validation_guess_s
         return self.validation_steps * self._step_s if self._sure else 0.0

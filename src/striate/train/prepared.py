@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from striate.data.gather import Data
 from striate.runs.folder import RunFolder
 from striate.runs.record import RunRecord
 from striate.spec.layout import Layout
+from striate.train.pace import Clock, StepTime
 from striate.train.preparation import Preparation
 from striate.train.recipe import Recipe
 
@@ -21,6 +23,7 @@ class Prepared:
 
     name: of the network, in the zoo or of its file; empty for a text.  why: the reason for it.
     measured: whether its first weights were measured on the pictures, and not drawn alone.
+    step_time: of a training step, where it was timed.
     """
 
     data: Data
@@ -32,11 +35,12 @@ class Prepared:
     name: str
     why: str
     measured: bool
+    step_time: StepTime | None
 
 
 @dataclass
 class Job:
-    """A run that is ready to train."""
+    """A run that is ready to train.  started: when it began, by the clock."""
 
     run: RunFolder
     data: Data
@@ -47,3 +51,5 @@ class Job:
     device: torch.device
     record: RunRecord
     started: float
+    clock: Clock = time
+    step_time: StepTime | None = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from striate.errors import counted
 from striate.runs.events import EVENT, EventFile, RollbackEvent, read_events
 from striate.train.checkpoint import keep_checkpoints, load_checkpoint
@@ -56,7 +54,7 @@ def _roll_back(loop: Loop, state: State) -> None:
     state.rollbacks, state.rate_share = rollbacks, share
     # weights.safetensors holds the best so far, even if it came behind the checkpoint.
     state.best_metric, state.best_loss, state.best_epoch = best
-    state.pace.spent_s, state.pace.started = elapsed_s, time.monotonic()
+    state.pace.spent_s, state.pace.started = elapsed_s, state.pace.clock.monotonic()
     events = loop.run.events
     before = _rollbacks(events)
     events.cut(state.events_bytes)

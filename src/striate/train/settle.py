@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -18,9 +19,10 @@ from striate.plan.plan import plan
 from striate.spec.layout import Layout
 from striate.train.choose import suited_batch, suited_epochs
 from striate.train.optimiser import suited_decay, suited_rate
-from striate.train.recipe import Recipe
+from striate.train.pace import Clock, StepTime
+from striate.train.recipe import Precision, Recipe
 from striate.train.selftest import self_test
-from striate.train.tune import arrange, tuned
+from striate.train.tune import arrange, time_step, tuned
 from striate.train.watch import Watch
 
 # Files that are left out are named one by one up to this many.
@@ -61,45 +63,63 @@ def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
     return recipe.model_copy(update=chosen)
 
 
-def arranged(recipe: Recipe, net: Net, layout: Layout, device: torch.device, watch: Watch) -> Recipe:
-    """The recipe with the arithmetic and memory layout that are fastest here, by trying them.
+def arranged(
+    recipe: Recipe, net: Net, device: torch.device, clock: Clock, watch: Watch
+) -> tuple[Recipe, StepTime | None]:
+    """The recipe with the arithmetic and memory layout that are fastest here, by trying them, and what a
+    training step takes then.
 
-    The network's weights are put into that layout.  Where a part stays frozen, the forward pass counts.
+    The network's weights are put into that layout.  Where a part stays frozen, the forward pass counts, and no
+    step is timed.  What was found best is kept from run to run; a time is always that of this moment.
     All of it is written into the recipe, so that a run computes the same bits wherever it goes on.
     """
-    if "auto" in (recipe.precision, recipe.layout):
-        assert recipe.batch is not None
+    batch = recipe.batch
+    assert batch is not None
+    others: list[str] = []
+    tries = "auto" in (recipe.precision, recipe.layout)
+    if tries:
         trials = tuned(
-            net, layout.input, recipe.batch, device, precision=recipe.precision, layout=recipe.layout,
+            net, net.layout.input, batch, device, precision=recipe.precision, layout=recipe.layout,
             backward=recipe.freeze is None or recipe.thaw > 0,
         )  # fmt: skip
         best = trials[0]
-        others = [f"{each.arrangement} {_milliseconds(each.step_s)}" for each in trials[1:]]
-        watch.say(
-            f"machine   {best.arrangement}: {_milliseconds(best.step_s)} ms a step tried"
-            + (f" ({', '.join(others)})" if others else "")
-        )
         found = best.arrangement
+        others = [
+            f"{each.arrangement} takes {each.step_s / best.step_s:.1f} times that" for each in trials[1:]
+        ]
         recipe = recipe.model_copy(update={"precision": found.precision, "layout": found.layout})
-    arrange(net, recipe.layout)
     chosen = {}
     if recipe.evaluation_precision == "auto":
-        chosen["evaluation_precision"] = _evaluation_precision(recipe, net, layout, device)
+        chosen["evaluation_precision"] = _evaluation_precision(recipe, net, device)
     if recipe.optimizer_precision == "auto":
-        is_muon = recipe.optimiser == "muon"
-        chosen["optimizer_precision"] = (
-            self_test(device).arithmetic()["optimizer"].value if is_muon else "fp32"
+        chosen["optimizer_precision"] = optimizer_precision(recipe, device)
+    recipe = recipe.model_copy(update=chosen)
+    time = None
+    if recipe.freeze is None and (tries or recipe.budget_s is not None):
+        time = time_step(copy.deepcopy(net), batch, recipe, device, clock)
+    if tries:
+        step = "" if time is None else f", {_milliseconds(time.step_s(batch))} ms a step tried now"
+        watch.say(
+            f"machine   {found}{step}" + (f" (forward and backward, {', '.join(others)})" if others else "")
         )
-    return recipe.model_copy(update=chosen)
+    arrange(net, recipe.layout)
+    return recipe, time
 
 
-def _evaluation_precision(recipe: Recipe, net: Net, layout: Layout, device: torch.device) -> str:
+def optimizer_precision(recipe: Recipe, device: torch.device) -> Precision:
+    """What muon iterates in here; the other optimisers know fp32 only."""
+    if recipe.optimiser == "muon" and self_test(device).arithmetic()["optimizer"].value == "bf16":
+        return "bf16"
+    return "fp32"
+
+
+def _evaluation_precision(recipe: Recipe, net: Net, device: torch.device) -> str:
     """Never less exact than the training, but where a frozen part is computed apart from it."""
     if (recipe.precision == "fp32" and recipe.freeze is None) or not self_test(device).bf16:
         return "fp32"
     assert recipe.batch is not None
     trials = tuned(
-        net, layout.input, recipe.batch, device, precision="auto", layout=recipe.layout, backward=False
+        net, net.layout.input, recipe.batch, device, precision="auto", layout=recipe.layout, backward=False
     )
     return trials[0].arrangement.precision
 
@@ -147,11 +167,15 @@ def tell_data(data: Data, watch: Watch) -> None:
         watch.say(f"warning   {each.name}: {each.reason}\n          try: {each.cure}")
 
 
-def tell_recipe(recipe: Recipe, layout: Layout, watch: Watch) -> None:
-    """Say what the network costs and how it is trained."""
+def tell_network(layout: Layout, watch: Watch) -> None:
+    """Say what the network costs."""
     summed = plan(layout)
-    length = counted(recipe.epochs, "epoch") if recipe.epochs else f"{recipe.budget_s:g} s"
     watch.say(f"          {summed.weights:,} weights, {summed.multiply_adds:,} multiply-adds a picture")
+
+
+def tell_recipe(recipe: Recipe, watch: Watch) -> None:
+    """Say how the network is trained."""
+    length = counted(recipe.epochs, "epoch") if recipe.epochs else f"{recipe.budget_s:g} s"
     watch.say(
         f"recipe    {length} of batches of {recipe.batch}, {recipe.optimiser} at rate {recipe.rate:g}, "
         f"{recipe.schedule}, augment: {recipe.augment}, seed {recipe.seed}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -16,14 +15,14 @@ from striate.data.batches import TrainingBatches, class_weights
 from striate.data.gather import Data, Split
 from striate.data.threads import cores
 from striate.plan.memory import Thrift
-from striate.runs.folder import RunFolder
 from striate.spec.normed import before_norm
 from striate.train.fit import thrift_of
 from striate.train.frozen import Frozen, Thaw, frozen_parts
 from striate.train.loop import Loop
 from striate.train.optimiser import make_optimiser
-from striate.train.pace import Pace
+from striate.train.pace import Clock, Pace
 from striate.train.preparation import Feeder
+from striate.train.prepared import Job
 from striate.train.recipe import Recipe
 from striate.train.state import State
 from striate.train.watch import Watch
@@ -117,12 +116,12 @@ def _head(frozen: Frozen, data: Data, recipe: Recipe, feeder: Feeder, watch: Wat
     )  # fmt: skip
 
 
-def closing_s(started: float) -> float:
+def closing_s(started: float, clock: Clock) -> float:
     """Seconds to keep free for the end: on a busy machine it takes as much longer as the beginning did.
 
-    started: when the job began, by time.monotonic.  How busy: the time since, over the time computed in.
+    started: when the job began, by the clock.  How busy: the time since, over the time computed in.
     """
-    waited = (time.monotonic() - started) / max(time.process_time(), 1e-3)
+    waited = (clock.monotonic() - started) / max(clock.process_time(), 1e-3)
     return CLOSING_S * min(MOST_CLOSING, max(1.0, waited))
 
 
@@ -147,7 +146,7 @@ def training_batches(
 
 
 def begin_stage(
-    stage: Stage, number: int, run: RunFolder, started: float, before: State | None, checkpoint_s: float
+    stage: Stage, number: int, job: Job, before: State | None, checkpoint_s: float
 ) -> tuple[State, Loop]:
     """The state and the loop of a stage; figures of the stage before go on."""
     recipe = stage.recipe
@@ -160,11 +159,13 @@ def begin_stage(
         batches.steps * epochs,
         recipe.budget_s,
         before.pace.spent_s if before else 0.0,
-        started,
-        reserve_s=closing_s(started) if recipe.budget_s else 0.0,
+        job.started,
+        reserve_s=closing_s(job.started, job.clock) if recipe.budget_s else 0.0,
         closing_validations=1 + len(stage.scored.labels) / len(stage.validation.labels),
         # Without a way back a picture takes a third of the arithmetic, and nothing is drawn or updated.
         validation_steps=len(stage.validation.labels) / batches.batch / 4,
+        validation_guess_s=job.step_time.looked_s * len(stage.validation.labels) if job.step_time else None,
+        clock=job.clock,
     )
     average = None
     if recipe.ema is not None:
@@ -179,7 +180,7 @@ def begin_stage(
         state.best_metric, state.best_loss = before.best_metric, before.best_loss
         state.best_epoch = before.best_epoch
     loop = Loop(
-        run,
+        job.run,
         recipe,
         batches,
         stage.validation,

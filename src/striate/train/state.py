@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,16 @@ class State:
             return self.net
         assert isinstance(self.average.module, Net)
         return self.average.module
+
+    def figures(self) -> dict[str, float]:
+        """Of the best weights, as their file says them."""
+        return {"epoch": self.best_epoch, "metric": self.best_metric, "loss": self.best_loss}
+
+    def take_figures(self, figures: Mapping[str, Any]) -> None:
+        """The best weights are those of a file with these figures; nothing where it has none."""
+        if figures:
+            self.best_epoch = int(figures["epoch"])
+            self.best_metric, self.best_loss = float(figures["metric"]), float(figures["loss"])
 
     def _device(self) -> torch.device:
         return next(self.net.parameters()).device

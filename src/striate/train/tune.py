@@ -15,7 +15,10 @@ from striate.notation.writer import write_text
 from striate.spec.shape import Map
 from striate.train.evaluate import autocast
 from striate.train.kept import measured_once
+from striate.train.pace import Clock, StepTime
+from striate.train.recipe import Recipe
 from striate.train.selftest import self_test
+from striate.train.stage import optimiser_of
 
 # Seconds that trying may take in all; each arrangement is timed once at least.
 MOST_S = 2.0
@@ -25,6 +28,10 @@ MOST_MULTIPLY_ADDS = 1_500_000_000
 
 # Steps of each arrangement that are timed; the quickest counts, since others only add to a time.
 TIMED = 3
+
+# Share of the arithmetic of a step that a picture takes without a way back; and how many looks a second look
+# makes of one, where half of the pictures are unsure.
+FORWARD, LOOKS = 1 / 3, 3.5
 
 # Times that differ by less are alike.
 ALIKE = 1.15
@@ -100,10 +107,7 @@ def tune(
     those of fp32 by more than 5 % of the largest.  The network and the random state stay as they are.
     """
     tried = copy.deepcopy(net).to(device)
-    generator = torch.Generator().manual_seed(0)
-    work = sum(placed.layer.multiply_adds(placed.input) for placed in net.layout.layers())
-    few = max(2, min(batch, MOST_MULTIPLY_ADDS // max(1, work)))
-    x = torch.randn(few, *shape, generator=generator).to(device)
+    few, x = _some(tried, shape, batch, device)
     labels = torch.zeros(few, dtype=torch.long, device=device)
     wanted = [
         each
@@ -120,6 +124,54 @@ def tune(
     fastest = min(trial.step_s for trial in trials)
     chosen = next(trial for trial in trials if trial.step_s <= ALIKE * fastest)
     return [chosen, *sorted((each for each in trials if each is not chosen), key=lambda each: each.step_s)]
+
+
+def time_step(net: Net, batch: int, recipe: Recipe, device: torch.device, clock: Clock) -> StepTime:
+    """Time a whole training step, now and not as it once was; the second one counts, in precision and layout
+    of the recipe.
+
+    Large networks are timed on fewer pictures than `batch`.  The weights of `net` are used up; the random
+    state stays as it is.
+    """
+    net = arrange(net.to(device), recipe.layout).train()
+    recipe = recipe.model_copy(update={"rate": 1e-6, "weight_decay": 0.0})
+    optimiser = optimiser_of(net, [(net, 1.0)], recipe)
+    memory = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
+    few, x = _some(net, net.layout.input, batch, device)
+    x = x.contiguous(memory_format=memory)
+    labels = torch.zeros(few, dtype=torch.long, device=device)
+    passes: list[float] = []
+    steps: list[float] = []
+
+    def gradient() -> float:
+        net.zero_grad(set_to_none=True)
+        with autocast(device, recipe.precision):
+            logits = net(x)
+        loss = F.cross_entropy(logits.float(), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    with torch.random.fork_rng(devices=[]):
+        for _ in range(2):
+            began = clock.monotonic()
+            gradient()
+            passed = clock.monotonic()
+            if isinstance(optimiser, torch.optim.LBFGS):
+                optimiser.step(gradient)  # type: ignore[no-untyped-call]
+            else:
+                optimiser.step()
+            passes.append(passed - began)
+            steps.append(clock.monotonic() - passed)
+    net.side_logits.clear()
+    picture_s = passes[-1] / few
+    return StepTime(picture_s, steps[-1], picture_s * FORWARD * (LOOKS if recipe.second_look else 1.0))
+
+
+def _some(net: Net, shape: Map, batch: int, device: torch.device) -> tuple[int, torch.Tensor]:
+    """As many pictures as tell the time of a step, `batch` at most, and drawn ones."""
+    work = sum(placed.layer.multiply_adds(placed.input) for placed in net.layout.layers())
+    few = max(2, min(batch, MOST_MULTIPLY_ADDS // max(1, work)))
+    return few, torch.randn(few, *shape, generator=torch.Generator().manual_seed(0)).to(device)
 
 
 def arrange(net: Net, layout: str) -> Net:
