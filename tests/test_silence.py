@@ -83,6 +83,8 @@ def strange(work: Path, seen: list[str]) -> list[str]:
     """What was seen but writing to the run, the cache, the output and matplotlib's cache; devices are no files."""
     places = [
         *(work / name for name in ("run", "cache", "out")),
+        # The run folder is made whole under a name of its own, and renamed.
+        work / ".run.",
         matplotlib.get_cachedir(),
         "/dev/",
         "/proc/",

@@ -35,14 +35,15 @@ def outcome(text: str, *, laid: bool = True) -> StriateError | None:
     return error
 
 
-def printable(error: StriateError) -> bool:
+def printable(error: Exception) -> bool:
     """Whether each line of an error may be sent to a terminal, and there are few of them."""
     lines = str(error).split("\n")
     return all(line.isprintable() for line in lines) and len(str(error)) < 3000 and len(lines) <= 5
 
 
 def test_printable_sees_a_terminal_escape() -> None:
-    assert not printable(NotationError("unexpected \x1b[31m"))
+    assert not printable(ValueError("unexpected \x1b[31m"))
+    assert printable(NotationError("unexpected \x1b[31m"))
     assert not printable(NotationError("long" * 1000))
     assert printable(NotationError("unexpected `x`", place="network:1:1", cure="y"))
 

@@ -180,26 +180,19 @@ def _label(path: str) -> str:
 
 def lines(nodes: tuple[Node, ...]) -> Iterator[tuple[str, Node]]:
     """The rows of a tree, each with the branch that is drawn before it; a branch without a join in it is one row."""
-    return _lines(nodes, "")
-
-
-def _lines(nodes: tuple[Node, ...], before: str) -> Iterator[tuple[str, Node]]:
     for node in nodes:
         if node.kind == "aux" and all(not each.branches for each in node.branches[0]):
             inner = _one_row(node.branches[0])
-            yield before, replace(inner, label=node.label, text=f"{node.text}: {inner.text}")
+            yield "", replace(inner, label=node.label, text=f"{node.text}: {inner.text}")
             continue
-        yield before, node
-        here = before.replace("├ ", "│ ").replace("└ ", "  ")
+        yield "", node
         for number, branch in enumerate(node.branches):
-            mark = "└ " if number == len(node.branches) - 1 else "├ "
-            if all(not each.branches for each in branch):
-                yield here + mark, _one_row(branch)
+            mark, following = ("└ ", "  ") if number == len(node.branches) - 1 else ("├ ", "│ ")
+            if any(each.branches for each in branch):
+                for place, (before, each) in enumerate(lines(branch)):
+                    yield (following if place else mark) + before, each
             else:
-                first = _lines(branch, here + mark)
-                yield next(first)
-                following = "  " if mark == "└ " else "│ "
-                yield from ((here + following + more.removeprefix(here + mark), each) for more, each in first)
+                yield mark, _one_row(branch)
 
 
 def _one_row(branch: tuple[Node, ...]) -> Node:
