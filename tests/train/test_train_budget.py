@@ -217,4 +217,4 @@ def test_a_training_that_learns_nothing_says_so(
 
 def test_a_training_that_learns_says_nothing(arrays: Path, tmp_path: Path) -> None:
     train(arrays, tmp_path / "run", rate=0.01, epochs=8)
-    assert json.loads((tmp_path / "run" / "run.json").read_bytes())["symptom"] is None
+    assert json.loads((tmp_path / "run" / "run.json").read_bytes()).get("symptom") is None

@@ -236,7 +236,7 @@ def reopen_job(
         require_open(run, record)
     if source is not None:
         record.source = _place(source)
-    return read_back(run, record, device=device, started=started, watch=watch)
+    return read_back(run, record, device=device, started=started, watch=watch, clock=clock)
 
 
 def require_open(run: RunFolder, record: RunRecord) -> None:
