@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from striate.notation.cursor import Cursor
-from striate.notation.foreign import meant, meant_argument
+from striate.notation.foreign import BY_PLACE, meant, meant_argument
 from striate.notation.tokens import Token
 from striate.spec.argument import Argument, arguments
 from striate.spec.network import GIVEN, Define
@@ -21,9 +21,6 @@ TIMES = ("x", "X", "×")
 
 _BRANCHES = ("add", "concat", "aux")
 _STEP = "a layer such as `conv 32 3x3`, a bracket, or a block"
-
-# What other tools write before a value whose place says what it is here.
-_BY_PLACE = ("kernel_size", "filters", "out_channels", "units", "out_features", "size", "window", "p", "rate")
 
 
 class Diagnosis(Cursor):
@@ -164,7 +161,7 @@ class Diagnosis(Cursor):
         """Fail at a name among the arguments of a layer that is none of them."""
         self.new_step()
         token = self.here
-        if token.text in known or token.text in _BY_PLACE:
+        if token.text in known or token.text in BY_PLACE:
             problem = f"the word `{token.text}` is not written"
             self.fail(token, problem, write_form(word), "leave it out")
         keyed = tuple(name for name, argument in known.items() if argument.keyed)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from striate.errors import counted
+from striate.errors import NotationError, counted
 from striate.notation.diagnosis import TIMES, Diagnosis, example_call, example_value, is_count, said_form
 from striate.notation.tokens import Token
+from striate.notation.translation import translate
 from striate.spec.argument import Argument, Misfit, arguments
 from striate.spec.layout import DEEPEST, MOST_LAYERS
 from striate.spec.network import (
@@ -38,9 +39,26 @@ def read_text(text: str, name: str = "network") -> Network:
 
     name: what errors call the text, a file's name for instance.
 
-    Raises NotationError, with its place, where the text is not a network; nothing else.
+    Raises NotationError, with its place, where the text is not a network; nothing else.  Where it is one in
+    another notation, the cure is the whole text in this one.
     """
-    return _Reader(Source(name, text)).network()
+    try:
+        return _Reader(Source(name, text)).network()
+    except NotationError as error:
+        error.cure = _translated(text) or error.cure
+        raise
+
+
+def _translated(text: str) -> str | None:
+    """The text in this notation, where it was written in another and can be read then."""
+    cure = translate(text)
+    if cure is None:
+        return None
+    try:
+        _Reader(Source("cure", cure)).network()
+    except NotationError:
+        return None
+    return cure
 
 
 class _Reader(Diagnosis):

@@ -39,6 +39,9 @@ _DOTTED = re.compile(r"(?:\.[A-Za-z_]\w*)+", re.ASCII)
 _ARROW = re.compile(r"[-‐‑‒–—―−=~]+>?|>+|[⟶➔➜➝⇒⟹»›]")
 _BLANKS = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}\v\f"
 
+# Words that are read under another spelling as well.
+_SPELLINGS = {"gray": "grey"}
+
 _CURES = {
     "?": "?(16, 32) for a hole",
     "+": "add { ... | ... }",
@@ -71,7 +74,7 @@ def tokens(source: Source) -> list[Token]:
             raise _stray(source, offset)
         kind, start, offset = match.lastgroup, offset, match.end()
         if kind != "blank":
-            word, end = match.group(), offset
+            word, end = _SPELLINGS.get(match.group().lower(), match.group()), offset
             if len(word) > LONGEST_WORD:
                 raise _too_long(source, Span(start, end))
             if len(found) == MOST_TOKENS:

@@ -28,6 +28,9 @@ WORDS: dict[str, type[Layer]] = {layer.word: layer for layer in _LAYERS}
 # Whose square window is one number, as in `maxpool 2`; behind another word it always is, as in `stride 2`.
 _SHORT = ("maxpool", "avgpool")
 
+# Whose window is said although it is the default: `conv 32` does not look like a 1x1 convolution.
+_WINDOWED = ("conv", "local")
+
 
 def write_form(word: str) -> str:
     """How a layer is written, as `maxpool KERNEL [stride N] [pad N] [ceil]`."""
@@ -50,7 +53,10 @@ def write_word(word: str, values: Iterable[tuple[str, Value | str | bool]]) -> s
     """
     known = arguments(WORDS[word])
     parts = [word]
-    for name, value in values:
+    said = dict(values)
+    if word in _WINDOWED and "kernel" not in said:
+        said = {"channels": said["channels"], "kernel": known["kernel"].default, **said}
+    for name, value in said.items():
         argument = known[name]
         if argument.keyed:
             parts.append(name)
