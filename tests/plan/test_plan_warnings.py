@@ -38,7 +38,7 @@ WARNED: list[tuple[str, Map, tuple[str, ...]]] = [
         Map(1, 9, 4),
         (
             "the output never sees 4 rows (1, 3, 5 ...) and 2 columns (1, 3) of the 9x4 pictures, counted from 0",
-            "the stride of `conv 4 stride 2` at 0 does not divide (4 - 1) / 2: it leaves 1 column at the far end unread",
+            "the stride of `conv 4 1x1 stride 2` at 0 does not divide (4 - 1) / 2: it leaves 1 column at the far end unread",
         ),
     ),
     (
@@ -115,7 +115,7 @@ WARNED: list[tuple[str, Map, tuple[str, ...]]] = [
         "stem: [conv 1 -> bn] -> add { identity | [conv 1 -> bn -> relu] x2 } -> aux { fc 10 -> bn } -> fc classes",
         Map(1, 8, 8),
         (
-            "the bias of `conv 1` at stem.0 can do nothing, as the bn behind it takes the mean out: `nobias` "
+            "the bias of `conv 1 1x1` at stem.0 can do nothing, as the bn behind it takes the mean out: `nobias` "
             "saves it, as in 3 more layers",
         ),
     ),

@@ -159,7 +159,7 @@ def test_write_form(word: str, form: str) -> None:
 
 
 def test_write_layer_leaves_defaults_out() -> None:
-    assert write_layer(Conv(8)) == "conv 8"
+    assert write_layer(Conv(8)) == "conv 8 1x1"
     assert (
         write_layer(Conv(8, Size(3, 3), Size(2, 2), Size(0, 1), nobias=True))
         == "conv 8 3x3 stride 2 pad 0x1 nobias"
