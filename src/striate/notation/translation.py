@@ -546,7 +546,7 @@ class _Reading:
                 (key in _KEYS or key in ARGUMENTS_CALLED or key in _SHORT)
                 and (after[0] in ("number", "size", "=", ":", "(") or after[1] in ("same", "valid", "of"))
                 and not (
-                    key in FILLERS and (after[1] == "of" or said.loose and after[0] in ("number", "size"))
+                    key in FILLERS and (after[1] == "of" or (said.loose and after[0] in ("number", "size")))
                 )
             ):
                 self.foreign |= comma or key not in _BEHIND_A_WORD or after[0] == "="
