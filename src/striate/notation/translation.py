@@ -644,12 +644,12 @@ class _Reading:
             self.foreign |= not numbers
             named["channels"] = numbers[0] if numbers else _DEFAULTS["channels"]
         if "kernel" not in named:
-            found = sorted(said.loose, key=lambda each: "x" not in each)
+            sizes = sorted(said.loose, key=lambda each: "x" not in each)
             named["kernel"] = (
-                found[0] if found else "1x1" if ours.endswith("1x1") and not depthwise else "3x3"
+                sizes[0] if sizes else "1x1" if ours.endswith("1x1") and not depthwise else "3x3"
             )
-            if found:
-                said.loose.remove(found[0])
+            if sizes:
+                said.loose.remove(sizes[0])
         for key in ("stride", "pad"):
             if said.loose and key not in named:
                 named[key] = said.loose.pop(0)
@@ -726,7 +726,7 @@ def _value(word: str, name: str, argument: Argument, named: dict[str, str], loos
             return value or "True"
     elif name == "features":
         # Of two numbers the first is what goes in.
-        value = named.pop("channels", None) or (loose[-1] if loose else "")
+        value = named.pop("channels", "") or (loose[-1] if loose else "")
         if "classes" in named:
             value = "classes"
             del named["classes"]

@@ -54,8 +54,9 @@ def write_word(word: str, values: Iterable[tuple[str, Value | str | bool]]) -> s
     known = arguments(WORDS[word])
     parts = [word]
     said = dict(values)
-    if word in _WINDOWED and "kernel" not in said:
-        said = {"channels": said["channels"], "kernel": known["kernel"].default, **said}
+    window = known["kernel"].default if word in _WINDOWED else None
+    if window is not None and "kernel" not in said:
+        said = {"channels": said["channels"], "kernel": window, **said}
     for name, value in said.items():
         argument = known[name]
         if argument.keyed:
