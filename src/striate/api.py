@@ -1,18 +1,19 @@
-"""striate from Python: read, plan, build, train, load."""
+"""striate from Python: what each command does, by one call of its name."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
 from striate.data.picture import prepare_picture
+from striate.data.size import Fit, Size
 from striate.disk.small import read_small_text
-from striate.errors import MissingExtra, NotationError, StriateError, nearest
+from striate.errors import DataError, MissingExtra, NotationError, StriateError, nearest
 from striate.notation.reader import read_text
 from striate.notation.writer import write_text
 from striate.plan.drawing import draw_svg, flowchart
@@ -25,7 +26,10 @@ from striate.spec.shape import Map
 from striate.zoo.list import zoo_names, zoo_net, zoo_text
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from striate.build.module import Net
+    from striate.check.checked import Checked
     from striate.data.cached import Cached
     from striate.runs.folder import RunFolder
     from striate.train.measure import Candidate, Measured
@@ -347,6 +351,102 @@ def _require_whole(recipe: Recipe) -> None:
             expected="a part that is kept as it is until then",
             cure="--freeze body, or leave out --thaw",
         )
+
+
+def check(
+    data: str | Path,
+    *,
+    labels: str | Path | None = None,
+    max_pixels: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Checked:
+    """Look at every image before training: what cannot be used, what is odd, what is there twice.
+
+    labels: a run of the same images; its network names likely wrong labels of those that it did not train on.
+    max_pixels: images of more are refused on their header.  progress: called with (images looked at, all).
+
+    Raises DataError where DATA cannot be told apart into classes, or the run was trained on others; see
+    `striate.check.check.check`.
+    """
+    from striate.check.check import check as look
+    from striate.data.decode import MAX_PIXELS
+
+    if max_pixels is not None and max_pixels < 1:
+        raise StriateError(f"the limit is {max_pixels}", place="--max-pixels", expected="at least 1")
+    checked = look(data, max_pixels=max_pixels or MAX_PIXELS, progress=progress)
+    return checked if labels is None else _with_labels(checked, data, labels)
+
+
+def _with_labels(checked: Checked, data: str | Path, run: str | Path) -> Checked:
+    """With the labels that a run's network contradicts."""
+    require_train("striate check --labels")
+    import numpy as np
+
+    from striate.check.checked import in_order_of_severity
+    from striate.check.labels import label_findings
+    from striate.data.gather import gather
+    from striate.ship.runtime import answering
+    from striate.train.recipe import read_recipe
+    from striate.train.trained import load_trained
+
+    trained = load_trained(run)
+    recipe = read_recipe(str(trained.run.recipe))
+    found = gather(
+        data, size=recipe.size, fit=recipe.fit, val_share=recipe.val_share, seed=recipe.seed,
+        max_pixels=recipe.max_pixels,
+    )  # fmt: skip
+    then = {name: each.model_dump() for name, each in trained.run.read_data().splits.items()}
+    if trained.classes != found.classes or then != found.record["splits"]:
+        raise DataError(
+            f"the run {trained.run.path} was trained on other pictures or labels than these",
+            place="--labels",
+            expected="a run of the same data, so that its validation pictures are known",
+            cure=f"striate train {checked.source}, and then its run",
+        )
+    splits = [each for each in (found.val, found.test) if each is not None]
+    trained, _ = answering(trained, "auto", sum(len(each.labels) for each in splits))
+    wrong = label_findings(
+        [name for each in splits for name in each.names],
+        np.concatenate([each.labels for each in splits]),
+        np.concatenate([trained.predict_stored(each.pictures) for each in splits]),
+        found.classes,
+    )
+    return replace(checked, findings=in_order_of_severity([*checked.findings, *wrong]))
+
+
+def show(
+    data: str | Path,
+    *,
+    augment: str = "auto",
+    size: Size | None = None,
+    fit: Fit = "crop",
+    count: int = 24,
+    epoch: int = 0,
+    seed: int = 0,
+) -> Image.Image:
+    """A sheet of training images as the network sees them: one a row, as stored and in one epoch after the other.
+
+    See the command of the same name; the sheet is a PIL image.
+    """
+    from striate.data.sheet import make_sheet
+
+    return make_sheet(data, augment=augment, size=size, fit=fit, count=count, epoch=epoch, seed=seed).image
+
+
+def features(
+    run: str | Path | Trained, data: str | Path, *, at: str, mean: bool = False, device: str | None = None
+) -> dict[str, NDArray[Any]]:
+    """What a trained network makes of images at one of its parts: arrays by name, as `striate features` writes them.
+
+    at: a label or path of the network, as stage3 or stage3.0.  mean: over height and width.
+    """
+    require_train("features")
+    from striate.train.features import features_of
+    from striate.train.trained import Trained, load_trained
+    from striate.train.watch import Silence
+
+    trained = run if isinstance(run, Trained) else load_trained(run, device=device)
+    return features_of(trained, data, at, mean=mean, watch=Silence())
 
 
 def load(run: str | Path, *, device: str | None = None) -> Trained:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.table import Table
 
-from striate.cli.console import prose, tabular
+from striate.api import check as check_data
+from striate.cli.console import open_page, print_json, prose, tabular
 from striate.cli.screen import Screen
 from striate.cli.values import require_new, require_outside
 from striate.data.codes import CODES
 from striate.data.finding import shown
-from striate.errors import DataError, StriateError, counted
+from striate.errors import StriateError, counted
 from striate.runs.atomic import write_atomic
 from striate.train.watch import counting
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from striate.check.checked import Checked
     from striate.data.finding import Finding
 
-FORMAT = 1
 # Of one code so many findings are printed; --all prints the rest.
 MOST = 10
 
@@ -42,6 +40,7 @@ def check(
     codes: bool = False,
     force: bool = False,
     quiet: bool = False,
+    open_: Annotated[bool, Parameter(name="--open")] = False,
 ) -> None:
     """Look at every picture before training: what cannot be used, what is odd, what is there twice.
 
@@ -77,14 +76,16 @@ def check(
         Write over files that are there.
     quiet
         Print nothing but the result.
+    open_
+        Show the page of --report in the browser.
     """
     if codes:
         _print_codes()
         return
     if data is None:
         raise StriateError("no data were given", place="check", cure="striate check photos/")
-    if max_pixels is not None and max_pixels < 1:
-        raise StriateError(f"the limit is {max_pixels}", place="--max-pixels", expected="at least 1")
+    if open_ and report is None:
+        raise StriateError("there is no page to open", place="--open", cure="--report check.html --open")
     for option, path in (("--report", report), ("--manifest", manifest)):
         if path is not None:
             require_outside(option, path, data)
@@ -93,18 +94,11 @@ def check(
         from striate.check.manifest import require_manifest
 
         require_manifest(manifest)
-    from striate.check.check import check as check_data
-    from striate.data.decode import MAX_PIXELS
-
     screen = Screen(quiet=quiet or json_)
-    with screen.stoppable():
-        with counting(screen, "looking at pictures") as progress:
-            checked = check_data(data, max_pixels=max_pixels or MAX_PIXELS, progress=progress)
-        if labels is not None:
-            screen.begin("reading the run", 1)
-            checked = _with_labels(checked, data, labels)
+    with screen.stoppable(), counting(screen, "looking at pictures") as progress:
+        checked = check_data(data, labels=labels, max_pixels=max_pixels, progress=progress)
     if json_:
-        print(json.dumps(_plain(checked), indent=2))
+        print_json(_plain(checked), indent=2)
     else:
         _print(checked, every=all_)
     if report is not None:
@@ -112,6 +106,8 @@ def check(
 
         write_atomic(report, check_page(checked).encode())
         _say(f"report    {shown(str(report))}", json_)
+        if open_:
+            open_page(report)
     if manifest is not None:
         from striate.check.manifest import fixed_manifest, told
 
@@ -174,7 +170,6 @@ def _classes(checked: Checked, *, every: bool) -> str:
 
 def _plain(checked: Checked) -> dict[str, object]:
     return {
-        "format": FORMAT,
         "source": checked.source,
         "kind": checked.kind,
         "files": checked.files,
@@ -207,43 +202,3 @@ def _print_codes() -> None:
     for each in CODES.values():
         table.add_row(each.code, each.severity, each.meaning, each.cure)
     tabular().print(table)
-
-
-def _with_labels(checked: Checked, source: str, run: str) -> Checked:
-    """With the labels that the run's network contradicts, of pictures that it did not train on.
-
-    Raises: DataError where the run was trained on other pictures; RunError, MissingExtra.
-    """
-    import numpy as np
-
-    from striate.api import require_train
-
-    require_train("striate check --labels")
-    from striate.check.checked import in_order_of_severity
-    from striate.check.labels import label_findings
-    from striate.data.gather import gather
-    from striate.ship.runtime import answering
-    from striate.train.recipe import read_recipe
-    from striate.train.trained import load_trained
-
-    trained = load_trained(run)
-    recipe = read_recipe(str(trained.run.recipe))
-    data = gather(source, size=recipe.size, fit=recipe.fit, val_share=recipe.val_share, seed=recipe.seed)
-    then = {name: each.model_dump() for name, each in trained.run.read_data().splits.items()}
-    now = data.record["splits"]
-    if trained.classes != data.classes or then != now:
-        raise DataError(
-            f"the run {trained.run.path} was trained on other pictures or labels than these",
-            place="--labels",
-            expected="a run of the same data, so that its validation pictures are known",
-            cure=f"striate train {checked.source}, and then its run",
-        )
-    splits = [each for each in (data.val, data.test) if each is not None]
-    trained, _ = answering(trained, "auto", sum(len(each.labels) for each in splits))
-    found = label_findings(
-        [name for each in splits for name in each.names],
-        np.concatenate([each.labels for each in splits]),
-        np.concatenate([trained.predict_stored(each.pictures) for each in splits]),
-        data.classes,
-    )
-    return replace(checked, findings=in_order_of_severity([*checked.findings, *found]))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import webbrowser
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -10,6 +13,9 @@ from rich.segment import Segment
 from rich.text import Text
 
 from striate.text.visible import visible_lines
+
+# Of everything that --json prints; a key that goes, or means something else, raises it.
+JSON_VERSION = 1
 
 # Where there is no terminal nothing is cut to its width.
 PLAIN_WIDTH = 200
@@ -51,3 +57,17 @@ def tabular() -> Console:
 def helping(*, stderr: bool = False) -> Console:
     """For the help of commands, and for wrong calls."""
     return _Safe(stderr=stderr)
+
+
+def print_json(value: Mapping[str, object], *, indent: int | None = None) -> None:
+    """One JSON object with the `version` of what --json prints; on one line without `indent`.
+
+    Raises ValueError for NaN and infinity, which JSON does not have.
+    """
+    print(json.dumps({"version": JSON_VERSION, **value}, indent=indent, allow_nan=False))
+
+
+def open_page(page: Path) -> None:
+    """Show a page of ours in the browser, or say that there is none."""
+    if not webbrowser.open(page.resolve().as_uri()):
+        prose(stderr=True).print(f"no browser was found to open {page}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from striate.api import begin_with, read, require_train
-from striate.cli.console import prose
+from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import asked_size, require_new
@@ -27,6 +28,7 @@ def lr(
     out: Path = Path("rates.png"),
     force: bool = False,
     device: str | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
     """Learning-rate range test: train while the rate rises, and draw the loss.
 
@@ -36,7 +38,7 @@ def lr(
     For example:
 
       striate lr photos/
-      striate lr digits --net lenet5 --set optimiser=nesterov --out rates.png
+      striate lr digits --net lenet5 --size 28 --set optimiser=nesterov --out nesterov.png
 
     Parameters
     ----------
@@ -58,6 +60,8 @@ def lr(
         Write over a picture that is there.
     device
         cpu, cuda, cuda:1 or mps; the best there is if left out.
+    json_
+        Print the rates, the losses and what is suggested as JSON.
     """
     require_train("striate lr")
     set_up_process()
@@ -71,7 +75,7 @@ def lr(
 
     given = read_settings(set_ or ()) | ({} if size is None else {"size": asked_size(size)})
     text, chosen = begin_with(None if net is None else read(net), recipe, given)
-    screen = Screen()
+    screen = Screen(quiet=json_)
     with screen.stoppable():
         made = prepare(
             data,
@@ -83,6 +87,9 @@ def lr(
         )
         found = range_test(made, steps=steps, watch=screen)
     draw_rates(found.rates, found.losses, found.suggested, out)
+    if json_:
+        print_json({**asdict(found), "suggested": found.suggested, "picture": str(out)}, indent=2)
+        return
     console = prose()
     console.print(f"\nthe loss falls fastest at {found.steepest:.2g} and is lowest at {found.lowest:.2g}")
     console.print(f"suggested: --set rate={found.suggested:.2g}")

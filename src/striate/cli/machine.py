@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from striate.api import require_train
-from striate.cli.console import prose
+from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 
 
@@ -48,7 +47,7 @@ def machine(
     found = self_test(choose_device(device), again=again)
     if json_:
         taken = {part: asdict(choice) for part, choice in found.arithmetic().items()}
-        print(json.dumps({**asdict(found), "bf16": found.bf16, "why": found.why(), "taken": taken}, indent=1))
+        print_json({**asdict(found), "bf16": found.bf16, "why": found.why(), "taken": taken}, indent=1)
         return
     facts = found.machine
     name = facts.get("device_name", facts["processor"])

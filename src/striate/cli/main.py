@@ -21,7 +21,14 @@ EXAMPLES = """For example:
   striate plan "conv 8 3x3 -> relu -> fc classes" --input 1x28x28
   striate train photos/                  a folder of class folders
   striate train photos/ --budget 10m     the best that ten minutes give
-  striate predict runs/latest cat.jpg"""
+  striate predict runs/latest cat.jpg
+
+A command leaves with
+
+  0    what was asked for was done
+  1    an error, which is printed; `check` also where something is to be looked at
+  2    a call that cannot be read: an unknown command or flag, a value of another kind
+  130  Ctrl-C, or another signal to end; what was trained is saved"""
 
 # Each command is imported when it is called, so that none waits for what another needs.
 COMMANDS = {
@@ -61,6 +68,10 @@ def application(called: str | None = None) -> App:
         default_parameter=Parameter(negative=(), show_default=False),
         suppress_keyboard_interrupt=False,
         result_action="return_value",
+    )
+    # No file of the user's shell is changed: it says what to add where something is to be added.
+    app.register_install_completion_command(
+        add_to_startup=False, help="Write the file that completes commands and flags on Tab."
     )
     for name, line in COMMANDS.items():
         own = None if name == called else line

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import csv
+import io
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from striate.api import require_train
-from striate.cli.console import prose
+from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
+from striate.cli.values import require_new
 from striate.data.finding import shown
-from striate.errors import DataError, counted
+from striate.errors import DataError, StriateError, counted
+from striate.runs.atomic import write_atomic
 
 # Pictures that go through the network together.
 GROUP = 64
@@ -26,6 +29,8 @@ def predict(
     json_: Annotated[bool, Parameter(name="--json")] = False,
     runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
     device: str | None = None,
+    csv_: Annotated[Path | None, Parameter(name="--csv")] = None,
+    force: bool = False,
 ) -> None:
     """What a trained network says of pictures.
 
@@ -38,6 +43,7 @@ def predict(
 
       striate predict runs/latest cat.jpg
       striate predict runs/latest holiday/ --json
+      striate predict runs/latest holiday/ --csv answers.csv
       striate predict runs/first runs/second cat.jpg      the mean of both
 
     Parameters
@@ -54,9 +60,17 @@ def predict(
         What answers; all in float32.
     device
         cpu, cuda, cuda:1 or mps; the best there is if left out.
+    csv_
+        Write the answers to this file instead, one image a line.
+    force
+        Write over a file that is there.
     """
     require_train("striate predict")
     set_up_process()
+    if csv_ is not None:
+        if json_:
+            raise StriateError("answers go to one place", place="--csv", cure="leave out --json")
+        require_new(csv_, force, "--csv")
     runs = [run]
     while pictures and _is_run(pictures[0]):
         runs.append(pictures[0])
@@ -78,24 +92,42 @@ def predict(
             told = ", ".join(str(each) for each in compared)
             complaints.print(f"runtime   {compared[0].name}, a picture in: {told}")
     trained = Ensemble(tuple(members))
+    best = max(1, top)
+    rows: list[list[object]] = [_head(min(best, len(loaded[0].classes)))]
     for start in range(0, len(paths), GROUP):
         found, troubles = trained.predict_files(paths[start : start + GROUP])
         for prediction in found:
-            best = list(zip(prediction.classes, prediction.probabilities, strict=True))[: max(1, top)]
-            if json_:
-                said = [{"class": name, "probability": share} for name, share in best]
-                print(json.dumps({"picture": prediction.name, "answers": said}))
+            answer = list(zip(prediction.classes, prediction.probabilities, strict=True))[:best]
+            if csv_ is not None:
+                rows.append([prediction.name, "", *(f"{each}" for pair in answer for each in pair)])
+            elif json_:
+                said = [{"class": name, "probability": share} for name, share in answer]
+                print_json({"picture": prediction.name, "answers": said})
             else:
-                told = ", ".join(f"{name} {share:.1%}" for name, share in best)
+                told = ", ".join(f"{name} {share:.1%}" for name, share in answer)
                 answers.print(f"{shown(prediction.name)}: {told}")
         for trouble in troubles:
             failed += 1
+            if csv_ is not None:
+                rows.append([trouble.place, trouble.problem])
             if json_:
-                print(json.dumps({"picture": trouble.place, "error": trouble.problem, "cure": trouble.cure}))
+                print_json({"picture": trouble.place, "error": trouble.problem, "cure": trouble.cure})
             else:
                 complaints.print(f"{trouble.place}: {trouble.problem} (try: {trouble.cure})")
+    if csv_ is not None:
+        lines = io.StringIO(newline="")
+        csv.writer(lines).writerows(rows)
+        # Names of files are bytes, and come out as they were.
+        write_atomic(csv_, lines.getvalue().encode("utf-8", "surrogateescape"))
+        answers.print(f"csv       {csv_}: {counted(len(rows) - 1, 'image')}")
     if failed:
         raise DataError(f"{failed:,} of {counted(len(paths), 'picture')} could not be read", place="predict")
+
+
+def _head(count: int) -> list[object]:
+    """`image`, `error`, then a class and its probability for each of so many, the most probable first."""
+    ranks = ["" if rank == 1 else f"_{rank}" for rank in range(1, count + 1)]
+    return ["image", "error", *(f"{title}{rank}" for rank in ranks for title in ("class", "probability"))]
 
 
 def _is_run(said: str) -> bool:

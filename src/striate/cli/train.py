@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from striate.api import begin_from, begin_with, one_start, read, require_train
+from striate.cli.console import open_page
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import asked_size, byte_count, seconds
@@ -38,6 +39,7 @@ def train(
     device: str | None = None,
     strict: bool = False,
     quiet: bool = False,
+    open_: Annotated[bool, Parameter(name="--open")] = False,
 ) -> None:
     """Train a network on pictures.
 
@@ -106,6 +108,8 @@ def train(
         Refuse data with files that cannot be used or that look wrong.
     quiet
         Print only the result.
+    open_
+        Show the report in the browser when it is done.
     """
     started = began()
     require_train("striate train")
@@ -153,3 +157,5 @@ def train(
         )
         run_job(job, screen, resume=False)
     print_summary(job.run, job.record)
+    if open_:
+        open_page(job.run.report)

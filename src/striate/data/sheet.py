@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from striate.data.augment import Augment, augmented
+from striate.data.augment import Augment, augmented, read_augment, suited_augment
 from striate.data.chance import Chance
+from striate.data.changes.mixup import Mixup
 from striate.data.finding import shown
+from striate.data.gather import gather
 from striate.data.pictures import Pictures, centre
+from striate.data.size import Fit, Size
+from striate.errors import StriateError
 
 # Small pictures are drawn larger, in whole steps, so that their pixels stay sharp.
 SIDE = 96
@@ -20,6 +25,12 @@ SIDE = 96
 _GAP, _MARGIN, _NAMES, _LINE, _TEXT = 6, 12, 150, 20, 13
 # Neither black nor white, so that borders of both kinds can be seen.
 _PAPER, _INK, _FAINT = (226, 228, 231), (20, 20, 24), (92, 96, 104)
+
+# Epochs beside each other: as many as fit on a screen with pictures of 128 pixels.
+EPOCHS = 7
+
+# More rows make a file that no viewer likes.
+MOST = 200
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -31,6 +42,61 @@ class Row:
     label: str
     name: str
     pictures: tuple[NDArray[np.uint8], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A drawn sheet.  shape: of the pictures, as 3x32x32."""
+
+    image: Image.Image
+    augment: Augment
+    count: int
+    shape: str
+
+
+def make_sheet(
+    data: str | Path,
+    *,
+    augment: str = "auto",
+    size: Size | None = None,
+    fit: Fit = "crop",
+    count: int = 24,
+    epoch: int = 0,
+    seed: int = 0,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Sheet:
+    """Draw training pictures as the network sees them in EPOCHS epochs from `epoch` on; see `striate show`.
+
+    Raises RecipeError for the words of `augment`, StriateError for the numbers, and what `gather` raises.
+    """
+    for wrong, problem, place, expected, cure in (
+        (
+            not 1 <= count <= MOST,
+            f"{count} pictures cannot be shown",
+            "--count",
+            f"1 to {MOST}",
+            "--count 24",
+        ),
+        (not 0 <= epoch < 10**9, f"there is no epoch {epoch}", "--epoch", "0 or more", "--epoch 0"),
+        (not 0 <= seed < 2**32, f"{seed} cannot be a seed", "--seed", "0 to 4294967295", "--seed 0"),
+    ):
+        if wrong:
+            raise StriateError(problem, place=place, expected=expected, cure=cure)
+    asked = None if augment == "auto" else read_augment(augment)
+    found = gather(data, size=size, fit=fit, seed=seed, progress=progress)
+    margin = found.stored_size != found.size
+    chosen = suited_augment(found.size, found.channels, margin=margin) if asked is None else asked
+    chosen.require_fits(found.size)
+    epochs = range(epoch, epoch + EPOCHS)
+    rows = sheet_rows(
+        found.train.pictures, found.train.labels, found.train.names, found.classes, found.size, chosen,
+        count=count, epochs=epochs, seed=seed,
+    )  # fmt: skip
+    shape = f"{found.channels}x{found.size[0]}x{found.size[1]}"
+    heads = ["stored", *(f"epoch {each}" for each in epochs)]
+    mixed = ", mixed with the next row" if any(isinstance(word, Mixup) for word in chosen.words) else ""
+    title = f"augment: {chosen}{mixed}   |   {found.name}, pictures of {shape}, seed {seed}"
+    return Sheet(draw_sheet(title, heads, rows), chosen, len(rows), shape)
 
 
 def spread(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:

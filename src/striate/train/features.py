@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,10 +12,57 @@ from torch import Tensor, nn
 
 from striate.build.module import Net
 from striate.data.batches import evaluation_batches
-from striate.data.gather import Split
+from striate.data.gather import Split, gather
+from striate.data.picture import on_scale
 from striate.errors import StriateError, nearest
 from striate.train.preparation import Feeder
+from striate.train.recipe import read_recipe
+from striate.train.trained import Trained
 from striate.train.watch import Watch
+
+
+def features_of(
+    trained: Trained, data: str | Path, at: str, *, mean: bool, watch: Watch
+) -> dict[str, NDArray[Any]]:
+    """`features_at` for each split of some data: `features_SPLIT`, `labels_SPLIT`, `names_SPLIT`, and `classes`.
+
+    data: images, as for a training; the splits are those of the run where they are its own.
+    Raises StriateError where the data are of another size or kind than the network reads, or it has no such part;
+    what `gather` raises.
+    """
+    known, recipe = trained.preparation, read_recipe(str(trained.run.recipe))
+    found = gather(
+        data, size=known.size, fit=known.fit, val_share=recipe.val_share, seed=recipe.seed,
+        max_pixels=recipe.max_pixels,
+    )  # fmt: skip
+    if found.channels not in (known.channels, 1) or found.stored_size != known.stored_size:
+        raise StriateError(
+            f"the pictures are stored as {found.channels}x{found.stored_size[0]}x{found.stored_size[1]}",
+            place=str(data),
+            expected=f"{known.channels}x{known.stored_size[0]}x{known.stored_size[1]}, as the network reads them",
+        )
+    kind = found.train.pictures.dtype.name
+    if kind != known.dtype:
+        raise StriateError(
+            f"the pictures hold values of kind {kind}",
+            place=str(data),
+            expected=f"{known.dtype}, as those that the network was trained on",
+            cure="the same scaling in both",
+        )
+    if known.values is not None:
+        on_scale(found.train.pictures, known.values, in_bytes=False)
+    feeder = Feeder(known, trained.device)
+    arrays: dict[str, NDArray[Any]] = {"classes": np.array(found.classes)}
+    for name, split in (("train", found.train), ("val", found.val), ("test", found.test)):
+        if split is None:
+            continue
+        watch.begin(name, len(split.labels))
+        arrays[f"features_{name}"] = features_at(
+            trained.net, at, split, feeder, known.size, mean=mean, watch=watch
+        )
+        watch.end()
+        arrays |= {f"labels_{name}": split.labels, f"names_{name}": np.array(split.names)}
+    return arrays
 
 
 def features_at(
