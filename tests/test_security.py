@@ -50,6 +50,9 @@ NETWORK_FOLDER = PACKAGE / "weights"
 # What alone may call torch.load.
 READER = PACKAGE / "weights" / "pth.py"
 
+# What alone may show a page of ours in the browser, where --open asks for it.
+OPENER = PACKAGE / "cli" / "console.py"
+
 BUILTINS = frozenset(["eval", "exec", "compile", "__import__"])
 
 # By their last name, whatever they are called on.
@@ -86,6 +89,8 @@ def findings(text: str, path: Path) -> Iterator[str]:
         for found in (*_imports(node, path), *_calls(node, names), *_hosts(node)):
             if path == READER and found == "uses torch.load":
                 # Its own test looks at how it is called.
+                continue
+            if path == OPENER and found == "imports webbrowser":
                 continue
             yield f"line {getattr(node, 'lineno', 0)}: {found}"
 
@@ -179,6 +184,7 @@ def _dotted(node: ast.AST, names: dict[str, str]) -> str:
 def test_there_is_something_to_walk() -> None:
     assert len(MODULES) > 150
     assert READER in MODULES
+    assert OPENER in MODULES
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

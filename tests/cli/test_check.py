@@ -96,7 +96,7 @@ def test_json(call: Call, odd: Path) -> None:
     said = call("check", "odd", "--json")
     assert (said.code, said.err) == (1, "")
     read = json.loads(said.out)
-    assert read["format"] == 1
+    assert read["version"] == 1
     assert (read["files"], read["pictures"]) == (5, 4)
     assert read["splits"] == {"train": {"a": 2, "b": 2}}
     assert read["found"] == {"error": 1, "warning": 1, "note": 1}
