@@ -131,8 +131,40 @@ def test_plan(call: Call) -> None:
     lines = said.out.splitlines()
     assert lines[0].split() == ["layer", "output", "weights", "multiply-adds", "sees", "step", "saved"]
     assert lines[1].split() == ["input", "1x28x28"]
-    assert lines[2].split()[:6] == ["conv", "6", "5x5", "6x28x28", "156", "117,600"]
+    assert lines[2].split()[:7] == ["conv", "6", "5x5", "relu", "6x28x28", "156", "117,600"]
     assert "11,926 weights, 129,360 multiply-adds a picture, 10 classes" in lines
+
+
+def test_a_plan_layer_by_layer(call: Call) -> None:
+    lines = call(*PLAN, "--all").out.splitlines()
+    assert lines[2].split()[:6] == ["conv", "6", "5x5", "6x28x28", "156", "117,600"]
+    assert lines[3].split()[:2] == ["relu", "6x28x28"]
+
+
+def test_a_plan_as_a_tree(call: Call) -> None:
+    """Branches indented, repeats folded, all of a large network on a screen."""
+    lines = call("plan", "resnet152").out.splitlines()
+    assert len(lines) <= 60
+    (fold,) = (line for line in lines if " x35 " in line)
+    after = lines[lines.index(fold) + 1 : lines.index(fold) + 3]
+    assert after[0].split("  ")[4] == "├ conv 256 1x1 bn relu -> conv 256 3x3 bn relu -> conv 1024 1x1 bn"
+    assert after[1].split()[0:2] == ["└", "identity"]
+    assert len(call("plan", "resnet152", "--all").out.splitlines()) > 500
+
+
+def test_two_plans_beside_each_other(call: Call) -> None:
+    text = "conv 6 3x3 -> relu -> maxpool 2 -> fc classes"
+    lines = call(*PLAN, "--against", text).out.splitlines()
+    assert lines[0].split() == "conv 6 5x5 -> relu ->... conv 6 3x3 -> relu ->... times".split()
+    assert lines[1].split() == ["weights", "11,926", "11,830", "x0.992"]
+    assert [" ".join(each.split()) for each in lines[-4:]] == [
+        "conv 6 5x5 -> relu ->... output weights | conv 6 3x3 -> relu ->... output weights",
+        "conv 6 5x5 relu 6x28x28 156 | conv 6 3x3 relu 6x28x28 60",
+        "maxpool 2 6x14x14 | maxpool 2 6x14x14",
+        "fc 10 10 11,770 | fc 10 10 11,770",
+    ]
+    said = call(*PLAN, "--against", text, "--json")
+    assert said.err == "striate: --against: --json prints one network\n  try: leave out --json\n"
 
 
 def test_plan_says_one_memory_and_leaves_no_blanks(call: Call) -> None:

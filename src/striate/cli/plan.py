@@ -6,19 +6,25 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import CLASSES, read
+from striate.api import CLASSES, NetText, read
 from striate.cli.console import prose
 from striate.cli.values import input_shape
 from striate.errors import StriateError, counted, nearest
 from striate.plan.field import Fields
 from striate.plan.memory import SLOTS, StepMemory
 from striate.plan.plan import Plan, Row
+from striate.plan.tree import Node, tree
+from striate.plan.tree import lines as tree_lines
 from striate.text.figures import size
 from striate.zoo.list import zoo_net
+
+# Of a network's text in the head of a column.
+LONGEST_NAME = 24
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -34,6 +40,8 @@ def plan(
     train: bool = False,
     precision: str = "fp32",
     optimiser: str = "adamw",
+    all_: Annotated[bool, Parameter(name="--all")] = False,
+    against: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
     """What a network costs before it runs: shapes, weights, multiply-adds, receptive fields, memory.
@@ -43,6 +51,7 @@ def plan(
       striate plan "conv 6 5x5 -> relu -> maxpool 2 -> fc classes" --input 1x28x28
       striate plan mine.net --input 3x128x128 --classes 5 --batch 32
       striate plan resnet50
+      striate plan resnet18 --against plain18
       striate plan resnet18 --train --batch 64 --precision bf16
 
     Parameters
@@ -63,6 +72,11 @@ def plan(
         Arithmetic of that step, fp32 or bf16.
     optimiser
         Of that step, as in a recipe: sgd, momentum, adamw and the others.
+    all_
+        Each layer in a row of its own; else norms and activations stand with the layer before them, and
+        blocks that come several times one behind the other stand once.
+    against
+        A second network on the same images, set beside the first.
     json_
         Print the plan as JSON.
     """
@@ -86,24 +100,42 @@ def plan(
     if classes is None and text.zoo is not None:
         classes = zoo_net(text.zoo).classes
     classes = CLASSES if classes is None else classes
-    made = text.plan(shape, classes, batch=batch, strict=strict, precision=precision, optimiser=optimiser)
+
+    def planned(network: NetText) -> Plan:
+        return network.plan(
+            shape, classes, batch=batch, strict=strict, precision=precision, optimiser=optimiser
+        )
+
+    made = planned(text)
+    if against is not None:
+        if json_:
+            raise StriateError("--json prints one network", place="--against", cure="leave out --json")
+        other = read(against)
+        both = [(text, made), (other, planned(other))]
+        named = [_name(said, each.zoo) for said, each in ((net, text), (against, other))]
+        _print_both(named, [(tree(each.lay(shape, classes), found), found) for each, found in both])
+        return
     if json_:
         print(json.dumps(_plain(made), indent=2))
         return
-    _print(made, f"{precision}, {optimiser}")
+    _print(made, () if all_ else tree(text.lay(shape, classes), made), f"{precision}, {optimiser}")
     if train:
         prose().print(f"peak of a training step on {counted(batch, 'picture')} in {precision}, {optimiser}:")
         for line in aligned([list(each) for each in _parts(made.step)], left=1):
             prose().print(f"  {line}")
 
 
-def _print(made: Plan, how: str) -> None:
-    labelled = any(_label(row) for row in made.rows)
+def _print(made: Plan, nodes: tuple[Node, ...], how: str) -> None:
+    """A plan, by the rows of its tree or, without nodes, layer by layer."""
+    rows: list[tuple[str, str, Row | Node]] = [
+        (node.label, _said(mark, node), node) for mark, node in tree_lines(nodes)
+    ]
+    if not nodes:
+        rows = [(_label(row), ("aux  " if row.side else "") + row.text, row) for row in made.rows]
+    labelled = any(label for label, _, _ in rows)
     lines = [["part", "layer", *(title for title, _ in _columns())], ["", "input", str(made.input)]]
     before = ""
-    for row in made.rows:
-        label = _label(row)
-        layer = ("aux  " if row.side else "") + row.text
+    for label, layer, row in rows:
         lines.append([label if label != before else "", layer, *(cell(row) for _, cell in _columns())])
         before = label
     for line in aligned([line if labelled else line[1:] for line in lines], left=2 if labelled else 1):
@@ -125,6 +157,43 @@ def _print(made: Plan, how: str) -> None:
         prose().print(f"note: {warning}")
 
 
+def _said(mark: str, node: Node) -> str:
+    return f"{mark}{node.text}{f' x{node.times}' if node.times > 1 else ''}"
+
+
+def _name(said: str, zoo: str | None) -> str:
+    """A network in the head of a column: its name, or as much of its text as fits there."""
+    return zoo or (said if len(said) <= LONGEST_NAME else said[: LONGEST_NAME - 3] + "...")
+
+
+def _print_both(names: list[str], made: list[tuple[tuple[Node, ...], Plan]]) -> None:
+    """Two networks: their sums and what the second has of the first, then their trees beside each other."""
+    one, other = (table for _, table in made)
+    sums: list[tuple[str, Callable[[Plan], float], Callable[[float], str]]] = [
+        ("weights", lambda table: table.weights, lambda number: f"{number:,.0f}"),
+        ("multiply-adds a picture", lambda table: table.multiply_adds, lambda number: f"{number:,.0f}"),
+        ("layers with weights", lambda table: sum(row.multiply_adds > 0 for row in table.rows if not row.side), lambda n: f"{n:,.0f}"),
+        ("activations kept", lambda table: table.saved_bytes, size),
+        ("a training step in all", lambda table: table.step.total, size),
+    ]  # fmt: skip
+    lines = [["", *names, "times"]]
+    for title, figure, write in sums:
+        a, b = figure(one), figure(other)
+        lines.append([title, write(a), write(b), f"x{b / a:.3g}" if a else ""])
+    for line in aligned(lines, left=1):
+        prose().print(line)
+    prose().print()
+    halves = []
+    for name, (nodes, _) in zip(names, made, strict=True):
+        rows = [
+            [_said(mark, node), str(node.output), _number(node.weights)] for mark, node in tree_lines(nodes)
+        ]
+        halves.append(aligned([[name, "output", "weights"], *rows], left=1))
+    width = max(len(line) for line in halves[0])
+    for left, right in zip_longest(*halves, fillvalue=""):
+        prose().print(f"{left.ljust(width)}  |  {right}".rstrip())
+
+
 def _parts(step: StepMemory) -> list[tuple[str, str]]:
     return [
         ("weights and running statistics", size(step.weights)),
@@ -136,7 +205,7 @@ def _parts(step: StepMemory) -> list[tuple[str, str]]:
     ]
 
 
-def _columns() -> list[tuple[str, Callable[[Row], str]]]:
+def _columns() -> list[tuple[str, Callable[[Row | Node], str]]]:
     return [
         ("output", lambda row: str(row.output)),
         ("weights", lambda row: _number(row.weights)),
