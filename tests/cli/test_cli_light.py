@@ -155,7 +155,21 @@ def test_a_plan_as_a_tree(call: Call) -> None:
 def test_two_plans_beside_each_other(call: Call) -> None:
     text = "conv 6 3x3 -> relu -> maxpool 2 -> fc classes"
     lines = call(*PLAN, "--against", text).out.splitlines()
-    assert lines[0].split() == "conv 6 5x5 -> relu ->... conv 6 3x3 -> relu ->... times".split()
+    assert lines[0].split() == [
+        "conv",
+        "6",
+        "5x5",
+        "->",
+        "relu",
+        "->...",
+        "conv",
+        "6",
+        "3x3",
+        "->",
+        "relu",
+        "->...",
+        "times",
+    ]
     assert lines[1].split() == ["weights", "11,926", "11,830", "x0.992"]
     assert [" ".join(each.split()) for each in lines[-4:]] == [
         "conv 6 5x5 -> relu ->... output weights | conv 6 3x3 -> relu ->... output weights",
