@@ -360,3 +360,27 @@ def test_a_fit_that_fails_leaves_the_one_before(fitted: striate.Classifier) -> N
         fitted.fit(bad[:, :8], LABELS)
     assert list(fitted.classes_) == list(CLASSES)
     assert np.array_equal(fitted.predict_proba(X), wanted)
+
+
+def test_what_weighs_nothing_is_not_learnt() -> None:
+    """Half of the labels are wrong, and count nothing."""
+    chance = np.random.default_rng(3)
+    wrong = chance.random(len(Y)) < 0.5
+    labels = np.where(wrong, np.array(CLASSES)[(LABELS + 1) % 3], Y)
+    learnt = small(epochs=24, rate=0.02).fit(X, labels, sample_weight=np.where(wrong, 0.0, 2.5))
+    assert learnt.score(X, Y) > 0.8
+    assert small(epochs=24, rate=0.02).fit(X, labels).score(X, Y) < 0.75
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [
+        (np.ones(3), "its shape is (3,) and its values are float64"),
+        (np.full(len(Y), -1.0), "it holds a weight that is negative or no number, or none above 0"),
+        (np.zeros(len(Y)), "it holds a weight that is negative or no number, or none above 0"),
+    ],
+)
+def test_weights_that_are_none(weights: np.ndarray, told: str) -> None:
+    with pytest.raises(DataError) as caught:
+        small().fit(X, Y, sample_weight=weights)
+    assert str(caught.value).splitlines()[0] == f"Classifier: {told}"

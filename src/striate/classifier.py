@@ -64,8 +64,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.seed = seed
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Train on pictures and labels."""
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train on pictures and labels.  sample_weight: how much the loss of each counts, N numbers of at least 0."""
         require_train("Classifier.fit")
         from striate.train.job import new_job, run_job
         from striate.train.trained import load_trained
@@ -96,7 +96,10 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         text, chosen = begin_with(None if self.net is None else read(self.net), self.recipe, given)
         with tempfile.TemporaryDirectory(prefix="striate-") as folder:
             arrays = Path(folder) / "arrays.npz"
-            np.savez(arrays, x_train=pictures, y_train=numbers.astype(np.int64))
+            held: dict[str, Any] = {"x_train": pictures, "y_train": numbers.astype(np.int64)}
+            if sample_weight is not None:
+                held["w_train"] = np.asarray(sample_weight, dtype=np.float64)
+            np.savez(arrays, **held)
             try:
                 job = new_job(
                     arrays,

@@ -48,7 +48,7 @@ def train(
       a folder of class folders, or with train/ and val/ or test/ of such folders
       MNIST's idx files, or CIFAR's binary batches
       a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz of one of these, unpacked once into the cache
-      an .npz with x_train, y_train and perhaps x_val, y_val, x_test, y_test
+      an .npz with x_train, y_train and perhaps x_val, y_val, x_test, y_test, and w_train, how much each counts
       a .csv, .tsv or .jsonl with path, label and perhaps split and group
       digits, which needs no files
 

@@ -52,6 +52,7 @@ def gather_arrays(listing: Listing, *, size: Size | None, fit: Fit, progress: Pr
             names=each.names,
             groups=(None,) * len(pictures),
             contents=content_hashes(each.pictures),
+            weights=each.weights,
         )
         done += len(pictures)
     cropped = cropped_share(sizes, stored_size) if fit == "crop" else 0.0

@@ -67,12 +67,14 @@ class ArraySplit:
     pictures: (N, H, W, C), uint8 or float32, C-contiguous.
     labels: (N,) int64, indices into the listing's classes.
     numbers: (N,) int64, at which place of the source each picture stands; None where none is left out.
+    weights: (N,) float32, how much the loss of each image counts; None where all count alike.
     """
 
     split: str
     pictures: npt.NDArray[Any]
     labels: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.int64] | None = None
+    weights: npt.NDArray[np.float32] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,12 +38,14 @@ class Split:
     numbers.  H and W are the stored size.  It may be a read-only memory map.
     labels: (N,) int64, indices into the classes.  names: N names, as they are shown.
     contents: N SHA-256 of their files or values, where they are known.
+    weights: how much the loss of each counts, N, or None where all count alike.
     """
 
     pictures: npt.NDArray[Any]
     labels: npt.NDArray[np.int64]
     names: tuple[str, ...]
     contents: tuple[str, ...] = ()
+    weights: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,7 @@ def gather(
             cure=f"striate check {listing.source}, which tells all",
         )
     splits = {
-        split: Split(part.pictures, part.labels, part.names, part.contents)
+        split: Split(part.pictures, part.labels, part.names, part.contents, part.weights)
         for split, part in parts.items()
         if split in SPLITS
     }
@@ -194,15 +196,7 @@ def _without_empty_classes(
         inner = (each.name.split("/")[1:-1] for each in listing.entries if listing.kind == "folder")
         raise one_class(listing.source, classes, sorted({each[0] for each in inner if each}))
     parts = {
-        split: Part(
-            part.pictures,
-            np.searchsorted(present, part.labels).astype(np.int64),
-            part.names,
-            part.groups,
-            part.contents,
-            part.store,
-            part.offset,
-        )
+        split: replace(part, labels=np.searchsorted(present, part.labels).astype(np.int64))
         for split, part in gathered.parts.items()
     }
     return classes, parts

@@ -32,6 +32,9 @@ NAMES = (
     (("train", "images", "labels"),),
     (("train", "data", "target"),),
 )
+# How much the loss of each training picture counts.
+WEIGHTS = "w_train"
+
 _LABELS = tuple(f": {labels}" for names in NAMES for _, _, labels in names)
 EXPECTED = "arrays named x_train, y_train, x_test, y_test, or train_images, train_labels, val_images, ..."
 
@@ -42,7 +45,7 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
     Whole numbers within 0..255 are kept as bytes; anything else becomes float32, unscaled.
     The classes are the labels that occur in any split, sorted.  A picture with NaN or infinity is a finding.
     Raises: DataError where names are missing, an array is pickled, damaged or ill-shaped, or labels
-    are several a picture; ResourceError where it declares more than the memory holds.
+    are several a picture; where `w_train` is there and no weight for each picture; ResourceError where it declares more than the memory holds.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -66,6 +69,10 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
                 pictures = _pictures(_member(archive, held[images], places[0]), places[0])
                 marks = _labels(_member(archive, held[labels], places[1]), places[1], len(pictures))
                 splits.append((split, pictures, marks))
+            weights = None
+            if WEIGHTS in held:
+                place = f"{source}: {WEIGHTS}"
+                weights = _weights(_member(archive, held[WEIGHTS], place), place, len(splits[0][1]))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as problem:
         raise DataError(
             f"it is damaged or no .npz file ({told(problem)})",
@@ -84,7 +91,15 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
         splits = [(split, pictures.astype(np.float32), marks) for split, pictures, marks in splits]
     findings: list[Finding] = []
     arrays = [
-        _left_out(ArraySplit(split, pictures, np.searchsorted(values, marks).astype(np.int64)), findings)
+        _left_out(
+            ArraySplit(
+                split,
+                pictures,
+                np.searchsorted(values, marks).astype(np.int64),
+                weights=weights if split == "train" else None,
+            ),
+            findings,
+        )
         for split, pictures, marks in splits
     ]
     if not len(arrays[0].labels):
@@ -184,7 +199,24 @@ def _left_out(split: ArraySplit, findings: list[Finding]) -> ArraySplit:
         Finding("not-finite", split.names[each], "it holds NaN or infinity", CODES["not-finite"].cure)
         for each in lost.tolist()
     )
-    return ArraySplit(split.split, split.pictures[kept], split.labels[kept], kept)
+    weights = None if split.weights is None else split.weights[kept]
+    return ArraySplit(split.split, split.pictures[kept], split.labels[kept], kept, weights)
+
+
+def _weights(array: npt.NDArray[Any], place: str, pictures: int) -> npt.NDArray[np.float32]:
+    if array.shape != (pictures,) or array.dtype.kind not in "uif":
+        raise DataError(
+            f"its shape is {array.shape} and its values are {array.dtype}",
+            place=place,
+            expected=f"one weight for each training picture: ({pictures},), real numbers",
+        )
+    if not np.isfinite(array).all() or array.min() < 0 or not array.max() > 0:
+        raise DataError(
+            "it holds a weight that is negative or no number, or none above 0",
+            place=place,
+            expected="finite weights of at least 0, not all 0",
+        )
+    return array.astype(np.float32)
 
 
 def _labels(array: npt.NDArray[Any], place: str, pictures: int) -> npt.NDArray[Any]:

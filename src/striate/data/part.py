@@ -29,6 +29,7 @@ class Part:
 
     store: the folder of the store that the pictures are mapped from, or None where they are in memory.
     offset: the place of the first picture in that store.
+    weights: how much the loss of each counts, N, or None where all count alike.
     """
 
     pictures: npt.NDArray[Any]
@@ -38,6 +39,7 @@ class Part:
     contents: tuple[str, ...]
     store: Path | None = None
     offset: int = 0
+    weights: npt.NDArray[np.float32] | None = None
 
     def pick(self, positions: npt.NDArray[np.int64], root: Path) -> Part:
         """The part with only these pictures, in the order of `positions`.
@@ -52,6 +54,7 @@ class Part:
             tuple(self.names[each] for each in positions),
             tuple(self.groups[each] for each in positions),
             tuple(self.contents[each] for each in positions),
+            weights=None if self.weights is None else self.weights[positions],
         )
 
     def _picked(self, positions: npt.NDArray[np.int64], root: Path) -> npt.NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -132,7 +133,7 @@ class Frozen:
                 x = x.float().reshape(len(some.index), *self.shape)
                 found[some.index] = x.permute(0, 2, 3, 1).cpu().numpy()
                 advance(len(some.index))
-        return Split(found, split.labels, split.names)
+        return replace(split, pictures=found)
 
     def feeder(self, device: torch.device) -> Feeder:
         """Hands features to the tail as they are."""

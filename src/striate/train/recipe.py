@@ -31,7 +31,10 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 # What other tools call the keys, where it is not like their names here.
-_OTHER_NAMES = {"lr": "rate", "learning_rate": "rate", "wd": "weight_decay", "l2": "weight_decay"}
+_OTHER_NAMES = {
+    "lr": "rate", "learning_rate": "rate", "wd": "weight_decay", "l2": "weight_decay",
+    "class_weight": "balance", "class_weights": "balance", "sampler": "balance",
+}  # fmt: skip
 
 # And what they call the words of fit.
 _OTHER_WORDS = {

@@ -138,10 +138,15 @@ def training_batches(
 ) -> TrainingBatches:
     """The batches of a recipe.  makers: threads that make them."""
     assert recipe.batch is not None
+    importance = class_weights(train.labels) if recipe.balance == "weights" else None
+    if train.weights is not None:
+        # 1 on average, so that the learning rate means what it means without.
+        weights = train.weights if importance is None else train.weights * importance
+        importance = weights / weights.mean()
     return TrainingBatches(
         train.pictures, train.labels, size, recipe.batch, augment, recipe.seed, makers,
         balanced=recipe.balance == "sampling",
-        importance=class_weights(train.labels) if recipe.balance == "weights" else None,
+        importance=importance,
     )  # fmt: skip
 
 
