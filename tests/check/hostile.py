@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from striate.data.finding import shown
+from striate.text.visible import visible
 
 Codes = dict[str, set[str]]
 
@@ -223,12 +223,12 @@ def drawn_files() -> dict[str, tuple[bytes, set[str]]]:
 
 
 def draw_hostile(folder: Path) -> Codes:
-    """Draws the folder, and says by shown name which codes are to be said of what."""
+    """Draws the folder, and says by visible name which codes are to be said of what."""
     (folder / "cat").mkdir(parents=True)
     expected: Codes = {}
     for name, (content, codes) in drawn_files().items():
         (folder / "cat" / name).write_bytes(content)
-        expected[shown(f"cat/{name}")] = codes
+        expected[visible(f"cat/{name}")] = codes
     for number in range(60):
         expected[_write(folder, f"dog/{number}.png", encoded(scene(number), "PNG"))] = set()
     expected |= _links(folder)

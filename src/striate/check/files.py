@@ -19,13 +19,14 @@ from striate.check.thumbnails import preview_file
 from striate.data.codes import CODES
 from striate.data.entry import SPLITS, Entry, Listing
 from striate.data.files import of_one_kind
-from striate.data.finding import Finding, shown
+from striate.data.finding import Finding
 from striate.data.makeup import empty_classes, makeup_findings
 from striate.data.quiet import quiet_pillow
 from striate.data.roll import Roll
 from striate.data.size import choose_channels, choose_size, cropped_finding
 from striate.data.threads import in_order
 from striate.data.walk import SYSTEM_NAMES
+from striate.text.visible import visible
 
 
 def check_files(
@@ -125,7 +126,7 @@ def _beside_one_another(listing: Listing, used: Sequence[Look]) -> list[Finding]
 def _of_folder_names(entries: Sequence[Entry]) -> list[Finding]:
     folders = Counter(each.path.parent.name for each in entries)
     return [
-        Finding(code, f"{shown(folder)}/", reason, CODES[code].cure)
+        Finding(code, f"{visible(folder)}/", reason, CODES[code].cure)
         for folder in sorted(folders)
         for code, reason in name_remarks(folder)
     ]
@@ -153,7 +154,7 @@ def surroundings(folder: Path) -> list[Finding]:
         except OSError:
             continue
         for each in inside:
-            name = label + shown(each.name)
+            name = label + visible(each.name)
             if each.name.startswith(".") or each.name.lower() in SYSTEM_NAMES:
                 findings.append(Finding("hidden", name, _hidden(each), CODES["hidden"].cure))
                 continue
@@ -166,7 +167,7 @@ def surroundings(folder: Path) -> list[Finding]:
                     Finding(
                         "link-outside",
                         name,
-                        f"a link to {shown(target)}, outside of the folder",
+                        f"a link to {visible(target)}, outside of the folder",
                         CODES["link-outside"].cure,
                     )
                 )

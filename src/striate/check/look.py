@@ -19,9 +19,10 @@ from striate.data.codes import CODES
 from striate.data.decode import Header, Pixels, decode, read_header
 from striate.data.entry import Entry
 from striate.data.file import Source, read_whole
-from striate.data.finding import Finding, shown
+from striate.data.finding import Finding
 from striate.data.magic import HEAD_BYTES, NAMED_BY_SUFFIX, recognise
 from striate.data.trouble import Unreadable
+from striate.text.visible import visible
 
 MOST_BYTES = 64 * 2**20
 """Longer files are read piece by piece, and not looked at for zeros inside."""
@@ -212,7 +213,7 @@ def name_remarks(name: str) -> Iterator[tuple[str, str]]:
 def _unsafe(name: str) -> str:
     if any("\udc80" <= each <= "\udcff" for each in name):
         return "is no UTF-8"
-    if shown(name) != name:
+    if visible(name) != name:
         return "holds control characters, or such as turn or hide others"
     if "<" in name or ">" in name:
         return "holds < or >, as markup does"

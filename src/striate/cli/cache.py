@@ -53,11 +53,11 @@ def cache(
     from striate.api import cache as cache_entries
     from striate.data.cache import cache_root
     from striate.data.cached import KINDS, limit_bytes, remove
-    from striate.data.finding import shown
+    from striate.text.visible import visible
 
     if kind is not None and kind not in KINDS:
         raise StriateError(
-            f"there is no `{shown(kind)}` in the cache",
+            f"there is no `{visible(kind)}` in the cache",
             place="cache",
             expected=", ".join(KINDS),
             cure=f"striate cache {nearest(kind, KINDS) or 'store'}",
@@ -98,12 +98,12 @@ def cache(
         table.add_column(title, justify="right" if title == "size" else "left", no_wrap=title != "content")
     for each in entries:
         used = "now" if each.in_use else time.strftime("%Y-%m-%d %H:%M", time.localtime(each.used))
-        table.add_row(each.kind, _size([each]), used, each.about or KINDS[each.kind], shown(each.path.name))
+        table.add_row(each.kind, _size([each]), used, each.about or KINDS[each.kind], visible(each.path.name))
     if entries:
         tabular().print(table)
         prose().print()
     limit = limit_bytes(root)
-    prose().print(f"folder    {shown(str(root))}")
+    prose().print(f"folder    {visible(str(root))}")
     bound = "without a bound" if limit is None else f"of at most {limit / 1e9:,.1f} GB"
     prose().print(f"all       {counted(len(entries), 'entry', 'entries')}, {_size(entries)}, {bound}")
 

@@ -14,9 +14,9 @@ from striate.cli.console import open_page, print_json, prose, tabular
 from striate.cli.screen import Screen
 from striate.cli.values import require_new, require_outside
 from striate.data.codes import CODES
-from striate.data.finding import shown
 from striate.errors import StriateError, counted
 from striate.runs.atomic import write_atomic
+from striate.text.visible import visible
 from striate.train.watch import counting
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def check(
         from striate.report.check import check_page
 
         write_atomic(report, check_page(checked).encode())
-        _say(f"report    {shown(str(report))}", json_)
+        _say(f"report    {visible(str(report))}", json_)
         if open_:
             open_page(report)
     if manifest is not None:
@@ -113,7 +113,7 @@ def check(
 
         made = fixed_manifest(checked, manifest)
         write_atomic(manifest, made.content)
-        _say(f"manifest  {shown(str(manifest))}: {told(made)}", json_)
+        _say(f"manifest  {visible(str(manifest))}: {told(made)}", json_)
     if not checked.clean:
         sys.exit(1)
 

@@ -13,9 +13,9 @@ from striate.api import require_train
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.values import require_new
-from striate.data.finding import shown
 from striate.errors import DataError, StriateError, counted
 from striate.runs.atomic import write_atomic
+from striate.text.visible import visible
 
 # Pictures that go through the network together.
 GROUP = 64
@@ -105,7 +105,7 @@ def predict(
                 print_json({"picture": prediction.name, "answers": said})
             else:
                 told = ", ".join(f"{name} {share:.1%}" for name, share in answer)
-                answers.print(f"{shown(prediction.name)}: {told}")
+                answers.print(f"{visible(prediction.name)}: {told}")
         for trouble in troubles:
             failed += 1
             if csv_ is not None:
@@ -158,6 +158,6 @@ def _paths(said: tuple[str, ...]) -> list[Path]:
             continue
         found = [file for _, file in files_below(path, each, ())[0]]
         if not found:
-            raise DataError("there is no picture in this folder", place=shown(each))
+            raise DataError("there is no picture in this folder", place=visible(each))
         paths.extend(found)
     return paths

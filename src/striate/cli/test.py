@@ -13,8 +13,8 @@ from striate.cli.console import prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import require_new, require_outside
-from striate.data.finding import shown
 from striate.errors import StriateError, counted
+from striate.text.visible import visible
 
 
 def test(
@@ -116,4 +116,4 @@ def test(
         console.print(f"the true class is among the five surest for {score.top5:.2%}")
     print_tables(score)
     if report is not None:
-        console.print(f"\nreport  {shown(str(report))}")
+        console.print(f"\nreport  {visible(str(report))}")

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from striate.data.cached import bytes_said
-from striate.data.finding import shown
 from striate.errors import StriateError
+from striate.text.visible import visible
 
 
 def input_shape(text: str) -> tuple[int, int, int]:
@@ -73,11 +73,11 @@ def require_new(path: Path, force: bool, option: str = "--out") -> None:
     """Raise StriateError where a file is in the way and may not be written over, or its folder is missing."""
     if os.path.exists(path) and (not force or not os.path.isfile(path)):
         raise StriateError(
-            "there is a file already", place=shown(str(path)), cure=f"--force, or another {option}"
+            "there is a file already", place=visible(str(path)), cure=f"--force, or another {option}"
         )
     if not os.path.isdir(path.parent):
         raise StriateError(
-            "there is no such folder", place=shown(str(path.parent)), expected="a folder for the file"
+            "there is no such folder", place=visible(str(path.parent)), expected="a folder for the file"
         )
 
 
@@ -86,10 +86,10 @@ def require_outside(option: str, path: Path, data: str) -> None:
     folder, source = os.path.realpath(path.parent), os.path.realpath(os.path.expanduser(data))
     if os.path.isdir(source) and (folder + os.sep).startswith(source.rstrip(os.sep) + os.sep):
         raise StriateError(
-            f"{shown(str(path))} would lie among the pictures, and nothing is written there",
+            f"{visible(str(path))} would lie among the pictures, and nothing is written there",
             place=option,
             expected="a path outside of the data",
-            cure=f"{option} {shown(path.name)}",
+            cure=f"{option} {visible(path.name)}",
         )
     if os.path.realpath(path) == source:
         raise StriateError("this is what is to be read", place=option, expected="another file")

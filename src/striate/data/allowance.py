@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from striate.data.cache import no_room
-from striate.data.finding import shown
 from striate.errors import DataError
+from striate.text.visible import visible
 
 MOST_MEMBERS = 1_000_000
 MOST_BYTES = 2**38
@@ -135,5 +135,5 @@ def parts_of(name: str) -> tuple[str, ...]:
 
 def clipped(name: str) -> str:
     """A member's name in one printable line of at most 80 characters."""
-    said = shown(name[:81])
+    said = visible(name[:81])
     return said if len(said) <= 80 else said[:77] + "..."

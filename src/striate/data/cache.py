@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from striate.data.finding import shown
 from striate.data.threads import in_order
 from striate.errors import ResourceError
+from striate.text.visible import visible
 
 VARIABLE = "STRIATE_CACHE"
 
@@ -62,7 +62,7 @@ def no_room(
     there = "" if free_bytes is None else f" and {free_bytes:,} are free"
     return ResourceError(
         f"the disk is full: {what} {needed_bytes:,} bytes{there}",
-        place=shown(str(root)),
+        place=visible(str(root)),
         expected="room for them in the cache folder; nothing half-written was left there",
         cure=f"striate cache --clear, or {VARIABLE}=/a/folder/with/room, or a smaller size",
     )
@@ -76,7 +76,7 @@ def writing_failed(
         return no_room(root, needed_bytes, what=what)
     return ResourceError(
         f"the cache folder cannot be written: {problem.strerror or problem}",
-        place=shown(str(root)),
+        place=visible(str(root)),
         expected=f"a folder that you may write, with room for {needed_bytes:,} bytes",
         cure=f"{VARIABLE}=/a/folder/of/yours",
     )

@@ -25,8 +25,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from striate.data.finding import shown
 from striate.errors import StriateError
+from striate.text.visible import visible
 
 LIMIT = "STRIATE_CACHE_LIMIT"
 
@@ -126,7 +126,7 @@ def limit_bytes(root: Path) -> int | None:
         found = bytes_said(said)
         if found is None:
             raise StriateError(
-                f"`{shown(said)}` is not a size",
+                f"`{visible(said)}` is not a size",
                 place=LIMIT,
                 expected="a size as 20G or 500M, 0 to keep only what is in use, or none for no bound",
                 cure=f"{LIMIT}=20G",
@@ -174,14 +174,14 @@ def _entry(kind: str, path: Path) -> Cached | None:
             inside = list(path.iterdir())
             with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
                 index = json.loads((path / "index.json").read_bytes())
-                about = shown(str(index["about"]))
+                about = visible(str(index["about"]))
                 if kind == "archives":  # of how many files it may be is not looked up again
                     size_bytes = int(index["seal"]["bytes"])
                     inside.remove(path / "files")
             size_bytes += sum(map(_size, inside))
         else:
             size_bytes = path.stat().st_size
-            about = "" if kind == "ledger" else shown(path.stem if kind == "machine" else path.name)
+            about = "" if kind == "ledger" else visible(path.stem if kind == "machine" else path.name)
     except OSError:
         return None  # it was just removed, or is about to be finished
     return Cached(kind, path, about, size_bytes, used, in_use(path))

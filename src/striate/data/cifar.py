@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.data.entry import ArraySplit, Listing
-from striate.data.finding import shown
 from striate.data.memory import refuse_beyond_memory
 from striate.errors import DataError
+from striate.text.visible import visible
 
 SIDE = 32
 PIXEL_BYTES = 3 * SIDE * SIDE
@@ -109,4 +109,4 @@ def _names(path: Path, place: str) -> tuple[str, ...]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         raise DataError("it cannot be read as text", place=place, expected="one class name a line") from None
-    return tuple(shown(each.strip()) for each in lines if each.strip())
+    return tuple(visible(each.strip()) for each in lines if each.strip())

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from striate.data.entry import split_of
-from striate.data.finding import Finding, shown
+from striate.data.finding import Finding
 from striate.data.magic import PICTURE_SUFFIXES
 from striate.errors import DataError, nearest
+from striate.text.visible import visible
 
 EXPECTED = "the columns path and label, and if wanted split (train, val or test) and group"
 
@@ -113,7 +114,7 @@ def read_columns(names: list[str], place: str, findings: list[Finding]) -> Colum
         other = next((by_letters[each] for each in called.split() if each in by_letters), None)
         if needed not in found and other is not None and other not in found.values():
             found[needed] = other
-            read = Finding("read-column", shown(other), f"read as the {needed}", f"rename it to `{needed}`")
+            read = Finding("read-column", visible(other), f"read as the {needed}", f"rename it to `{needed}`")
             if read not in findings:
                 findings.append(read)
     for needed in NEEDED:
@@ -130,7 +131,7 @@ def read_columns(names: list[str], place: str, findings: list[Finding]) -> Colum
             if optional not in found and SequenceMatcher(None, each, optional).ratio() >= _SLIP:
                 # Ignored, a mistyped `split` would train on the test pictures.
                 raise DataError(
-                    f"the column `{shown(each)}` is not known",
+                    f"the column `{visible(each)}` is not known",
                     place=place,
                     expected=EXPECTED,
                     cure=f"rename it to `{optional}`, or remove it",
@@ -159,7 +160,7 @@ def unread_columns(values: dict[str, Values]) -> Iterator[Finding]:
         ):
             yield Finding(
                 "unread-column",
-                shown(name),
+                visible(name),
                 f"it seems to say in which split a picture is ({_some(different)}), and is not read",
                 _split_cure(name, different),
             )
@@ -171,10 +172,10 @@ def unread_columns(values: dict[str, Values]) -> Iterator[Finding]:
         ):
             yield Finding(
                 "unread-column",
-                shown(name),
+                visible(name),
                 f"it seems to say what belongs together ({len(different):,} names in {each.lines:,} lines), and is "
                 "not read: pictures of one may be trained on and validated with",
-                f"rename `{shown(name)}` to `group`",
+                f"rename `{visible(name)}` to `group`",
             )
         else:
             yield _ignored(name)
@@ -182,12 +183,12 @@ def unread_columns(values: dict[str, Values]) -> Iterator[Finding]:
 
 def _split_cure(name: str, values: set[str]) -> str:
     if _are_splits(values):
-        return f"rename `{shown(name)}` to `split`"
+        return f"rename `{visible(name)}` to `split`"
     if _are_yes_and_no(values):
         split = split_of(_letters(name).removeprefix("is")) or "val"
         yes, no = ("train", "val") if split == "train" else (split, "train")
-        return f"a column `split` with {yes} where `{shown(name)}` is {next(iter(sorted(values, reverse=True)))}, and {no} elsewhere"
-    return f"a column `split` with val for one value of `{shown(name)}`, as {shown(min(values))}, and train elsewhere"
+        return f"a column `split` with {yes} where `{visible(name)}` is {next(iter(sorted(values, reverse=True)))}, and {no} elsewhere"
+    return f"a column `split` with val for one value of `{visible(name)}`, as {visible(min(values))}, and train elsewhere"
 
 
 def _are_splits(values: set[str]) -> bool:
@@ -200,7 +201,7 @@ def _are_yes_and_no(values: set[str]) -> bool:
 
 
 def _some(values: set[str]) -> str:
-    most = [shown(each) for each in sorted(values)[:4]]
+    most = [visible(each) for each in sorted(values)[:4]]
     return ", ".join(most) + ", ..." * (len(values) > len(most))
 
 
@@ -211,9 +212,9 @@ def _missing(needed: str, names: list[str], place: str) -> DataError:
     return DataError(
         f"there is no column `{needed}`",
         place=place,
-        excerpt=f"    {shown(','.join(names))[:100]}",
+        excerpt=f"    {visible(','.join(names))[:100]}",
         expected=EXPECTED,
-        cure=f"rename `{shown(near)}` to `{needed}`" if near else _naming(names),
+        cure=f"rename `{visible(near)}` to `{needed}`" if near else _naming(names),
     )
 
 
@@ -230,7 +231,7 @@ def _naming(names: list[str]) -> str:
 
 def _ignored(name: str) -> Finding:
     return Finding(
-        "ignored-column", shown(name), "a column without a meaning here", "nothing needs to be done"
+        "ignored-column", visible(name), "a column without a meaning here", "nothing needs to be done"
     )
 
 

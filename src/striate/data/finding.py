@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from striate.data.codes import CODES
-from striate.text.visible import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +33,6 @@ class Finding:
     def left_out(self) -> bool:
         """Whether it names a file that is therefore not among the pictures."""
         return self.severity == "error"
-
-
-def shown(name: str) -> str:
-    """A file's name in one line, control characters and undecodable bytes as escapes (`visible`)."""
-    return visible(name)
 
 
 def listed(findings: Iterable[Finding], most: int = 5) -> str:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from striate.data.entry import Entry, Listing, split_of
-from striate.data.finding import Finding, shown
+from striate.data.finding import Finding
 from striate.data.magic import PICTURE_SUFFIXES
-from striate.data.walk import files_below, unreadable_folder, visible
+from striate.data.walk import files_below, names_in, unreadable_folder
 from striate.errors import DataError, counted
+from striate.text.visible import visible
 
 EXPECTED = "a folder with one folder of pictures a class, or train/, val/ and test/ folders of such folders"
 
@@ -22,7 +23,7 @@ EXPECTED = "a folder with one folder of pictures a class, or train/, val/ and te
 class _Walked:
     """What class folders hold.
 
-    found: split, class, shown name and path of each file.  empty: split and class of folders without files.
+    found: split, class, visible name and path of each file.  empty: split and class of folders without files.
     closed: why class folders could not be read.  below: of each class with files, the folders in its folder.
     """
 
@@ -47,7 +48,7 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
 
     Raises: DataError where there are no class folders, fewer than two classes, or no files.
     """
-    folders, others = visible(folder)
+    folders, others = names_in(folder)
     splits = _split_folders(folder, folders, source)
     findings = [_outside(each, "this folder") for each in others if _pictorial(each)]
     walked = _Walked([], [], findings, [], {})
@@ -57,17 +58,17 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
                 findings.append(
                     Finding(
                         "ignored-folder",
-                        shown(each),
+                        visible(each),
                         "it is no split, and it stands beside train/",
                         "move it away, or into a split",
                     )
                 )
         for part, each in splits.items():
-            inside, label = folder / each, shown(each)
-            below, loose = visible(inside)
-            if len(below) == 1 and not any(map(_pictorial, loose)) and visible(inside / below[0])[0]:
-                inside, label = inside / below[0], f"{label}/{shown(below[0])}"
-                below, loose = visible(inside)
+            inside, label = folder / each, visible(each)
+            below, loose = names_in(inside)
+            if len(below) == 1 and not any(map(_pictorial, loose)) and names_in(inside / below[0])[0]:
+                inside, label = inside / below[0], f"{label}/{visible(below[0])}"
+                below, loose = names_in(inside)
             if part != "train" and all(map(_besides_pictures, below)):
                 findings.append(_unlabelled(label, below, len(loose)))
                 continue
@@ -84,7 +85,7 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
         if class_name not in classes:
             where = f"{splits[split]}/{class_name}" if split else class_name
             findings.append(
-                Finding("empty-class", shown(where), "the folder holds no files", "fill or remove it")
+                Finding("empty-class", visible(where), "the folder holds no files", "fill or remove it")
             )
     if walked.closed and len(classes) < 2:
         raise walked.closed[0]
@@ -101,7 +102,7 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
         source=source,
         name=name,
         kind="split-folder" if splits else "folder",
-        classes=tuple(shown(each) for each in classes),
+        classes=tuple(visible(each) for each in classes),
         entries=tuple(
             Entry(shown_name, index[class_name], split, None, path)
             for split, class_name, shown_name, path in found
@@ -113,10 +114,12 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
 def one_class(source: str, classes: tuple[str, ...], below: Sequence[str] = ()) -> DataError:
     """The error that a source has one class only.  below: the folders in its folder, which may be the classes."""
     inside = (
-        f"{source.rstrip('/')}/{shown(classes[0])}, where {shown(below[0])}/ is a class" if below[1:] else ""
+        f"{source.rstrip('/')}/{visible(classes[0])}, where {visible(below[0])}/ is a class"
+        if below[1:]
+        else ""
     )
     return DataError(
-        f"there is only one class, {shown(classes[0])}" if classes else "there is no class",
+        f"there is only one class, {visible(classes[0])}" if classes else "there is no class",
         place=source,
         expected="at least two classes to tell apart",
         cure=inside or "add a second class of pictures; one of `other` things will do",
@@ -128,7 +131,7 @@ def _refuse_annotations(classes: tuple[str, ...], source: str) -> None:
     named = {each.casefold() for each in classes}
     if named & _PICTURES and named <= _PICTURES | _ANNOTATIONS:
         raise DataError(
-            f"{' and '.join(f'{shown(each)}/' for each in classes)} are no classes: this is laid out as data for "
+            f"{' and '.join(f'{visible(each)}/' for each in classes)} are no classes: this is laid out as data for "
             "detection or segmentation",
             place=source,
             expected=EXPECTED,
@@ -153,11 +156,11 @@ def _same_folders(below: dict[str, set[str]], source: str) -> list[Finding]:
     else:
         reason = f"{classes} are learnt as the classes, and all hold the folders {inner}"
         cure = f"if {inner} are the classes, give one folder a class, with the pictures of {classes} together"
-    return [Finding("same-folders", shown(source), reason, cure)]
+    return [Finding("same-folders", visible(source), reason, cure)]
 
 
 def _some(names: list[str]) -> list[str]:
-    most = [f"{shown(each)}/" for each in names[:_NAMED]]
+    most = [f"{visible(each)}/" for each in names[:_NAMED]]
     return most + [f"{len(names) - _NAMED:,} more"] * (len(names) > _NAMED)
 
 
@@ -181,10 +184,10 @@ def _split_folders(folder: Path, folders: list[str], source: str) -> dict[str, s
         return {}
     if len(named) == 1 and others:
         return {}
-    if not visible(folder / named["train"][0])[0]:
+    if not names_in(folder / named["train"][0])[0]:
         if all(map(_besides_pictures, others)) and (len(named) > 1 or not others):
             raise DataError(
-                f"{shown(named['train'][0])}/ holds no class folders",
+                f"{visible(named['train'][0])}/ holds no class folders",
                 place=source,
                 expected="a folder for each class in it, or a manifest of paths and labels",
                 cure="where the labels lie elsewhere, a .csv with the columns path, label and split",
@@ -193,7 +196,7 @@ def _split_folders(folder: Path, folders: list[str], source: str) -> dict[str, s
     for split, names in named.items():
         if len(names) > 1:
             raise DataError(
-                f"{' and '.join(f'{shown(each)}/' for each in names)} are both the {split} split",
+                f"{' and '.join(f'{visible(each)}/' for each in names)} are both the {split} split",
                 place=source,
                 expected=f"one folder for the {split} split",
                 cure="rename or remove the others",
@@ -226,7 +229,7 @@ def _read_classes(
     for each in names:
         # A Mac writes é as two characters where Linux writes one: train/ and val/ must still agree.
         class_name = unicodedata.normalize("NFC", each)
-        label = prefix + shown(each)
+        label = prefix + visible(each)
         try:
             files, odd = files_below(folder / each, label, within)
         except DataError as problem:
@@ -275,10 +278,10 @@ def _refuse_what_is_no_data(folder: Path, folders: list[str], others: list[str],
     if inner is not None:
         path = os.path.join(source, *inner.relative_to(folder).parts)
         raise DataError(
-            f"it holds nothing but the folder {shown(folders[0])}/",
+            f"it holds nothing but the folder {visible(folders[0])}/",
             place=source,
             expected=EXPECTED,
-            cure=shown(path),
+            cure=visible(path),
         )
 
 
@@ -296,7 +299,7 @@ def _only_folder_with_data(folder: Path, name: str) -> Path | None:
     """The first folder below `folder`/`name` that looks like data, where each holds only the next."""
     here = folder / name
     for _ in range(4):
-        folders, others = visible(here)
+        folders, others = names_in(here)
         if len(folders) > 1 or any(split_of(each) == "train" for each in folders):
             return here
         if any("-ubyte" in each or each.endswith(".bin") for each in others):
@@ -314,7 +317,7 @@ def _pictorial(name: str) -> bool:
 def _outside(name: str, where: str) -> Finding:
     return Finding(
         "outside-class",
-        shown(name),
+        visible(name),
         f"it lies in {where} itself, in no class folder",
         "move it into its class's folder",
     )
@@ -323,7 +326,7 @@ def _outside(name: str, where: str) -> Finding:
 def _unlabelled(folder: str, below: list[str], files: int) -> Finding:
     return Finding(
         "unlabelled-split",
-        f"{shown(folder)}/",
+        f"{visible(folder)}/",
         f"it has no class folders, only {' and '.join(f'{each}/' for each in below) or counted(files, 'file')}",
         "sort its pictures into class folders, or leave it: it is not used",
     )

@@ -14,15 +14,15 @@ from striate.data.entry import ArraySplit as ArraySplit
 from striate.data.entry import Entry as Entry
 from striate.data.entry import Listing as Listing
 from striate.data.entry import split_of
-from striate.data.finding import shown
 from striate.data.folder import inner_folder, list_folder, one_class
 from striate.data.idx import is_idx, list_idx
 from striate.data.magic import PICTURE_SUFFIXES
 from striate.data.manifest import SUFFIXES, list_manifest
 from striate.data.members import READ
 from striate.data.npz import list_npz
-from striate.data.walk import visible
+from striate.data.walk import names_in
 from striate.errors import DataError, nearest
+from striate.text.visible import visible
 
 EXPECTED = (
     "a folder of class folders, a folder of train/, val/ and test/, MNIST's idx files, CIFAR's binary "
@@ -44,8 +44,8 @@ def list_data(source: str | Path, *, cache: Path | None = None) -> Listing:
     Raises: DataError, ResourceError, MissingExtra.
     """
     path = Path(os.path.expanduser(source))
-    place = shown(str(source))
-    name = shown(path.name or path.resolve().name)
+    place = visible(str(source))
+    name = visible(path.name or path.resolve().name)
     try:
         there = bool(str(source)) and path.exists()  # Path("") is the current folder
         folder = path.is_dir()
@@ -74,7 +74,7 @@ def list_data(source: str | Path, *, cache: Path | None = None) -> Listing:
         raise DataError("this is no file and no folder", place=place, expected=EXPECTED)
     elif is_idx([path.name]) or is_cifar([path.name]):
         raise DataError(
-            "this is one file of several", place=place, expected=EXPECTED, cure=shown(str(path.parent))
+            "this is one file of several", place=place, expected=EXPECTED, cure=visible(str(path.parent))
         )
     elif path.suffix.lower() in _HELD_ELSEWHERE:
         raise _no_data(path, place, None)
@@ -124,7 +124,7 @@ _HELD_ELSEWHERE = {
 
 def _list_archive(path: Path, place: str, name: str, root: Path) -> Listing:
     found = unpacked(path, place, root)
-    folders, others = visible(found.folder)
+    folders, others = names_in(found.folder)
     inner = None
     if not (is_idx(others) or is_cifar(others) or [split_of(each) for each in folders] == ["train"]):
         inner = inner_folder(found.folder, folders, others)
@@ -136,7 +136,7 @@ def _list_archive(path: Path, place: str, name: str, root: Path) -> Listing:
 
 
 def _list_in_folder(path: Path, place: str, name: str) -> Listing:
-    others = visible(path)[1]
+    others = names_in(path)[1]
     if is_idx(others) or is_cifar(others):
         files = [each for each in others if (path / each).is_file()]  # a pipe would block its reader
         if is_idx(files):
@@ -154,4 +154,4 @@ def _near_path(path: Path) -> str | None:
     except OSError:
         return _near_path(parent) if parent != parent.parent else None
     near = nearest(path.name, there)
-    return shown(str(parent / near)) if near else None
+    return visible(str(parent / near)) if near else None

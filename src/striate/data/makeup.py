@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.data.entry import SPLITS
-from striate.data.finding import Finding, shown
+from striate.data.finding import Finding
 from striate.errors import counted
+from striate.text.visible import visible
 
 HEAVY = 20
 """So many times the pictures of the smallest class make the largest one heavy."""
@@ -120,7 +121,7 @@ def _parted(groups: Mapping[str, Sequence[str | None]]) -> list[Finding]:
     return [
         Finding(
             "group-in-two-splits",
-            shown(name),
+            visible(name),
             f"it has pictures in {' and '.join(each for each in SPLITS if each in where)}",
             "keep a group in one split, or what is measured flatters",
         )

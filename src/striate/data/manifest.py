@@ -9,11 +9,12 @@ from pathlib import Path
 
 from striate.data.columns import EXPECTED, Columns, read_columns, unread_columns
 from striate.data.entry import Entry, Listing, split_of
-from striate.data.finding import Finding, shown
+from striate.data.finding import Finding
 from striate.data.folder import one_class
 from striate.data.magic import PICTURE_SUFFIXES
 from striate.data.table import Row, table_rows
 from striate.errors import DataError, counted, nearest
+from striate.text.visible import visible
 
 SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson"}
 
@@ -76,14 +77,14 @@ def list_manifest(path: Path, source: str, name: str) -> Listing:
     findings += _repeated(rows)
     index = {each: label for label, each in enumerate(classes)}
     entries = tuple(
-        Entry(shown(file), index[label], split, group, _path(path.parent, file))
+        Entry(visible(file), index[label], split, group, _path(path.parent, file))
         for file, label, split, group in rows
     )
     return Listing(
         source=source,
         name=name,
         kind="manifest",
-        classes=tuple(map(shown, classes)),
+        classes=tuple(map(visible, classes)),
         entries=entries,
         findings=(*findings, *_elsewhere(entries, path.parent, source)),
     )
@@ -115,10 +116,10 @@ def _elsewhere(entries: tuple[Entry, ...], folder: Path, source: str) -> list[Fi
     return [
         Finding(
             "files-elsewhere",
-            shown(source),
+            visible(source),
             f"not one of its files is where it says, beside it, as {entries[0].name}; one of that name lies in "
-            f"{shown(str(found))}/",
-            f"write the paths as {shown(str(found / name))}",
+            f"{visible(str(found))}/",
+            f"write the paths as {visible(str(found / name))}",
         )
     ]
 
@@ -140,8 +141,8 @@ def _several(labels: set[str], source: str) -> list[Finding]:
     return [
         Finding(
             "several-labels",
-            shown(source),
-            f"`{shown(several[0])}` looks like several labels in one{more}, and is learnt as a class of its own",
+            visible(source),
+            f"`{visible(several[0])}` looks like several labels in one{more}, and is learnt as a class of its own",
             "one label a picture: a column `label` with the one that matters",
         )
     ]
@@ -156,7 +157,7 @@ def _repeated(rows: dict[tuple[str, str, str | None, str | None], int]) -> list[
     return [
         Finding(
             "repeated-row",
-            shown(file),
+            visible(file),
             f"{times:,} lines say the same of it, and it is read once"
             + (
                 f"; the same goes for {counted(len(repeated) - 1, 'other file')}" if len(repeated) > 1 else ""
@@ -179,7 +180,7 @@ def _checked(row: Row, columns: Columns, source: str, line: int) -> tuple[str, s
     meant = split_of(split) if split else None
     if split and meant is None:
         raise DataError(
-            f"there is no split `{shown(split)}`",
+            f"there is no split `{visible(split)}`",
             place=f"{source}:{line}",
             expected="train, val (valid, validation) or test",
             cure=nearest(split, ("train", "val", "valid", "validation", "test")) or "train",

@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from striate.data.codes import CODES
 from striate.data.entry import ArraySplit, Listing
-from striate.data.finding import Finding, shown
+from striate.data.finding import Finding
 from striate.data.memory import refuse_beyond_memory
 from striate.data.npy import array_header, looks_channels_first
 from striate.data.trouble import told
 from striate.errors import DataError, counted
+from striate.text.visible import visible
 
 # (split, the pictures' name, the labels' name), in small letters
 NAMES = (
@@ -53,7 +54,7 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
             names = next((each for each in NAMES if each[0][1] in held), None)
             if names is None:
                 raise DataError(
-                    f"it holds {', '.join(sorted(map(shown, held))[:8]) or 'nothing'}",
+                    f"it holds {', '.join(sorted(map(visible, held))[:8]) or 'nothing'}",
                     place=source,
                     expected=EXPECTED,
                     cure="numpy.savez(FILE, x_train=pictures, y_train=labels)",
@@ -113,7 +114,7 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
         source=source,
         name=name,
         kind="npz",
-        classes=tuple(shown(str(each)) for each in values),
+        classes=tuple(visible(str(each)) for each in values),
         arrays=tuple(each for each in arrays if len(each.labels)),
         findings=tuple(findings),
     )

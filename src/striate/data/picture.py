@@ -10,10 +10,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from striate.data.decode import MAX_PIXELS, Pixels, decode, decode_opened
-from striate.data.finding import shown
 from striate.data.npy import finite
 from striate.data.size import Fit
 from striate.data.trouble import Unreadable
+from striate.text.visible import visible
 
 Picture = str | Path | bytes | npt.NDArray[Any] | Image.Image
 
@@ -71,7 +71,7 @@ def prepare_picture(
         return on_scale(made, values, in_bytes=isinstance(content, Image.Image) or content.dtype == np.uint8)
     except Unreadable as problem:
         if isinstance(picture, str | Path):
-            problem.place = shown(str(picture))
+            problem.place = visible(str(picture))
         raise
 
 

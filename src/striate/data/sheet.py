@@ -13,11 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 from striate.data.augment import Augment, augmented, read_augment, suited_augment
 from striate.data.chance import Chance
 from striate.data.changes.mixup import Mixup
-from striate.data.finding import shown
 from striate.data.gather import gather
 from striate.data.pictures import Pictures, centre
 from striate.data.size import Fit, Size
 from striate.errors import StriateError
+from striate.text.visible import visible
 
 # Small pictures are drawn larger, in whole steps, so that their pixels stay sharp.
 SIDE = 96
@@ -72,7 +72,7 @@ def make_sheet(
     for wrong, problem, place, expected, cure in (
         (
             not 1 <= count <= MOST,
-            f"{count} pictures cannot be shown",
+            f"{count} pictures cannot be visible",
             "--count",
             f"1 to {MOST}",
             "--count 24",
@@ -150,7 +150,7 @@ def sheet_rows(
 
 
 def _colours(pictures: Pictures, low: float, high: float) -> NDArray[np.uint8]:
-    """N x h x w x 3 bytes; of other than 1 or 3 channels the first is shown."""
+    """N x h x w x 3 bytes; of other than 1 or 3 channels the first is visible."""
     some = pictures if pictures.shape[3] == 3 else np.repeat(pictures[..., :1], 3, axis=3)
     scaled = (some.astype(np.float64) - low) * (255 / max(high - low, 1e-9))
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
@@ -159,7 +159,7 @@ def _colours(pictures: Pictures, low: float, high: float) -> NDArray[np.uint8]:
 def draw_sheet(title: str, heads: Sequence[str], rows: Sequence[Row]) -> Image.Image:
     """The rows under a title and the heads of the columns, the class and name of each at its left."""
     height, width = rows[0].pictures[0].shape[:2]
-    title = shown(title)
+    title = visible(title)
     larger = max(1, SIDE // max(height, width))
     tall, wide = larger * height, max(larger * width, 56)
     step = max(tall, 2 * _LINE) + _GAP
@@ -177,7 +177,7 @@ def draw_sheet(title: str, heads: Sequence[str], rows: Sequence[Row]) -> Image.I
     for number, row in enumerate(rows):
         y = top + number * step
         for line, (text, ink) in enumerate(((row.label, _INK), (row.name, _FAINT))):
-            pen.text((_MARGIN, y + line * _LINE), _fitting(shown(text), font), ink, font)
+            pen.text((_MARGIN, y + line * _LINE), _fitting(visible(text), font), ink, font)
         for left, picture in zip(lefts, row.pictures, strict=True):
             image = Image.fromarray(picture)
             size = (larger * width, larger * height)

@@ -9,8 +9,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from striate.data.finding import Finding, shown
+from striate.data.finding import Finding
 from striate.errors import DataError
+from striate.text.visible import visible
 
 Size = int | str | tuple[int, int]
 """What a size may be said as: a side of a square, `HEIGHTxWIDTH`, or height and width."""
@@ -42,7 +43,7 @@ def read_size(said: object) -> tuple[int, int]:
     height, width = (int(sides[1]), int(sides[2] or sides[1])) if sides else (0, 0)
     if not (1 <= height <= LARGEST and 1 <= width <= LARGEST):
         raise DataError(
-            f"the size is {shown(str(said))}",
+            f"the size is {visible(str(said))}",
             expected=f"a side of 1 to {LARGEST:,} pixels, or HEIGHTxWIDTH",
             cure="128, or 96x128",
         )
@@ -65,7 +66,7 @@ def cropped_share(sizes: Iterable[tuple[int, int]], target: tuple[int, int]) -> 
 
 
 def cropped_finding(source: str, sizes: Sequence[tuple[int, int]], target: tuple[int, int]) -> Finding | None:
-    """A finding where the crop cuts off much of most pictures.  source: as it is shown."""
+    """A finding where the crop cuts off much of most pictures.  source: as it is visible."""
     share = cropped_share(sizes, target)
     if share < MUCH_CROPPED:
         return None

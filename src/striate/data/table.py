@@ -13,8 +13,8 @@ from typing import TextIO
 
 from striate.data.cell import unguarded
 from striate.data.columns import EXPECTED, has_needed
-from striate.data.finding import shown
 from striate.errors import DataError, counted
+from striate.text.visible import visible
 
 Row = dict[str, str]
 
@@ -133,7 +133,7 @@ def _json_rows(path: Path, source: str, encoding: str, named: Named) -> Iterator
                 raise DataError(
                     "this line is no JSON object",
                     place=place,
-                    excerpt=f"    {shown(text.strip())[:80]}",
+                    excerpt=f"    {visible(text.strip())[:80]}",
                     expected='{"path": "a.jpg", "label": "cat"}',
                     cure="one object a line" if text.strip() in ("[", "{") or text.startswith("[{") else "",
                 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from striate.data.finding import Finding, shown
+from striate.data.finding import Finding
 from striate.errors import DataError
+from striate.text.visible import visible
 
 
 class Unreadable(DataError):
@@ -27,7 +28,7 @@ class Unreadable(DataError):
 
 def told(problem: Exception) -> str:
     """What a library said, in one printable line of at most 200 characters."""
-    return shown(" ".join(str(problem).split()))[:200] or type(problem).__name__
+    return visible(" ".join(str(problem).split()))[:200] or type(problem).__name__
 
 
 EXPECTED = "a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or .npy picture"

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from striate.data.allowance import Allowance, Broken, parts_of
 from striate.data.codes import CODES
-from striate.data.finding import Finding, listed, shown
+from striate.data.finding import Finding, listed
 from striate.data.idx import is_idx
 from striate.data.magic import HEAD_BYTES
 from striate.data.members import Member, packing
 from striate.data.walk import SYSTEM_NAMES
 from striate.errors import DataError
+from striate.text.visible import visible
 
 MOST_LEFT_OUT = 10_000
 """An archive of which more is left out is no archive of pictures."""
@@ -59,7 +60,7 @@ class Target:
                         cure="unpack it yourself and give the folder",
                     ) from None
                 cure = CODES[problem.code].cure
-                self.findings.append(Finding(problem.code, shown(member.name), problem.reason, cure))
+                self.findings.append(Finding(problem.code, visible(member.name), problem.reason, cure))
 
     def _put(self, member: Member) -> None:
         parts = parts_of(member.name)
@@ -78,7 +79,7 @@ class Target:
         if name not in self.hidden:
             self.hidden.add(name)
             reason = "hidden, or left behind by a system, and not unpacked"
-            self.findings.append(Finding("hidden", shown(name), reason, CODES["hidden"].cure))
+            self.findings.append(Finding("hidden", visible(name), reason, CODES["hidden"].cure))
 
     def _enter(self, parts: tuple[str, ...]) -> None:
         """Makes folders that are not there.  Raises: Broken where one's name is taken by another thing."""
@@ -89,9 +90,9 @@ class Target:
             if known == name:
                 continue
             if known is not None:
-                raise Broken("archive-twice", f"only case or accents tell its folder from {shown(known)}/")
+                raise Broken("archive-twice", f"only case or accents tell its folder from {visible(known)}/")
             if key in self.files:
-                raise Broken("archive-twice", f"its folder {shown(name)}/ is a file already")
+                raise Broken("archive-twice", f"its folder {visible(name)}/ is a file already")
             with _named_here():
                 os.mkdir(self.folder.joinpath(*parts[:number]), 0o755)
             self.folders[key] = name

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from striate.data.finding import Finding, shown
+from striate.data.finding import Finding
 from striate.errors import DataError
+from striate.text.visible import visible
 
 SYSTEM_NAMES = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "icon\r", "lost+found"}
@@ -15,7 +16,7 @@ SYSTEM_NAMES = frozenset(
 """What operating systems and Python leave behind in folders, in small letters."""
 
 
-def visible(folder: Path) -> tuple[list[str], list[str]]:
+def names_in(folder: Path) -> tuple[list[str], list[str]]:
     """The names of the folders and of the other things in `folder`, each sorted by code point.
 
     Left out without a word: names that begin with a dot (`.ipynb_checkpoints`, `._x.jpg`) and what
@@ -34,14 +35,14 @@ def visible(folder: Path) -> tuple[list[str], list[str]]:
     except PermissionError:
         raise DataError(
             "no permission to read this folder",
-            place=shown(str(folder)),
+            place=visible(str(folder)),
             expected="a folder that you may read and enter",
             cure="give yourself the permission (chmod u+rx on Linux and macOS)",
         ) from None
     except OSError as problem:
         raise DataError(
             f"the folder cannot be read: {problem.strerror or problem}",
-            place=shown(str(folder)),
+            place=visible(str(folder)),
             expected="a folder that you may read and enter",
             cure="check that its disk is there and its path not too long",
         ) from None
@@ -58,12 +59,12 @@ def _leads_to_folder(each: os.DirEntry[str]) -> bool:
 def files_below(
     folder: Path, name: str, within: tuple[Path, ...]
 ) -> tuple[list[tuple[str, Path]], list[Finding]]:
-    """Everything in `folder` and the folders in it that is no folder, as (shown name, path), in order.
+    """Everything in `folder` and the folders in it that is no folder, as (visible name, path), in order.
 
     Each real folder is walked once, so that links that lead in circles end: a link to a folder that
     was walked already is a finding, and so is a folder that may not be read.  No file is opened.
 
-    name: how `folder` is shown; the files' names begin with it.
+    name: how `folder` is visible; the files' names begin with it.
     within: the folders around it, up to the source: a link back to one of them is not followed.
     Raises: DataError where `folder` itself may not be read.
     """
@@ -89,22 +90,22 @@ def files_below(
         if identity is not None:
             walked.add(identity)
         try:
-            folders, others = visible(here)
+            folders, others = names_in(here)
         except DataError as problem:
             if here == folder:
                 raise
             findings.append(unreadable_folder(label, problem))
             continue
-        files.extend((f"{label}/{shown(each)}", here / each) for each in others)
+        files.extend((f"{label}/{visible(each)}", here / each) for each in others)
         for each in folders:
             below = here / each
-            (links if below.is_symlink() else waiting).append((below, f"{label}/{shown(each)}"))
+            (links if below.is_symlink() else waiting).append((below, f"{label}/{visible(each)}"))
     files.sort()
     return files, findings
 
 
 def unreadable_folder(name: str, problem: DataError) -> Finding:
-    """What is said of a folder whose files could not be listed.  name: as it is shown."""
+    """What is said of a folder whose files could not be listed.  name: as it is visible."""
     return Finding("unreadable-folder", f"{name}/", problem.problem, problem.cure)
 
 

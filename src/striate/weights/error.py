@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 
 from striate.data.file import open_regular
-from striate.data.finding import shown
 from striate.data.trouble import Unreadable
 from striate.errors import StriateError
+from striate.text.visible import visible
 
 
 class WeightsError(StriateError):
@@ -33,7 +33,7 @@ def open_weights(path: Path) -> tuple[io.BufferedReader, int]:
     except Unreadable as problem:
         raise WeightsError(
             problem.problem,
-            place=shown(str(path)),
+            place=visible(str(path)),
             expected="a file that is there and may be read",
             cure="check the path and who may read it",
         ) from None
@@ -43,7 +43,7 @@ def damaged(path: Path, problem: str) -> WeightsError:
     """The error of a file that contradicts itself or ends too early."""
     return WeightsError(
         problem,
-        place=shown(str(path)),
+        place=visible(str(path)),
         expected=f"{FORMS}, whole",
         cure="fetch the file again, and compare its hash",
     )
@@ -53,7 +53,7 @@ def unreadable(path: Path, problem: OSError) -> WeightsError:
     """The error of a file that the system stops giving."""
     return WeightsError(
         f"it cannot be read: {problem.strerror or problem}",
-        place=shown(str(path)),
+        place=visible(str(path)),
         expected="a file that is there and may be read",
         cure="check the path and who may read it",
     )
@@ -61,5 +61,5 @@ def unreadable(path: Path, problem: OSError) -> WeightsError:
 
 def clipped(name: str, most: int = 80) -> str:
     """A name out of a file in one printable line of at most `most` characters."""
-    said = shown(name[: most + 1])
+    said = visible(name[: most + 1])
     return said if len(said) <= most else said[: most - 3] + "..."

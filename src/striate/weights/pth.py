@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from striate.data.finding import shown
 from striate.data.trouble import told
+from striate.text.visible import visible
 from striate.weights.error import Hostile, clipped, damaged, unreadable
 
 # Of a pickle alone, and of a whole file of the old form, which is read into memory: VGG-19 takes 575 MB.
@@ -235,7 +235,7 @@ def _load(path: Path, source: Path | BinaryIO, *, mmap: bool) -> object:
             raise Broken(f"torch cannot read it ({_reason(problem)})") from None
         raise Hostile(
             f"the file asks for `{clipped(named[1])}`; it was not run, and nothing of the file is used",
-            place=shown(str(path)),
+            place=visible(str(path)),
             expected="tensors and plain values only",
             cure='torch.save(model.state_dict(), "weights.pth") where the file comes from, or a .safetensors '
             "file from a source you trust",
@@ -247,7 +247,7 @@ def _reason(problem: Exception) -> str:
     said = str(problem)
     said = said.rpartition("WeightsUnpickler error:")[2] if "weights_only" in said else said
     line = next((each for each in said.splitlines() if each.strip()), "")
-    return shown(line.strip().split(". ")[0])[:200] or type(problem).__name__
+    return visible(line.strip().split(". ")[0])[:200] or type(problem).__name__
 
 
 def is_plain(value: object) -> TypeGuard[Tensor]:
