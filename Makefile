@@ -43,7 +43,7 @@ avx2: setup
 
 # Half a million mutated pictures; 200 kills and 400 failing writes, all resumed to the same bits.
 soak: setup
-	STRIATE_MUTANTS=500000 $(PYTEST) tests/check/test_mutated.py
+	STRIATE_MUTANTS=500000 $(PYTEST) tests/checks/test_mutated.py
 	STRIATE_SOAK=1 $(PYTEST) tests/survival
 
 # Hours, and 8 GB for the peers; benchmarks/README.md says what each is.  One that fails does not keep the others.

@@ -21,7 +21,7 @@ from seeds import Seeds
 from trainings import Training, train
 
 from striate.errors import counted
-from striate.train.grow import grown
+from striate.training.step.progressive_resizing import grown
 
 BASE = ["--recipe", "quick", "--set", "batch=500", "--set", "grow=none"]
 AUGMENT = ["--augment", "flip, crop 2"]
@@ -58,7 +58,7 @@ def main() -> None:
     data = data_folder(options, "cifar-10-batches-bin")
     wanted = only(options, "second look") or [""]
     epochs = ["--budget", "12s"] if options.quick else ["--epochs", str(options.epochs)]
-    text = resources.files("striate.zoo").joinpath("swift32.net").read_text(encoding="utf-8")
+    text = resources.files("striate.net.zoo").joinpath("swift32.net").read_text(encoding="utf-8")
     nets = {
         "TRAINED": text.replace("whiten 24 2x2", "conv 24 2x2 valid"),
         "GAMMA": text.replace(" nogamma", ""),

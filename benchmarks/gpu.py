@@ -93,8 +93,8 @@ def parity(machine: Machine) -> Row:
     from torch.nn import functional as F
 
     import striate
-    from striate.train.optimiser import make_optimiser
-    from striate.train.recipe import Recipe
+    from striate.recipe.keys import Recipe
+    from striate.training.step.optimizers import make_optimiser
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     shape, found = (3, 32, 32), {}
@@ -118,7 +118,10 @@ def parity(machine: Machine) -> Row:
         found[device] = gradients, [each.detach().cpu() for each in net.parameters()]
     ours, theirs = found[machine.device], found["cpu"]
     off = [
-        max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-6)) for a, b in zip(one, other, strict=True))
+        max(
+            float((a - b).abs().max() / b.abs().max().clamp(min=1e-6))
+            for a, b in zip(one, other, strict=True)
+        )
         for one, other in zip(ours, theirs, strict=True)
     ]
     if off[0] > TOLERANCE:
@@ -138,7 +141,9 @@ def resume(machine: Machine) -> Row:
     whole, killed = machine.folder / "whole", machine.folder / "killed"
     machine.striate("train", *words, "--out", str(whole))
     process = subprocess.Popen(
-        machine.command("train", *words, "--out", str(killed)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        machine.command("train", *words, "--out", str(killed)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     while process.poll() is None and not any((killed / "state").glob("*.safetensors")):
         machine.left_s()
@@ -213,7 +218,11 @@ def done(options: argparse.Namespace, parts: Sequence[str], machine: Machine, ro
         except LeftOut as reason:
             tell(f"left out: {part}: {reason}")
             missed.append(part)
-    missed += [row.what for row in rows[:2] if row.peer in ("the CPU", "one that was not") and row.ours[0] > TOLERANCE]  # type: ignore[operator]
+    missed += [
+        row.what
+        for row in rows[:2]
+        if row.peer in ("the CPU", "one that was not") and row.ours[0] > TOLERANCE
+    ]  # type: ignore[operator]
     return missed
 
 
@@ -227,7 +236,9 @@ def main() -> None:
     session, rows = Session(), list[Row]()
     folder = Path(tempfile.mkdtemp())
     try:
-        missed = done(options, [part for part in PARTS if part in options.only], Machine(options.device, folder), rows)
+        missed = done(
+            options, [part for part in PARTS if part in options.only], Machine(options.device, folder), rows
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     write_receipt(

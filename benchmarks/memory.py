@@ -69,19 +69,19 @@ CONFIGURATIONS = [
 
 def child(name: str, batch: int, precision: str, optimiser: str, share: float) -> None:
     """Measure one configuration; a line of JSON."""
-    from striate.train import heap
+    from striate.machine import allocator as heap
 
     heap.keep_freed()
     heap.give_back_freed()
     import torch
 
     import striate
-    from striate.plan.fit import Fitter
-    from striate.plan.memory import Thrift
-    from striate.plan.tape import EMULATED
-    from striate.train.fit import written
-    from striate.train.machine import emulates_bf16
-    from striate.zoo.list import zoo_net
+    from striate.machine.device import emulates_bf16
+    from striate.net.plan.memory import Thrift
+    from striate.net.plan.memory_fit import Fitter
+    from striate.net.plan.tape import EMULATED
+    from striate.net.zoo.list import zoo_net
+    from striate.training.loop.memory import written
 
     input, classes = zoo_net(name).input, zoo_net(name).classes
     layout = striate.read(name).lay(input, classes)
@@ -118,11 +118,11 @@ def steps(net, input, batch, precision, optimiser, thrift) -> None:  # type: ign
     from torch import nn
     from torch.nn import functional as F
 
-    from striate.train.optimiser import make_optimiser
-    from striate.train.recipe import Recipe
-    from striate.train.target import Target
-    from striate.train.thrifty import add_gradients
-    from striate.train.tune import arrange
+    from striate.recipe.keys import Recipe
+    from striate.training.layout import arrange
+    from striate.training.step.micro_batches import add_gradients
+    from striate.training.step.optimizers import make_optimiser
+    from striate.training.step.target import Target
 
     arrange(net, "channels_last").train()
     stepper = make_optimiser([(net, 1.0)], Recipe(optimiser=optimiser, rate=1e-4, weight_decay=0.0))

@@ -35,11 +35,11 @@ def round_of(name: str, batch: int, precision: str, optimizer_precision: str) ->
     from torch.nn import functional as F
 
     import striate
-    from striate.spec.normed import before_norm
-    from striate.train.evaluate import autocast
-    from striate.train.optimiser import make_optimiser
-    from striate.train.recipe import Recipe
-    from striate.train.tune import arrange
+    from striate.net.layout.normed import before_norm
+    from striate.predict.evaluate import autocast
+    from striate.recipe.keys import Recipe
+    from striate.training.layout import arrange
+    from striate.training.step.optimizers import make_optimiser
 
     torch.manual_seed(0)
     net = striate.read(name).build(NETS[name], 10)
@@ -67,7 +67,7 @@ def main() -> None:
     """Measure and write."""
     import torch
 
-    from striate.train.selftest import self_test
+    from striate.training.selftest import self_test
 
     made = parser(__doc__, rounds=3)
     made.add_argument("--batch", type=int, default=64, help="images in a step; the recipe's own is 64 to 256")

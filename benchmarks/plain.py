@@ -8,9 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from striate.spec import activation, convolution, dropout, linear, normalisation, pooling
-from striate.spec.layout import Chain, Join, Layout, Part, Placed
-from striate.spec.shape import Map
+from striate.net.layers import activation, convolution, dropout, linear, pooling
+from striate.net.layers import normalization as normalisation
+from striate.net.layout.layout import Chain, Join, Layout, Part, Placed
+from striate.net.shape import Map
 
 
 class Together(nn.Module):

@@ -126,7 +126,7 @@ def write_receipt(
     """
     import torch
 
-    from striate.train.machine import describe_machine, versions
+    from striate.machine.device import describe_machine, versions
 
     record: dict[str, Any] = {
         "format": FORMAT,

@@ -49,9 +49,9 @@ def main() -> None:
 
 def _row(case: Case, rounds: int, seconds: float) -> Row:
     import striate
-    from striate.plan.fit import Fitter
-    from striate.plan.memory import Thrift
-    from striate.train.fit import MEASURED_STEPS, written
+    from striate.net.plan.memory import Thrift
+    from striate.net.plan.memory_fit import Fitter
+    from striate.training.loop.memory import MEASURED_STEPS, written
 
     layout = striate.read(case.net).lay(case.shape, CLASSES)
     plain_bytes = Fitter(layout, case.batch, PRECISION, OPTIMISER, False).memory(Thrift()).total

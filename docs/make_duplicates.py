@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
-from striate.check.duplicates import same_above, similar_pairs
-from striate.check.outliers import Make, odd_remarks, palette_of
-from striate.check.thumbnails import Thumbnail, thumbnail_of
-from striate.data.decode import Pixels, decode
-from striate.data.listing import list_data
+from striate.checks.duplicates import same_above, similar_pairs
+from striate.checks.outliers import Make, odd_remarks, palette_of
+from striate.checks.thumbnails import Thumbnail, thumbnail_of
+from striate.data.decode.decode import Pixels, decode
+from striate.data.formats.listing import list_data
 
 HERE = Path(__file__).parent
 BARS = (0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.997)

@@ -12,13 +12,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from striate.notation.reader import RESERVED
-from striate.spec.argument import Argument, Misfit, arguments
-from striate.spec.layout import joined, make_layer
-from striate.spec.network import GIVEN, Aux, Branch, Call, Define, Flow, Network, Step, Word
-from striate.spec.shape import Flat, Map, Shape
-from striate.spec.value import Choice, Name, Range, Size
-from striate.spec.words import WORDS
+from striate.net.layers.argument import Argument, Misfit, arguments
+from striate.net.layers.value import Choice, Name, Range, Size
+from striate.net.layers.words import WORDS
+from striate.net.layout.layout import joined, make_layer
+from striate.net.network import GIVEN, Aux, Branch, Call, Define, Flow, Network, Step, Word
+from striate.net.notation.reader import RESERVED
+from striate.net.shape import Flat, Map, Shape
 
 # Words that a layer takes among its arguments; a parameter of that name could not be told from them.
 _TAKEN = {

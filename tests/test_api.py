@@ -19,8 +19,8 @@ from torch import nn
 
 import striate
 from striate.errors import DataError, FitError, NotationError, RunError
-from striate.train.trained import GROUP, Trained
-from train.drawn import draw, write_arrays, write_folder
+from striate.predict.trained import GROUP, Trained
+from training.drawn import draw, write_arrays, write_folder
 
 NET = "conv 4 3x3 -> bn -> relu -> pool avg -> fc classes"
 
@@ -56,8 +56,8 @@ def test_an_import_is_light() -> None:
 
 def test_the_functions_keep_their_names() -> None:
     """Rooms of the same names are imported behind them."""
-    import striate.plan.plan
-    import striate.train.recipe
+    import striate.net.plan.table
+    import striate.recipe.keys
 
     assert callable(striate.plan)
     assert callable(striate.train)

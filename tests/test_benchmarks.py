@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import striate
-from striate.spec.shape import Map
-from striate.zoo.list import zoo_names
+from striate.net.shape import Map
+from striate.net.zoo.list import zoo_names
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -19,8 +19,8 @@ from sklearn.utils import get_tags
 
 import striate
 from striate.errors import DataError, FitError, RecipeError
-from train.drawn import CLASSES, draw
-from train.quickly import one_thread as one_thread
+from training.drawn import CLASSES, draw
+from training.quickly import one_thread as one_thread
 
 NET = "conv 8 3x3 -> bn -> relu -> pool avg -> fc classes"
 X, LABELS = draw(90, 4)

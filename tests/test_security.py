@@ -25,8 +25,8 @@ import torch
 
 import striate
 from data.packed import HONEST, HOSTILE, picture
-from striate.data import allowance
-from striate.data.listing import list_data
+from striate.data.archives import allowance
+from striate.data.formats.listing import list_data
 from striate.errors import DataError, ResourceError
 from striate.weights.error import WeightsError
 from striate.weights.file import read_tensors

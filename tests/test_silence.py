@@ -16,9 +16,9 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from striate.ship.runtime import runtime_names
+from striate.export.runtime import runtime_names
 from striate.silence import no_reports
-from train.drawn import write_folder
+from training.drawn import write_folder
 
 COMMAND = "from striate.cli.main import main; main()"
 NET = "conv 4 3x3 -> bn -> relu -> pool avg -> fc classes"

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from line import Line
 
-from striate.train.selftest import peak_flops
+from striate.training.selftest import peak_flops
 
 
 def work(order: dict[str, Any]) -> dict[str, Any]:

@@ -21,13 +21,13 @@ from line import Line
 from torch.nn import functional as F
 
 import striate
-from striate.data.augment import read_augment
-from striate.data.batches import TrainingBatches
+from striate.data.augment.augment import read_augment
+from striate.data.augment.batches import TrainingBatches
 from striate.data.gather import Data, gather
-from striate.train.evaluate import autocast
-from striate.train.preparation import Feeder, suited_preparation
-from striate.train.recipe import Recipe
-from striate.train.tune import arrange, tune
+from striate.predict.evaluate import autocast
+from striate.predict.normalize import Feeder, suited_preparation
+from striate.recipe.keys import Recipe
+from striate.training.layout import arrange, tune
 
 BATCH = 64
 

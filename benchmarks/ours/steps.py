@@ -26,12 +26,12 @@ import numpy as np
 from line import Line
 
 import striate
-from striate.train import heap
-from striate.train import job as job_module
-from striate.train.fit import Meter
-from striate.train.job import new_job, run_job
-from striate.train.recipe import read_recipe
-from striate.train.watch import Silence
+from striate.machine import allocator as heap
+from striate.progress import Silence
+from striate.recipe.keys import read_recipe
+from striate.training import job as job_module
+from striate.training.job import new_job, run_job
+from striate.training.loop.memory import Meter
 
 # Steps that an epoch of noise has.
 EPOCH = 16

@@ -10,10 +10,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-# Three rooms have the names of functions.  They are loaded first, so that the functions keep the names.
-import striate.check
-import striate.plan
-import striate.train  # noqa: F401
 from striate.api import NetText, cache, draw, load, plan, read, test, train
 from striate.errors import StriateError
 from striate.version import __version__

@@ -10,32 +10,32 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
-from striate.data.picture import prepare_picture
-from striate.data.size import Fit, Size
+from striate.data.decode.picture import prepare_picture
+from striate.data.decode.size import Fit, Size
 from striate.disk.small import read_small_text
 from striate.errors import DataError, MissingExtra, NotationError, StriateError, nearest
-from striate.notation.reader import read_text
-from striate.notation.writer import write_text
-from striate.plan.drawing import draw_svg, flowchart
-from striate.plan.plan import Plan
-from striate.plan.plan import plan as plan_layout
-from striate.plan.tree import seen_by, tree
-from striate.spec.layout import Layout, lay
-from striate.spec.network import Network
-from striate.spec.shape import Map
-from striate.zoo.list import zoo_names, zoo_net, zoo_text
+from striate.net.layout.layout import Layout, lay
+from striate.net.network import Network
+from striate.net.notation.reader import read_text
+from striate.net.notation.writer import write_text
+from striate.net.plan.drawing import draw_svg, flowchart
+from striate.net.plan.table import Plan
+from striate.net.plan.table import plan as plan_layout
+from striate.net.plan.tree import seen_by, tree
+from striate.net.shape import Map
+from striate.net.zoo.list import zoo_names, zoo_net, zoo_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from striate.build.module import Net
-    from striate.check.checked import Checked
-    from striate.data.cached import Cached
+    from striate.checks.checked import Checked
+    from striate.disk.cached import Cached
+    from striate.modules.module import Net
+    from striate.predict.measure import Candidate, Measured
+    from striate.predict.trained import Trained
+    from striate.progress import Watch
+    from striate.recipe.keys import Recipe
     from striate.runs.folder import RunFolder
-    from striate.train.measure import Candidate, Measured
-    from striate.train.recipe import Recipe
-    from striate.train.trained import Trained
-    from striate.train.watch import Watch
 
 # What `transfer` begins with: small, quick on a CPU, and its weights install by name.
 TRANSFER_NET = "efficientnet_lite0"
@@ -72,7 +72,7 @@ class NetText:
         precision: str = "fp32",
         optimiser: str = "adamw",
     ) -> Plan:
-        """What it costs on pictures of channels x height x width; see `striate.plan.plan.plan`."""
+        """What it costs on pictures of channels x height x width; see `striate.net.plan.table.plan`."""
         return plan_layout(
             self.lay(input, classes), batch=batch, strict=strict, precision=precision, optimiser=optimiser
         )
@@ -83,13 +83,13 @@ class NetText:
         No layer writes over its input, so that hooks of every kind may be registered.
 
         initial: the distribution of its first weights, drawn from torch's random state (see
-        `striate.build.initial`).  A closing `softmax` of the text is left out.
+        `striate.modules.initial`).  A closing `softmax` of the text is left out.
 
         Raises FitError where a layer does not fit, MissingExtra where torch is not installed.
         """
         require_train("build")
-        from striate.build.initial import initialise
-        from striate.build.module import build, set_in_place
+        from striate.modules.initial import initialise
+        from striate.modules.module import build, set_in_place
 
         net = build(self.lay(input, classes))
         set_in_place(net, False)
@@ -98,12 +98,12 @@ class NetText:
 
 
 def cache(kind: str | None = None, *, clear: bool = False) -> list[Cached]:
-    """What lies in the cache: its entries, or those of one kind (see `striate.data.cached.KINDS`).
+    """What lies in the cache: its entries, or those of one kind (see `striate.disk.cached.KINDS`).
 
     clear: remove them, but for what running processes use; returned is then what is gone.
     """
-    from striate.data.cache import cache_root
-    from striate.data.cached import inventory, remove
+    from striate.disk.cache import cache_root
+    from striate.disk.cached import inventory, remove
     from striate.weights.fetch import cache_folder
 
     found = inventory(cache_root(None), cache_folder())
@@ -227,9 +227,9 @@ def train(
     Raises StriateError; see the command of the same name.
     """
     require_train("train")
-    from striate.train.job import new_job, run_job
-    from striate.train.trained import load_trained
-    from striate.train.watch import Silence
+    from striate.predict.trained import load_trained
+    from striate.progress import Silence
+    from striate.training.job import new_job, run_job
 
     started = time.monotonic()
     if from_run is None:
@@ -269,7 +269,7 @@ def begin_with(
     Raises StriateError where weights are given without a network, or a key stands without that which it is
     about; and what `read_recipe` raises.
     """
-    from striate.train.recipe import read_recipe
+    from striate.recipe.keys import read_recipe
 
     if transfer and text is None:
         # Weights that a recipe names are of another network.
@@ -309,7 +309,7 @@ def begin_from(
     data: None for those of the run.  Raises RunError where the run is not finished.
     """
     from striate.runs.folder import find_run, is_done
-    from striate.train.further import recipe_from
+    from striate.training.further import recipe_from
 
     folder = find_run(run, is_done)
     chosen, source = recipe_from(folder, keys)
@@ -366,10 +366,10 @@ def check(
     max_pixels: images of more are refused on their header.  progress: called with (images looked at, all).
 
     Raises DataError where DATA cannot be told apart into classes, or the run was trained on others; see
-    `striate.check.check.check`.
+    `striate.checks.check.check`.
     """
-    from striate.check.check import check as look
-    from striate.data.decode import MAX_PIXELS
+    from striate.checks.check import check as look
+    from striate.data.decode.decode import MAX_PIXELS
 
     if max_pixels is not None and max_pixels < 1:
         raise StriateError(f"the limit is {max_pixels}", place="--max-pixels", expected="at least 1")
@@ -382,12 +382,12 @@ def _with_labels(checked: Checked, data: str | Path, run: str | Path) -> Checked
     require_train("striate check --labels")
     import numpy as np
 
-    from striate.check.checked import in_order_of_severity
-    from striate.check.labels import label_findings
+    from striate.checks.checked import in_order_of_severity
+    from striate.checks.labels import label_findings
     from striate.data.gather import gather
-    from striate.ship.runtime import answering
-    from striate.train.recipe import read_recipe
-    from striate.train.trained import load_trained
+    from striate.export.runtime import answering
+    from striate.predict.trained import load_trained
+    from striate.recipe.keys import read_recipe
 
     trained = load_trained(run)
     recipe = read_recipe(str(trained.run.recipe))
@@ -441,9 +441,9 @@ def features(
     at: a label or path of the network, as stage3 or stage3.0.  mean: over height and width.
     """
     require_train("features")
-    from striate.train.features import features_of
-    from striate.train.trained import Trained, load_trained
-    from striate.train.watch import Silence
+    from striate.predict.features import features_of
+    from striate.predict.trained import Trained, load_trained
+    from striate.progress import Silence
 
     trained = run if isinstance(run, Trained) else load_trained(run, device=device)
     return features_of(trained, data, at, mean=mean, watch=Silence())
@@ -452,7 +452,7 @@ def features(
 def load(run: str | Path, *, device: str | None = None) -> Trained:
     """Load the best weights of a run, to predict.  Raises RunError where there is no such run."""
     require_train("load")
-    from striate.train.trained import load_trained
+    from striate.predict.trained import load_trained
 
     return load_trained(run, device=device)
 
@@ -474,8 +474,8 @@ def test(
     Raises StriateError; see the command of the same name.
     """
     require_train("test")
-    from striate.train.measure import measure, run_candidate
-    from striate.train.trained import Trained
+    from striate.predict.measure import measure, run_candidate
+    from striate.predict.trained import Trained
 
     if isinstance(run, Trained):
         return measure(run_candidate(run), data)
@@ -498,8 +498,8 @@ def candidate_of(
 
     Raises StriateError where one stands without the other, and what reads them raises.
     """
-    from striate.train.measure import published_candidate, run_candidate
-    from striate.train.trained import load_trained
+    from striate.predict.measure import published_candidate, run_candidate
+    from striate.predict.trained import load_trained
 
     if not net:
         if weights is not None or sha256 is not None:

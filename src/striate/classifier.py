@@ -18,7 +18,7 @@ from torch import Tensor
 
 from striate.api import NetText, begin_with, read, require_train
 from striate.errors import DataError, StriateError, counted
-from striate.train.trained import Trained
+from striate.predict.trained import Trained
 
 # What a training would else choose by timing, so that a seed gives the same network each time.
 REPEATABLE = {"precision": "fp32", "layout": "channels_last"}
@@ -67,9 +67,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train on pictures and labels.  sample_weight: how much the loss of each counts, N numbers of at least 0."""
         require_train("Classifier.fit")
-        from striate.train.job import new_job, run_job
-        from striate.train.trained import load_trained
-        from striate.train.watch import Silence
+        from striate.predict.trained import load_trained
+        from striate.progress import Silence
+        from striate.training.job import new_job, run_job
 
         pictures = self._pictures(X)
         labels = column_or_1d(y, warn=True)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import pytest
 
 from striate.cli.main import main
-from train.drawn import write_arrays, write_folder
-from train.quickly import no_long_self_test as no_long_self_test
-from train.quickly import one_thread as one_thread
+from training.drawn import write_arrays, write_folder
+from training.quickly import no_long_self_test as no_long_self_test
+from training.quickly import one_thread as one_thread
 
 STRIATE = [sys.executable, "-c", "from striate.cli.main import main; main()"]
 NET = "conv 4 3x3 -> bn -> relu -> maxpool 2 -> fc classes"

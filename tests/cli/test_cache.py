@@ -10,8 +10,8 @@ import pytest
 import striate
 from cli.conftest import Call
 from data.packed import zipped
-from striate.data.cached import let_go
-from striate.data.listing import list_data
+from striate.data.formats.listing import list_data
+from striate.disk.cached import let_go
 
 
 @pytest.fixture

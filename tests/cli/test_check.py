@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from check.hostile import draw_hostile, encoded, scene
+from checks.hostile import draw_hostile, encoded, scene
 from cli.conftest import Call
-from striate.data.codes import CODES, SEVERITIES
+from striate.data.files.finding import CODES, SEVERITIES
 
 
 def draw(folder: Path, **pictures: int) -> Path:

@@ -11,7 +11,7 @@ import pytest
 
 from cli.conftest import NET, Call
 from data.packed import member, tar, written_zip
-from train.drawn import write_folder
+from training.drawn import write_folder
 
 FAST = ("--net", NET, "--set", "batch=8", "--device", "cpu")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import STRIATE, Call
-from train.jobs import EXACT
+from training.jobs import EXACT
 
 # Long enough that no signal comes too late, and quick to be stopped.
 LONG = ("--net", "conv 4 3x3 -> bn -> relu -> dropout 0.3 -> fc classes", "--epochs", "100000",
@@ -29,7 +29,8 @@ LONG = ("--net", "conv 4 3x3 -> bn -> relu -> dropout 0.3 -> fc classes", "--epo
 HASTY = """
 import sys, time
 from striate.cli import screen
-from striate.train import job, loop
+from striate.training import job
+from striate.training.loop import loop
 loop.CHECKPOINT_SHARE = 1.0
 job.run_job.__kwdefaults__["checkpoint_s"] = 0.05
 advance = screen.Screen.advance
@@ -115,7 +116,7 @@ def test_ctrl_c_twice(here: Path, bars: Path) -> None:
     """The second one stops at once, even if a step never ends."""
     script = """
 import sys, time
-from striate.train import loop
+from striate.training.loop import loop
 real = loop._take_step
 def stuck(loop_, state, batch, rate):
     if state.step == 3:
@@ -141,7 +142,7 @@ main()
 def test_ctrl_c_while_the_pictures_are_read(here: Path, photos: Path, tmp_path: Path) -> None:
     script = """
 import time
-from striate.data import store
+from striate.data.store import store
 real = store.write_values
 def slowly(file, values):
     print("writing", flush=True)
@@ -294,7 +295,7 @@ def test_ctrl_c_on_a_terminal(here: Path, bars: Path) -> None:
 def test_ctrl_c_on_a_terminal_while_pictures_are_read(here: Path, photos: Path) -> None:
     script = """
 import time
-from striate.data import store
+from striate.data.store import store
 real = store.write_values
 def slowly(file, values):
     time.sleep(0.2)

@@ -16,13 +16,14 @@ from PIL import Image
 
 import striate
 from cli.conftest import NET, Call
-from striate.data import store
+from striate.data.store import store
+from striate.disk import atomic
 from striate.errors import StriateError
-from striate.runs import atomic
-from striate.train import fit, job
-from striate.train.recipe import Recipe
+from striate.recipe.keys import Recipe
+from striate.training import job
+from striate.training.loop import memory as fit
 from striate.version import __version__
-from train.drawn import draw, write_folder
+from training.drawn import draw, write_folder
 
 FAST = ("--net", NET, "--epochs", "1", "--set", "batch=8", "--device", "cpu")
 

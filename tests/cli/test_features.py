@@ -11,7 +11,7 @@ from PIL import Image
 
 from cli.conftest import Call
 from striate.data.gather import gather
-from striate.train.trained import load_trained
+from striate.predict.trained import load_trained
 
 
 def test_features_of_what_was_trained(call: Call, here: Path) -> None:

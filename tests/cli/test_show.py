@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from striate.cli.show import show
-from striate.data.augment import Augment, augmented, read_augment
-from striate.data.pictures import centre
+from striate.data.augment.augment import Augment, augmented, read_augment
+from striate.data.images import centre
 from striate.data.sheet import EPOCHS, Row, draw_sheet, sheet_rows, spread
 from striate.errors import RecipeError, StriateError
 

@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from striate.data.augment import WORDS, Augment, Word
-from striate.data.chance import Chance, Stream
-from striate.data.changes.crop import Crop
-from striate.data.changes.zoom import Zoom
-from striate.data.pictures import Pictures
+from striate.data.augment.augment import WORDS, Augment, Word
+from striate.data.augment.chance import Chance, Stream
+from striate.data.augment.crop import Crop
+from striate.data.augment.zoom import Zoom
+from striate.data.images import Pictures
 
 
 class Told(Chance):

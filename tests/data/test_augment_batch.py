@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 
 from data.augment_draws import assert_same, augments, numbered
-from striate.data.augment import Augment, augmented, read_augment
-from striate.data.chance import Chance
-from striate.data.changes.crop import Crop
-from striate.data.changes.cutout import Cutout
-from striate.data.changes.flip import Flip
-from striate.data.changes.rotate import Rotate
-from striate.data.pictures import centre
+from striate.data.augment.augment import Augment, augmented, read_augment
+from striate.data.augment.chance import Chance
+from striate.data.augment.crop import Crop
+from striate.data.augment.cutout import Cutout
+from striate.data.augment.flip import Flip
+from striate.data.augment.rotate import Rotate
+from striate.data.images import centre
 
 EVERY = "rotate 20, zoom 0.4, flip, vflip, jitter 0.5, grey 0.3, noise 0.1, cutout 3"
 KINDS = [(3, "uint8"), (1, "uint8"), (4, "uint8"), (3, "float32"), (2, "float32")]

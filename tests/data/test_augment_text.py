@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.augment_draws import augments
-from striate.data.augment import WORDS, Augment, read_augment, suited_augment
-from striate.data.changes.argument import Argument, written
-from striate.data.changes.crop import Crop
-from striate.data.changes.cutout import Cutout
-from striate.data.changes.flip import Flip, VFlip
-from striate.data.changes.grey import Grey
-from striate.data.changes.jitter import Jitter
-from striate.data.changes.mixup import Mixup
-from striate.data.changes.noise import Noise
-from striate.data.changes.rotate import Rotate
-from striate.data.changes.zoom import Zoom
+from striate.data.augment.argument import Argument, written
+from striate.data.augment.augment import WORDS, Augment, read_augment, suited_augment
+from striate.data.augment.crop import Crop
+from striate.data.augment.cutout import Cutout
+from striate.data.augment.flip import Flip, VFlip
+from striate.data.augment.grey import Grey
+from striate.data.augment.jitter import Jitter
+from striate.data.augment.mixup import Mixup
+from striate.data.augment.noise import Noise
+from striate.data.augment.rotate import Rotate
+from striate.data.augment.zoom import Zoom
 from striate.errors import RecipeError
 
 ALL = "none, or words separated by commas out of: rotate DEGREES, crop N, zoom LOW, flip, vflip, jitter S, grey SHARE, noise S, cutout N, mixup A"

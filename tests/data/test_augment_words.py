@@ -10,17 +10,17 @@ import pytest
 from PIL import Image
 
 from data.augment_draws import Told, assert_same, numbered
-from striate.data.chance import Chance, Stream
-from striate.data.changes.crop import Crop
-from striate.data.changes.cutout import Cutout
-from striate.data.changes.flip import Flip, VFlip
-from striate.data.changes.grey import Grey
-from striate.data.changes.jitter import Jitter
-from striate.data.changes.mixup import Mixup, symmetric_beta
-from striate.data.changes.noise import Noise, quantiles
-from striate.data.changes.rotate import Rotate, turned
-from striate.data.changes.zoom import Zoom
-from striate.data.pictures import Pictures, centre
+from striate.data.augment.chance import Chance, Stream
+from striate.data.augment.crop import Crop
+from striate.data.augment.cutout import Cutout
+from striate.data.augment.flip import Flip, VFlip
+from striate.data.augment.grey import Grey
+from striate.data.augment.jitter import Jitter
+from striate.data.augment.mixup import Mixup, symmetric_beta
+from striate.data.augment.noise import Noise, quantiles
+from striate.data.augment.rotate import Rotate, turned
+from striate.data.augment.zoom import Zoom
+from striate.data.images import Pictures, centre
 
 
 def one_channel(*rows: list[int], dtype: str = "uint8") -> Pictures:

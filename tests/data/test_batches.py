@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from data.augment_draws import assert_same, numbered
-from striate.data.augment import Augment, augmented, read_augment
-from striate.data.batches import Batch, TrainingBatches, class_weights, evaluation_batches
-from striate.data.chance import Chance
-from striate.data.pictures import centre
+from striate.data.augment.augment import Augment, augmented, read_augment
+from striate.data.augment.batches import Batch, TrainingBatches, class_weights, evaluation_batches
+from striate.data.augment.chance import Chance
+from striate.data.images import centre
 
 TEXT = "zoom 0.5, flip, noise 0.1, cutout 2, mixup 0.3"
 

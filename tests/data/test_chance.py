@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from striate.data.chance import _GOLDEN, Chance, Stream, _mix, balanced, shuffled, uniform
+from striate.data.augment.chance import _GOLDEN, Chance, Stream, _mix, balanced, shuffled, uniform
 
 
 def test_splitmix64_known_answers() -> None:

@@ -29,12 +29,12 @@ from data.packed import (
     zipped,
 )
 from data.test_data_listing import error_of
-from striate.check.check import check
-from striate.check.manifest import fixed_manifest
-from striate.data import allowance, archive, unpack
-from striate.data.finding import Finding
+from striate.checks.check import check
+from striate.checks.manifest import fixed_manifest
+from striate.data.archives import allowance, archive, unpack
+from striate.data.files.finding import Finding
+from striate.data.formats.listing import list_data
 from striate.data.gather import gather
-from striate.data.listing import list_data
 from striate.errors import DataError, ResourceError, StriateError
 
 TRUST = "  try: if you trust it, unpack it yourself and give the folder"
@@ -349,13 +349,13 @@ def test_after_any_exception_nothing_is_left(
 
 KILLED = """
 import os, sys
-from striate.data import unpack
+from striate.data.archives import unpack
 real, calls = unpack.packing, []
 def stop(head):
     calls.append(1)
     return os._exit(9) if len(calls) == 4 else real(head)
 unpack.packing = stop
-from striate.data.listing import list_data
+from striate.data.formats.listing import list_data
 list_data("a.zip")
 """
 

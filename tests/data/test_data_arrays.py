@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from striate.check.check import check
+from striate.checks.check import check
+from striate.data.formats.listing import list_data
 from striate.data.gather import gather
-from striate.data.listing import list_data
 from striate.errors import DataError, ResourceError
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -108,7 +108,7 @@ def test_damaged_gzip(mnist: Path) -> None:
 
 
 def test_idx_beyond_the_memory(mnist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("striate.data.memory.machine_bytes", lambda: 1000)
+    monkeypatch.setattr("striate.data.decode.memory.machine_bytes", lambda: 1000)
     with pytest.raises(ResourceError) as error:
         list_data("m")
     assert str(error.value) == (

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from data.packed import zipped
-from striate.data import cache as place
-from striate.data import cached
-from striate.data.cache import seal_of
-from striate.data.cached import bytes_said, hold, inventory, let_go, limit_bytes, make_room, remove
+from striate.data.formats.listing import list_data
 from striate.data.gather import gather
-from striate.data.listing import list_data
+from striate.disk import cache as place
+from striate.disk import cached
+from striate.disk.cache import seal_of
+from striate.disk.cached import bytes_said, hold, inventory, let_go, limit_bytes, make_room, remove
 from striate.errors import StriateError
 
 
@@ -81,7 +81,7 @@ def test_what_lies_there(photos: Path, cache: Path, tmp_path: Path) -> None:
 
 HOLDS = """
 import sys, pathlib
-from striate.data.cached import hold
+from striate.disk.cached import hold
 hold(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

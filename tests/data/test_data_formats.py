@@ -11,9 +11,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from striate.data.decode import Header, read_header
-from striate.data.picture import prepare_picture
-from striate.data.trouble import Unreadable
+from striate.data.decode.decode import Header, read_header
+from striate.data.decode.picture import prepare_picture
+from striate.data.files.finding import Unreadable
 
 
 def saved(picture: Image.Image, form: str, **options: object) -> bytes:

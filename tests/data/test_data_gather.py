@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from data.conftest import Paint
-from striate.data.finding import Finding
+from striate.data.decode.picture import prepare_picture
+from striate.data.files.finding import Finding
 from striate.data.gather import gather
-from striate.data.picture import prepare_picture
 from striate.data.split import make_validation
 from striate.errors import MissingExtra
 
@@ -163,7 +163,7 @@ def test_the_same_every_time_on_any_number_of_threads(
 ) -> None:
     records = []
     for threads in (1, 2, 7):
-        monkeypatch.setattr("striate.data.threads.cores", lambda threads=threads: threads)
+        monkeypatch.setattr("striate.threads.cores", lambda threads=threads: threads)
         data = gather(photos, cache=tmp_path / str(threads))
         records.append((data.record, data.train.names, data.train.pictures.tobytes()))
     assert records[0] == records[1] == records[2]

@@ -16,11 +16,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from data.conftest import Paint
-from striate.data.decode import decode, read_header
-from striate.data.finding import Finding
+from striate.data.decode.decode import decode, read_header
+from striate.data.decode.picture import prepare_picture
+from striate.data.files.finding import Finding, Unreadable
 from striate.data.gather import gather
-from striate.data.picture import prepare_picture
-from striate.data.trouble import Unreadable
 from striate.errors import DataError
 
 

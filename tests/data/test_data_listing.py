@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from data.conftest import Paint
-from striate.data.entry import split_of
-from striate.data.finding import Finding
+from striate.data.files.entry import split_of
+from striate.data.files.finding import Finding
+from striate.data.formats.listing import list_data
 from striate.data.gather import gather
-from striate.data.listing import list_data
 from striate.errors import DataError
 
 FORMS = (

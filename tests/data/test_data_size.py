@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from striate.data.decode import decode
-from striate.data.finding import Finding
-from striate.data.picture import centre_box, prepare_picture
-from striate.data.size import (
+from striate.data.decode.decode import decode
+from striate.data.decode.picture import centre_box, prepare_picture
+from striate.data.decode.size import (
     Fit,
     Size,
     choose_channels,
@@ -21,6 +20,7 @@ from striate.data.size import (
     read_size,
     write_size,
 )
+from striate.data.files.finding import Finding
 from striate.errors import DataError
 
 

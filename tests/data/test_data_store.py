@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import striate.data.decode
-import striate.data.part
-import striate.data.picture
-import striate.data.store
-import striate.data.survey
+import striate.data.decode.decode
+import striate.data.decode.picture
+import striate.data.store.part
+import striate.data.store.store
+import striate.data.store.survey
 from data.conftest import Paint
-from striate.data.cache import cache_root
-from striate.data.file import opening_failed
+from striate.data.files.file import opening_failed
 from striate.data.gather import Data, gather
+from striate.disk.cache import cache_root
 from striate.errors import DataError, ResourceError
 
 
@@ -44,12 +44,12 @@ class Count:
 
 @pytest.fixture
 def decodes(monkeypatch: pytest.MonkeyPatch) -> Count:
-    return Count(striate.data.picture, "decode", monkeypatch)
+    return Count(striate.data.decode.picture, "decode", monkeypatch)
 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Count:
-    return Count(striate.data.survey, "read_header", monkeypatch)
+    return Count(striate.data.store.survey, "read_header", monkeypatch)
 
 
 def aged(folder: Path) -> Path:
@@ -63,7 +63,7 @@ def aged(folder: Path) -> Path:
 def past(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if every look were an hour later; a file's ctime cannot be set back."""
     real = time.time_ns
-    monkeypatch.setattr("striate.data.files.now_ns", lambda: real() + 3600 * 10**9)
+    monkeypatch.setattr("striate.data.store.files.now_ns", lambda: real() + 3600 * 10**9)
 
 
 def same(one: Data, other: Data) -> bool:
@@ -80,7 +80,7 @@ def stores(cache: Path) -> list[str]:
 def test_what_passes_is_not_remembered(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A drive that fails once: the picture is left out of that run, or the store is not made, and all is well then."""
     victim = sorted(photos.rglob("*.png"))[0]
-    real = striate.data.survey.content_hash
+    real = striate.data.store.survey.content_hash
 
     def once(path: Path) -> str:
         if path == victim:
@@ -90,11 +90,11 @@ def test_what_passes_is_not_remembered(photos: Path, monkeypatch: pytest.MonkeyP
     whole = gather(photos)
     shutil.rmtree(cache_root(None))
     with monkeypatch.context() as patch:
-        patch.setattr(striate.data.survey, "content_hash", once)
+        patch.setattr(striate.data.store.survey, "content_hash", once)
         (finding,) = gather(photos).findings
     assert (finding.code, finding.reason) == ("unreadable", "it cannot be opened: Input/output error")
     shutil.rmtree(cache_root(None) / "store")
-    inner = striate.data.picture.decode
+    inner = striate.data.decode.picture.decode
 
     def decode(source: Path, *said: object, **named: object) -> object:
         if source == victim:
@@ -102,7 +102,7 @@ def test_what_passes_is_not_remembered(photos: Path, monkeypatch: pytest.MonkeyP
         return inner(source, *said, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(striate.data.picture, "decode", _with_reasons(decode))
+        patch.setattr(striate.data.decode.picture, "decode", _with_reasons(decode))
         with pytest.raises(DataError) as error:
             gather(photos)
     assert str(error.value).endswith(
@@ -117,7 +117,7 @@ def _with_reasons(decode: Callable[..., object]) -> Callable[..., object]:
     """A decoder that turns what it raises into a finding, as the real one does."""
 
     def wrapped(*said: object, **named: object) -> object:
-        with striate.data.decode._reasons():
+        with striate.data.decode.decode._reasons():
             return decode(*said, **named)
 
     return wrapped
@@ -237,7 +237,7 @@ def test_a_full_disk(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch)
     def full(file: object, values: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(striate.data.store, "write_values", full)
+    monkeypatch.setattr(striate.data.store.store, "write_values", full)
     with pytest.raises(ResourceError) as error:
         gather(photos)
     assert str(error.value) == (
@@ -378,7 +378,7 @@ def test_large_splits_are_mapped_not_copied(
 ) -> None:
     small = gather(photos)
     assert not isinstance(small.train.pictures, np.memmap)
-    monkeypatch.setattr(striate.data.part, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(striate.data.store.part, "IN_MEMORY_BYTES", 0)
     large, again = gather(photos), gather(photos)
     assert isinstance(large.train.pictures, np.memmap)
     assert isinstance(large.val.pictures, np.memmap)
@@ -392,7 +392,7 @@ def test_large_splits_are_mapped_not_copied(
     def full(file: object, values: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(striate.data.part, "write_values", full)
+    monkeypatch.setattr(striate.data.store.part, "write_values", full)
     with pytest.raises(ResourceError, match="the disk is full"):
         gather(photos, seed=3)
     assert not list((cache / "store" / stores(cache)[0]).glob(".picking-*"))

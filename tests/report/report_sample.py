@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from striate.report.interval import wilson
 from striate.runs.events import EpochEvent, EpochTime, StepEvent
 from striate.runs.folder import RunFolder
+from striate.text.figures import wilson
 
 NET = """# A small network for pictures of 32x32.
 stem: [conv 16 3x3 -> bn -> relu]

@@ -6,11 +6,10 @@ import pytest
 
 from striate.report.curves import curves
 from striate.report.drawing import MOST_POINTS, thinned
-from striate.report.interval import wilson
 from striate.report.recipe import RecipeKey, read_keys
 from striate.report.trace import trace
 from striate.runs.events import EpochEvent, StepEvent
-from striate.text.figures import decimal, duration, percent, size
+from striate.text.figures import decimal, duration, percent, size, wilson
 
 
 @pytest.mark.parametrize(

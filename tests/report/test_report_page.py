@@ -190,7 +190,7 @@ CALLS = 6_000_000
 
 
 def test_work_and_size_stay_small(tmp_path: Path) -> None:
-    net = Path(__file__).parents[2] / "src/striate/zoo/resnet152.net"
+    net = Path(__file__).parents[2] / "src/striate/net/zoo/resnet152.net"
     run = make_run(
         tmp_path / "run", classes=100, steps=400, epochs=40, side=192, net=net.read_text(encoding="utf-8")
     )

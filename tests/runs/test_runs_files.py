@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from striate.disk import atomic
+from striate.disk.atomic import write_atomic
 from striate.errors import ResourceError, RunError
-from striate.runs import atomic
-from striate.runs.atomic import write_atomic
 from striate.runs.events import EVENT, EventFile, RollbackEvent, StepEvent, read_events
 from striate.runs.folder import RunFolder, create_run
 from striate.runs.lock import held, is_held

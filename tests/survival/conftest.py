@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from striate.train import loop
+from striate.training.loop import loop
 from survival.tiny import ALWAYS, train
-from train.drawn import write_arrays
-from train.quickly import no_long_self_test as no_long_self_test
+from training.drawn import write_arrays
+from training.quickly import no_long_self_test as no_long_self_test
 
 
 @pytest.fixture(scope="module", autouse=True)

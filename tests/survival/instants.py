@@ -1,6 +1,6 @@
 """The instants at which a file is being written: what can go wrong or end at each of them.
 
-Files of a run are written through `striate.runs.atomic` and `striate.runs.events`; both are given an `open` and
+Files of a run are written through `striate.disk.atomic` and `striate.runs.events`; both are given an `open` and
 an `os` here that count each call and ask what is to happen at it.
 """
 
@@ -15,7 +15,8 @@ from typing import IO, Any
 
 import pytest
 
-from striate.runs import atomic, events
+from striate.disk import atomic
+from striate.runs import events
 
 KINDS = ("open", "write", "fsync", "replace", "folder", "append", "sync", "truncate")
 

@@ -30,10 +30,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from striate.report.page import write_report
 from striate.runs.folder import RunFolder
-from striate.train import loop
+from striate.training.loop import loop
 from survival.instants import Instant, instants
 from survival.tiny import ALWAYS, differing, left_over, make, resume, train
-from train.drawn import write_arrays
+from training.drawn import write_arrays
 
 
 def forked(work: Callable[[], None], kill_after_s: float | None = None) -> int:

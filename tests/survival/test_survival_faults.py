@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from striate.disk.atomic import write_atomic
 from striate.errors import ResourceError, RunError
-from striate.runs.atomic import write_atomic
+from striate.progress import Silence
 from striate.runs.folder import RunFolder
-from striate.train import finish
-from striate.train.checkpoint import load_checkpoint, save_checkpoint
-from striate.train.job import run_job
-from striate.train.watch import Silence
+from striate.training import finish
+from striate.training.job import run_job
+from striate.training.loop.checkpoint import load_checkpoint, save_checkpoint
 from survival.instants import Instant, instants
 from survival.soak import SOAK
 from survival.tiny import OFTEN_S, contents, left_over, make, resume

@@ -14,12 +14,14 @@ from safetensors.torch import load_file
 from striate.errors import DataError
 from striate.report.trace import read_trace
 from striate.runs.folder import RunFolder
-from striate.train import checkpoint as checkpoint_module
-from striate.train import finish, job, loop, rescue
-from striate.train.loop import Diverged, Stopped
+from striate.training import finish, job
+from striate.training.loop import checkpoint as checkpoint_module
+from striate.training.loop import loop
+from striate.training.loop import rollback as rescue
+from striate.training.loop.loop import Diverged, Stopped
 from survival.tiny import contents, lines, make, resume, train
-from train.drawn import CLASSES, draw
-from train.jobs import Ear
+from training.drawn import CLASSES, draw
+from training.jobs import Ear
 
 # No ReLU that could die and hide it, and no norm that could hold it.
 WILD = "[conv 8 3x3 -> leaky 0.5] x4 -> fc 16 -> leaky 0.5 -> fc classes"

@@ -17,17 +17,17 @@ import numpy as np
 import pytest
 
 from striate.errors import RunError
+from striate.progress import Silence
 from striate.runs.folder import RunFolder
 from striate.runs.lock import is_held
 from striate.runs.record import RunRecord
-from striate.train import replay as replay_module
-from striate.train.job import reopen_job, run_job
-from striate.train.loop import Stopped
-from striate.train.replay import replay
-from striate.train.watch import Silence
+from striate.training import replay as replay_module
+from striate.training.job import reopen_job, run_job
+from striate.training.loop.loop import Stopped
+from striate.training.replay import replay
 from survival.tiny import EXACT, contents, differing, make, resume, train
-from train.drawn import CLASSES, draw, write_folder
-from train.jobs import Ear
+from training.drawn import CLASSES, draw, write_folder
+from training.jobs import Ear
 
 # The least of all locales, and a time zone of odd minutes.
 PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TZ": "Asia/Kathmandu"}
@@ -43,7 +43,7 @@ import torch
 torch.set_num_threads(1)
 from striate.cli.screen import Screen
 from survival.tiny import make
-from striate.train.job import run_job
+from striate.training.job import run_job
 screen = Screen(quiet=True)
 def advance(done, note):
     print("step", flush=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import striate
+from striate.progress import Silence, Watch
+from striate.recipe.keys import read_recipe
 from striate.runs.folder import RunFolder
-from striate.train.job import Job, new_job, reopen_job, run_job
-from striate.train.recipe import read_recipe
-from striate.train.watch import Silence, Watch
+from striate.training.job import Job, new_job, reopen_job, run_job
 
 NET = "conv 4 3x3 -> bn -> relu -> maxpool 2 -> dropout 0.3 -> fc 8 -> relu -> dropout 0.5 -> fc classes"
 

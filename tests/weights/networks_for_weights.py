@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from striate.build.module import Net, build
-from striate.notation.reader import read_text
-from striate.spec.layout import lay
-from striate.spec.shape import Map
-from striate.zoo.list import zoo_net, zoo_text
+from striate.modules.module import Net, build
+from striate.net.layout.layout import lay
+from striate.net.notation.reader import read_text
+from striate.net.shape import Map
+from striate.net.zoo.list import zoo_net, zoo_text
 
 State = dict[str, Tensor]
 

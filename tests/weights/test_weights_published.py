@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from conftest import Photo
-from striate.build.module import Net, build
 from striate.errors import MissingExtra
-from striate.notation.reader import read_text
-from striate.spec.layout import lay
-from striate.spec.shape import Map
+from striate.modules.module import Net, build
+from striate.net.layout.layout import lay
+from striate.net.notation.reader import read_text
+from striate.net.shape import Map
+from striate.net.zoo.list import zoo_net, zoo_text
 from striate.weights.file import read_weights
 from striate.weights.match import fill
 from striate.weights.published import BACKBONE, backbone_weights, published_input
-from striate.zoo.list import zoo_net, zoo_text
 
 
 def filled(name: str, path: Path) -> Net:

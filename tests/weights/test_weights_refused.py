@@ -16,7 +16,7 @@ from networks_for_weights import (
     zoo,
 )
 
-from striate.build.module import Net
+from striate.modules.module import Net
 from striate.weights.error import WeightsError
 from striate.weights.match import fill
 from striate.weights.target import target_layers

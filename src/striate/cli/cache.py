@@ -14,7 +14,7 @@ from striate.cli.console import prose, tabular
 from striate.errors import StriateError, counted, nearest
 
 if TYPE_CHECKING:
-    from striate.data.cached import Cached
+    from striate.disk.cached import Cached
 
 VERSION = 1
 
@@ -51,8 +51,8 @@ def cache(
         Print everything as JSON.
     """
     from striate.api import cache as cache_entries
-    from striate.data.cache import cache_root
-    from striate.data.cached import KINDS, limit_bytes, remove
+    from striate.disk.cache import cache_root
+    from striate.disk.cached import KINDS, limit_bytes, remove
     from striate.text.visible import visible
 
     if kind is not None and kind not in KINDS:

@@ -13,15 +13,15 @@ from striate.api import check as check_data
 from striate.cli.console import open_page, print_json, prose, tabular
 from striate.cli.screen import Screen
 from striate.cli.values import require_new, require_outside
-from striate.data.codes import CODES
+from striate.data.files.finding import CODES
+from striate.disk.atomic import write_atomic
 from striate.errors import StriateError, counted
-from striate.runs.atomic import write_atomic
+from striate.progress import counting
 from striate.text.visible import visible
-from striate.train.watch import counting
 
 if TYPE_CHECKING:
-    from striate.check.checked import Checked
-    from striate.data.finding import Finding
+    from striate.checks.checked import Checked
+    from striate.data.files.finding import Finding
 
 # Of one code so many findings are printed; --all prints the rest.
 MOST = 10
@@ -91,7 +91,7 @@ def check(
             require_outside(option, path, data)
             require_new(path, force, option)
     if manifest is not None:
-        from striate.check.manifest import require_manifest
+        from striate.checks.manifest import require_manifest
 
         require_manifest(manifest)
     screen = Screen(quiet=quiet or json_)
@@ -109,7 +109,7 @@ def check(
         if open_:
             open_page(report)
     if manifest is not None:
-        from striate.check.manifest import fixed_manifest, told
+        from striate.checks.manifest import fixed_manifest, told
 
         made = fixed_manifest(checked, manifest)
         write_atomic(manifest, made.content)

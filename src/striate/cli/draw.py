@@ -12,7 +12,7 @@ from striate.api import draw as drawing
 from striate.api import read
 from striate.cli.console import prose
 from striate.cli.values import input_shape, require_new
-from striate.runs.atomic import write_atomic
+from striate.disk.atomic import write_atomic
 
 
 def draw(

@@ -14,7 +14,7 @@ from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import require_new
-from striate.runs.atomic import write_atomic
+from striate.disk.atomic import write_atomic
 
 
 def features(
@@ -59,8 +59,8 @@ def features(
     require_train("striate features")
     set_up_process()
     require_new(out, force)
-    from striate.train.features import features_of
-    from striate.train.trained import load_trained
+    from striate.predict.features import features_of
+    from striate.predict.trained import load_trained
 
     trained = load_trained(run, device=device)
     screen = Screen(quiet=json_)

@@ -68,10 +68,10 @@ def lr(
     if steps < 10:
         raise StriateError(f"{steps} steps tell nothing", place="--steps", expected="at least 10")
     require_new(out, force)
-    from striate.report.rates import draw_rates
-    from striate.train.job import prepare
-    from striate.train.range import range_test
-    from striate.train.recipe import read_settings
+    from striate.recipe.keys import read_settings
+    from striate.report.curves import draw_rates
+    from striate.training.job import prepare
+    from striate.training.lr_range import range_test
 
     given = read_settings(set_ or ()) | ({} if size is None else {"size": asked_size(size)})
     text, chosen = begin_with(None if net is None else read(net), recipe, given)

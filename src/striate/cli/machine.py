@@ -41,8 +41,8 @@ def machine(
     """
     require_train("striate machine")
     set_up_process()
-    from striate.train.machine import choose_device
-    from striate.train.selftest import self_test
+    from striate.machine.device import choose_device
+    from striate.training.selftest import self_test
 
     found = self_test(choose_device(device), again=again)
     if json_:

@@ -15,13 +15,13 @@ from striate.api import CLASSES, NetText, read
 from striate.cli.console import prose
 from striate.cli.values import input_shape
 from striate.errors import StriateError, counted, nearest
-from striate.plan.field import Fields
-from striate.plan.memory import SLOTS, StepMemory
-from striate.plan.plan import Plan, Row
-from striate.plan.tree import Node, tree
-from striate.plan.tree import lines as tree_lines
+from striate.net.plan.memory import SLOTS, StepMemory
+from striate.net.plan.receptive_field import Fields
+from striate.net.plan.table import Plan, Row
+from striate.net.plan.tree import Node, tree
+from striate.net.plan.tree import lines as tree_lines
+from striate.net.zoo.list import zoo_net
 from striate.text.figures import size
-from striate.zoo.list import zoo_net
 
 # Of a network's text in the head of a column.
 LONGEST_NAME = 24

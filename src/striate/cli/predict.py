@@ -13,8 +13,8 @@ from striate.api import require_train
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.values import require_new
+from striate.disk.atomic import write_atomic
 from striate.errors import DataError, StriateError, counted
-from striate.runs.atomic import write_atomic
 from striate.text.visible import visible
 
 # Pictures that go through the network together.
@@ -77,8 +77,8 @@ def predict(
         pictures = pictures[1:]
     if not pictures:
         raise DataError("no picture was given", place="predict", cure=f"striate predict {run} picture.jpg")
-    from striate.ship.runtime import answering
-    from striate.train.ensemble import Ensemble, load_ensemble
+    from striate.export.runtime import answering
+    from striate.predict.ensemble import Ensemble, load_ensemble
 
     answers, complaints = prose(), prose(stderr=True)
     failed = 0
@@ -148,7 +148,7 @@ def _is_run(said: str) -> bool:
 
 def _paths(said: tuple[str, ...]) -> list[Path]:
     """The pictures that were named, and the files in the folders that were."""
-    from striate.data.walk import files_below
+    from striate.data.files.walk import files_below
 
     paths = []
     for each in said:

@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from striate.train.heap import keep_freed
+from striate.machine.allocator import keep_freed
 
 # By each of them a user says how threads are to be spread.
 _THREADS = {"OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"}
@@ -34,7 +34,7 @@ def set_up_process() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     if not _THREADS & os.environ.keys():
         # Threads that are begun later are bound as well; it notes to which cores ours go back.
-        import striate.data.threads  # noqa: F401
+        import striate.threads  # noqa: F401
 
         os.environ["OMP_PROC_BIND"], os.environ["OMP_PLACES"] = "close", "cores"
     keep_freed()

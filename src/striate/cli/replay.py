@@ -35,7 +35,7 @@ def replay(run: str, /, *, out: Path | None = None, device: str | None = None, q
     require_train("striate replay")
     set_up_process()
     from striate.runs.folder import find_run, is_done
-    from striate.train.replay import replay as train_again
+    from striate.training.replay import replay as train_again
 
     screen = Screen(quiet=quiet)
     first = find_run(run, is_done)

@@ -31,7 +31,7 @@ def resume(run: str, /, *, data: str | None = None, device: str | None = None, q
     set_up_process()
     from striate.cli.summary import print_summary
     from striate.runs.folder import find_run, is_open
-    from striate.train.job import reopen_job, run_job
+    from striate.training.job import reopen_job, run_job
 
     screen = Screen(quiet=quiet)
     with screen.stoppable():

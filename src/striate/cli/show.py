@@ -10,9 +10,9 @@ from striate.cli.console import prose
 from striate.cli.screen import Screen
 from striate.cli.values import require_new, require_outside
 from striate.data.sheet import EPOCHS, make_sheet
+from striate.disk.atomic import write_atomic
 from striate.errors import StriateError, counted
-from striate.runs.atomic import write_atomic
-from striate.train.watch import counting
+from striate.progress import counting
 
 
 def show(

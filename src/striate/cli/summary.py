@@ -6,9 +6,9 @@ from rich.table import Table
 
 from striate.cli.console import prose, tabular
 from striate.errors import counted
+from striate.predict.score import METRICS
 from striate.runs.folder import RunFolder
 from striate.runs.record import RunRecord, Score
-from striate.train.score import METRICS
 
 # More classes than this are not printed one by one; the report has them all.
 MOST_CLASSES = 30

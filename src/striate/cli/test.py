@@ -89,8 +89,8 @@ def test(
         require_outside("--report", report, source)
         require_new(report, force, "--report")
     from striate.cli.summary import print_tables
-    from striate.runs.atomic import write_atomic
-    from striate.train.measure import measure
+    from striate.disk.atomic import write_atomic
+    from striate.predict.measure import measure
 
     screen = Screen(quiet=quiet or json_)
     with screen.stoppable():

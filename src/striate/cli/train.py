@@ -115,8 +115,8 @@ def train(
     require_train("striate train")
     set_up_process()
     from striate.cli.summary import print_summary
-    from striate.train.job import new_job, run_job
-    from striate.train.recipe import read_settings
+    from striate.recipe.keys import read_settings
+    from striate.training.job import new_job, run_job
 
     given: dict[str, Any] = {
         "epochs": epochs, "target": target, "seed": seed,

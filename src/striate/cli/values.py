@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from striate.data.cached import bytes_said
+from striate.disk.cached import bytes_said
 from striate.errors import StriateError
 from striate.text.visible import visible
 

@@ -8,8 +8,8 @@ from rich.table import Table
 
 from striate.cli.console import prose, tabular
 from striate.errors import StriateError, nearest
-from striate.spec.argument import arguments
-from striate.spec.words import WORDS
+from striate.net.layers.argument import arguments
+from striate.net.layers.words import WORDS
 
 # The words of the grammar that are no layers.
 STRUCTURE = {

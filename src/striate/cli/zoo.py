@@ -7,7 +7,7 @@ from rich.table import Table
 from striate.api import read
 from striate.cli.console import prose, tabular
 from striate.errors import FitError
-from striate.zoo.list import ZOO, zoo_net, zoo_text
+from striate.net.zoo.list import ZOO, zoo_net, zoo_text
 
 
 def zoo(name: str | None = None, /) -> None:

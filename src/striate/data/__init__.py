@@ -1,1 +1,1 @@
-"""Pictures and labels: from what lies on the disk to arrays that a network can be trained on."""
+"""From what a user calls DATA to batches."""

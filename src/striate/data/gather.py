@@ -10,19 +10,19 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from striate.data.arrays import gather_arrays
-from striate.data.cache import cache_root
-from striate.data.decode import MAX_PIXELS
-from striate.data.entry import SPLITS, Listing
-from striate.data.files import Gathered, Progress, Suit, gather_files, nothing_left
-from striate.data.finding import Finding, listed, tally
-from striate.data.folder import one_class
-from striate.data.listing import list_data
+from striate.data.decode.decode import MAX_PIXELS
+from striate.data.decode.size import Fit, Size
+from striate.data.files.entry import SPLITS, Listing
+from striate.data.files.finding import Finding, listed, tally
+from striate.data.formats.folder import one_class
+from striate.data.formats.listing import list_data
 from striate.data.makeup import empty_classes, makeup_findings
-from striate.data.part import Part, split_hash
-from striate.data.roll import Roll, duplicate_findings, same_contents
-from striate.data.size import Fit, Size
 from striate.data.split import joined, make_validation
+from striate.data.store.arrays import gather_arrays
+from striate.data.store.files import Gathered, Progress, Suit, gather_files, nothing_left
+from striate.data.store.part import Part, split_hash
+from striate.data.store.samples import Roll, duplicate_findings, same_contents
+from striate.disk.cache import cache_root
 from striate.errors import DataError, counted
 
 JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None

@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from striate.data.decode import MAX_PIXELS
-from striate.data.file import content_hash
-from striate.data.finding import Finding
-from striate.data.listing import list_data
-from striate.data.picture import prepare_picture
-from striate.data.quiet import quiet_pillow
-from striate.data.size import Fit
-from striate.data.threads import in_order
-from striate.data.trouble import Unreadable
+from striate.data.decode.decode import MAX_PIXELS
+from striate.data.decode.picture import prepare_picture
+from striate.data.decode.size import Fit
+from striate.data.decode.warnings import quiet_pillow
+from striate.data.files.file import content_hash
+from striate.data.files.finding import Finding, Unreadable
+from striate.data.formats.listing import list_data
+from striate.threads import in_order
 
 
 @dataclass(frozen=True, slots=True)

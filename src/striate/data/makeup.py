@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from striate.data.entry import SPLITS
-from striate.data.finding import Finding
+from striate.data.files.entry import SPLITS
+from striate.data.files.finding import Finding
 from striate.errors import counted
 from striate.text.visible import visible
 

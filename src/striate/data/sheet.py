@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from striate.data.augment import Augment, augmented, read_augment, suited_augment
-from striate.data.chance import Chance
-from striate.data.changes.mixup import Mixup
+from striate.data.augment.augment import Augment, augmented, read_augment, suited_augment
+from striate.data.augment.chance import Chance
+from striate.data.augment.mixup import Mixup
+from striate.data.decode.size import Fit, Size
 from striate.data.gather import gather
-from striate.data.pictures import Pictures, centre
-from striate.data.size import Fit, Size
+from striate.data.images import Pictures, centre
 from striate.errors import StriateError
 from striate.text.visible import visible
 

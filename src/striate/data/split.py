@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from striate.data.chance import Stream, uniform
+from striate.data.augment.chance import Stream, uniform
 from striate.errors import DataError, MissingExtra
 
 MOST_SHARE = 0.5

@@ -1,1 +1,1 @@
-"""Files on the disk, read within bounds.  Imports no torch."""
+"""Files and folders that are there whole or not at all."""

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image
 
-from striate.check.checked import Checked
-from striate.data.codes import CODES
-from striate.data.finding import Finding
+from striate.checks.checked import Checked
+from striate.data.files.finding import CODES, Finding
 from striate.errors import counted
 from striate.report.element import Html, joined, spoken, tag, void
 from striate.report.page import framed

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from striate.report.element import Html, joined, tag
-from striate.report.interval import wilson
 from striate.report.table import Column, bar, name_cell, table
 from striate.runs.record import ClassScore, DataRecord, Score
-from striate.text.figures import count, percent
+from striate.text.figures import count, percent, wilson
 
 # Classes that are shown at once; the others are folded away.
 SHOWN = 40

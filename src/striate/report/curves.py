@@ -8,14 +8,64 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from striate.report.drawing import Points, drawing, line, thinned
-from striate.report.element import Html, joined, tag
-from striate.report.epochs import epoch_table
-from striate.report.svg import INK, SOFT, TRAINING, VALIDATION
+from striate.report.element import INK, SOFT, TRAINING, VALIDATION, Html, joined, tag
 from striate.report.trace import Epoch, Trace
 from striate.text.figures import count, decimal, duration, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from striate.disk.atomic import write_atomic
+from striate.report.table import Column, table
+from striate.text.figures import NONE
+
+# Epochs in the table; of more, every second, third and so on.
+MOST = 200
+
+
+def epoch_table(trace: Trace) -> Html:
+    """A folded table, the epoch whose weights were kept in bold; nothing where no epoch ended."""
+    if not trace.epochs:
+        return Html("")
+    every = -(-len(trace.epochs) // MOST)
+    said = "Epochs in figures" if every == 1 else f"Epochs in figures, one in {every}"
+    heads = (
+        "epoch",
+        "steps",
+        "training loss",
+        "validation loss",
+        "training right",
+        "validation right",
+        "a step",
+        "time",
+    )
+    rows = [
+        _row(each, each is trace.best)
+        for each in trace.epochs
+        if each.epoch % every == 0 or each is trace.best or each is trace.epochs[-1]
+    ]
+    shown = table([Column(each, figures=True) for each in heads], rows, css="fit")
+    return tag("details", tag("summary", said), shown)
+
+
+def _row(each: Epoch, best: bool) -> list[str]:
+    return [
+        tag("strong", f"{each.epoch}") if best else f"{each.epoch}",
+        count(each.step),
+        decimal(each.train_loss, 4),
+        decimal(each.val_loss, 4),
+        percent(each.train_accuracy, 2),
+        percent(each.val_accuracy, 2),
+        NONE if each.step_s is None else f"{1000 * each.step_s:,.3g} ms",
+        duration(each.elapsed_s),
+    ]
+
 
 # From this ratio of largest to smallest on, a loss is drawn on a logarithmic axis.
 LOGARITHMIC = 30
@@ -213,3 +263,25 @@ def _note(trace: Trace) -> Html:
         "drawn at the middle of it; validation is measured at the end.",
         css="soft",
     )
+
+
+def draw_rates(rates: Sequence[float], losses: Sequence[float], suggested: float, path: Path) -> None:
+    """Write a PNG of the smoothed loss over the learning rate, the suggested rate marked."""
+    figure = Figure(figsize=(7, 4.2), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    axes.semilogx(rates, losses, color="#0072B2", linewidth=1.8)
+    axes.axvline(suggested, color="#D55E00", linewidth=1.2, linestyle="--")
+    axes.annotate(
+        f"suggested {suggested:.2g}", (suggested, max(losses)), xytext=(4, -4), textcoords="offset points",
+        color="#D55E00", va="top",
+    )  # fmt: skip
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("training loss, smoothed")
+    # Where the loss explodes it would flatten everything before it.
+    start = losses[0]
+    axes.set_ylim(top=min(max(losses), 1.6 * start) * 1.02)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
+    write_atomic(path, buffer.getvalue())

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from striate.report.element import Html, joined, tag
-from striate.report.svg import LINE, SOFT, svg
+from striate.report.element import LINE, SOFT, Html, joined, svg, tag
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,14 +8,14 @@ from typing import TypeVar
 
 from striate.disk.small import read_small_text
 from striate.errors import RunError, StriateError
-from striate.notation.reader import read_text
-from striate.plan.plan import Plan, plan
+from striate.net.layout.layout import lay
+from striate.net.notation.reader import read_text
+from striate.net.plan.table import Plan, plan
+from striate.net.shape import Map
 from striate.report.recipe import RecipeKey, read_keys
 from striate.report.trace import Trace, read_trace
 from striate.runs.folder import RunFolder
 from striate.runs.record import DataRecord, Mistake, RunRecord, Split, read_mistakes
-from striate.spec.layout import lay
-from striate.spec.shape import Map
 
 Found = TypeVar("Found")
 

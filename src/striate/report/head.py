@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from striate.report.element import Html, joined, tag
 from striate.report.facts import Facts
-from striate.report.interval import wilson
 from striate.runs.record import Result
-from striate.text.figures import NONE, count, decimal, duration, percent
+from striate.text.figures import NONE, count, decimal, duration, percent, wilson
 
 
 def head(facts: Facts) -> Html:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from striate.plan.plan import Plan, Row
+from striate.net.plan.table import Plan, Row
 from striate.report.element import Html, joined, spoken, tag, verbatim
 from striate.report.table import Column, bar, pairs_table, table
 from striate.runs.record import Memory

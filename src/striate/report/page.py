@@ -6,18 +6,18 @@ import shlex
 from collections.abc import Iterator, Sequence
 from importlib import resources
 
+from striate.disk.atomic import write_atomic
 from striate.report.classes import class_table
 from striate.report.confusion import confusion
 from striate.report.curves import curves
+from striate.report.data import origin
 from striate.report.element import Html, joined, tag, void
 from striate.report.facts import Facts, read_facts
 from striate.report.head import data_name, head
 from striate.report.mistakes import mistakes
 from striate.report.network import network
-from striate.report.origin import origin
 from striate.report.recipe import recipe_table
 from striate.report.table import pairs_table
-from striate.runs.atomic import write_atomic
 from striate.runs.folder import RunFolder
 
 # Nothing may be fetched or run, whatever a name in the page says.

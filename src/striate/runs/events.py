@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
-from striate.runs.atomic import cannot_write, sync_folder
+from striate.disk.atomic import cannot_write, sync_folder
 from striate.runs.record import Count, Number, Part, Share
 
 # A line of more bytes is no event, and of a longer file the rest is not read.

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from striate.disk.atomic import cannot_write, sync_folder, write_atomic
 from striate.errors import ResourceError, RunError, nearest
-from striate.runs.atomic import cannot_write, sync_folder, write_atomic
 from striate.runs.events import EventFile
 from striate.runs.record import DataRecord, RunRecord, read_record, to_json
 

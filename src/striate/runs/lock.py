@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
 
+from striate.disk.atomic import cannot_write
 from striate.errors import RunError
-from striate.runs.atomic import cannot_write
 from striate.runs.folder import RunFolder
 
 

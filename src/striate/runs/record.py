@@ -192,7 +192,7 @@ class Validation(Part):
 
 
 class PreparationRecord(Part):
-    """How a picture becomes numbers; see `striate.train.preparation.Preparation`."""
+    """How a picture becomes numbers; see `striate.predict.normalize.Preparation`."""
 
     size: Sides
     stored_size: Sides

@@ -1,1 +1,1 @@
-"""Text as it is shown.  Imports nothing of striate."""
+"""Numbers and names as people read them."""

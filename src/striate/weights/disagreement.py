@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from striate.build.module import Net, build
 from striate.errors import counted
-from striate.notation.reader import read_text
-from striate.spec.convolution import Conv
-from striate.spec.layout import Layout, lay
-from striate.spec.linear import Fc
-from striate.spec.shape import Map
+from striate.modules.module import Net, build
+from striate.net.layers.convolution import Conv
+from striate.net.layers.linear import Fc
+from striate.net.layout.layout import Layout, lay
+from striate.net.notation.reader import read_text
+from striate.net.shape import Map
+from striate.net.zoo.list import zoo_names, zoo_net, zoo_text
 from striate.weights.align import Ambiguous, Apart, align
 from striate.weights.error import WeightsError, clipped
 from striate.weights.group import MATRIX, PARTS, Group, Tree, kind
 from striate.weights.target import Role, TargetLayer, fits, target_layers
-from striate.zoo.list import zoo_names, zoo_net, zoo_text
 
 # Whatever a network is built with to compare it.
 _CLASSES = 10

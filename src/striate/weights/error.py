@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from striate.data.file import open_regular
-from striate.data.trouble import Unreadable
+from striate.data.files.file import open_regular
+from striate.data.files.finding import Unreadable
 from striate.errors import StriateError
 from striate.text.visible import visible
 

@@ -20,8 +20,8 @@ from typing import IO, Any, cast
 
 from filelock import FileLock, Timeout
 
+from striate.disk.atomic import write_atomic
 from striate.errors import ResourceError
-from striate.runs.atomic import write_atomic
 from striate.version import __version__
 from striate.weights.error import WeightsError, clipped, open_weights, unreadable
 from striate.weights.hub import Progress, fetch_from_hub

@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from striate.data.trouble import told
+from striate.data.files.finding import told
 from striate.weights.error import FORMS, WeightsError, damaged, open_weights, unreadable
 from striate.weights.pth import is_plain, read_pth
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.data.trouble import told
+from striate.data.files.finding import told
 from striate.errors import MissingExtra
 from striate.silence import no_reports
 from striate.version import __version__

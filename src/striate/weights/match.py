@@ -10,8 +10,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from striate.build.module import Net
 from striate.errors import counted
+from striate.modules.module import Net
 from striate.weights.align import Ambiguous, Apart, Pair, align
 from striate.weights.disagreement import ambiguous, apart
 from striate.weights.error import WeightsError, clipped

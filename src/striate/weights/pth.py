@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from striate.data.trouble import told
+from striate.data.files.finding import told
 from striate.text.visible import visible
 from striate.weights.error import Hostile, clipped, damaged, unreadable
 

@@ -8,10 +8,10 @@ from enum import Enum
 
 from torch import Tensor, nn
 
-from striate.build.module import Net
-from striate.spec.initial import heads
-from striate.spec.layout import Placed
-from striate.spec.words import write_layer
+from striate.modules.module import Net
+from striate.net.layers.words import write_layer
+from striate.net.layout.initial import heads
+from striate.net.layout.layout import Placed
 from striate.weights.group import Group
 
 

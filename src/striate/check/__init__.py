@@ -1,1 +1,0 @@
-"""What is wrong with a data set, file by file and as a whole, before anything is trained on it."""

@@ -1,0 +1,1 @@
+"""Archives, unpacked once into the cache."""

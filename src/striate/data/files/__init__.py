@@ -1,0 +1,1 @@
+"""Files on disk: found, recognized, and what is wrong with them."""

@@ -1,0 +1,1 @@
+"""Every form that DATA may have."""

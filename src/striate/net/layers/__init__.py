@@ -1,0 +1,1 @@
+"""The layer words and their arithmetic."""

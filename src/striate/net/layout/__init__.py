@@ -1,0 +1,1 @@
+"""A network on images of one shape."""

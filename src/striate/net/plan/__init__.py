@@ -1,0 +1,1 @@
+"""A network before it runs."""

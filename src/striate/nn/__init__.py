@@ -1,1 +1,0 @@
-"""Only what torch.nn lacks, as ordinary modules."""

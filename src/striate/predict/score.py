@@ -1,0 +1,128 @@
+"""How good the answers of a network are."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from striate.data.images import Pictures, centre
+from striate.runs.record import MOST_CONFUSED, ClassScore, Mistake, Score
+from striate.text.figures import wilson
+
+# What the recipe calls each metric, and a reader.
+METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "f1": "F1"}
+
+
+def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: tuple[str, ...]) -> Score:
+    """Score N x K probabilities against N labels.
+
+    precision = right / answered, recall = right / count, f1 = 2 * right / (answered + count), 0 where a class
+    was never answered, or is not there;  loss = mean of -log(probability of the label), of 2.2e-16 at least
+
+    scikit-learn gives the same and takes as long to load as torch.
+    """
+    kinds = len(classes)
+    answers = probabilities.argmax(axis=1)
+    confusion = confusion_of(answers, labels, kinds)
+    right, count, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    precision, recall = right / np.maximum(answered, 1), right / np.maximum(count, 1)
+    f1 = 2 * right / np.maximum(answered + count, 1)
+    accuracy = int(right.sum()) / len(labels)
+    best5 = np.argsort(-probabilities, axis=1)[:, :5]
+    exact = probabilities.astype(np.float64)
+    share = exact[np.arange(len(labels)), labels] / exact.sum(axis=1)
+    return Score(
+        pictures=len(labels),
+        accuracy=accuracy,
+        interval=wilson(accuracy, len(labels)),
+        top5=float((best5 == labels[:, None]).any(axis=1).mean()),
+        loss=float(-np.log(np.maximum(share, np.finfo(np.float64).eps)).mean()),
+        balanced_accuracy=metric_of(confusion, "balanced_accuracy"),
+        f1=metric_of(confusion, "f1"),
+        classes=[
+            ClassScore(
+                name=name,
+                count=int(count[i]),
+                precision=float(precision[i]),
+                recall=float(recall[i]),
+                f1=float(f1[i]),
+            )
+            for i, name in enumerate(classes)
+        ],
+        confusion=confusion.tolist() if kinds <= MOST_CONFUSED else [],
+    )
+
+
+def confusion_of(answers: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """How often each class (row) was answered as each (column), K x K."""
+    return np.bincount(labels * classes + answers, minlength=classes**2).reshape(classes, classes)
+
+
+def metric_of(confusion: NDArray[np.int64], name: str) -> float:
+    """One figure of a confusion matrix, by the name that the recipe has for it.
+
+    accuracy = right / all;  balanced_accuracy = mean of the recalls of the classes that occur
+    f1 = mean over the classes that occur or were answered of 2 right / (answered + count)  ("macro")
+    """
+    right, count, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    if name == "accuracy":
+        return float(right.sum() / confusion.sum())
+    if name == "balanced_accuracy":
+        return float((right[count > 0] / count[count > 0]).mean())
+    some = answered + count > 0
+    return float((2 * right[some] / (answered + count)[some]).mean())
+
+
+MOST = 24
+# Small pictures are drawn larger, in whole steps, so that their pixels stay sharp.
+SHOWN_SIDE = 96
+
+
+def worst_mistakes(
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    names: Sequence[str],
+    classes: tuple[str, ...],
+    size: tuple[int, int],
+    stored: Callable[[int], Pictures],
+) -> list[Mistake]:
+    """The wrong answers that were surest, the surest first.
+
+    probabilities: N x K.  size: the middle of the stored image that the network saw.  stored: the image of a
+    place, H x W x C.
+    """
+    answers = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(answers != labels)
+    sure = probabilities[wrong, answers[wrong]]
+    worst = wrong[np.argsort(-sure, kind="stable")[:MOST]]
+    return [
+        Mistake(
+            name=names[i],
+            label=classes[labels[i]],
+            answer=classes[answers[i]],
+            probability=min(1.0, float(probabilities[i, answers[i]])),
+            png=base64.b64encode(png(centre(stored(i)[None], size)[0])).decode(),
+        )
+        for i in worst.tolist()
+    ]
+
+
+def png(picture: Pictures) -> bytes:
+    """A stored picture, H x W x C, as a PNG; of other than 1 or 3 channels the first is shown as grey."""
+    if picture.dtype != np.uint8:
+        low, high = float(picture.min()), float(picture.max())
+        picture = ((picture - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
+    shown = picture if picture.shape[2] == 3 else picture[:, :, 0]
+    image = Image.fromarray(np.ascontiguousarray(shown))
+    larger = max(1, SHOWN_SIDE // max(image.size))
+    image = image.resize((image.width * larger, image.height * larger), Image.Resampling.NEAREST)
+    if max(image.size) > 2 * SHOWN_SIDE:
+        image.thumbnail((2 * SHOWN_SIDE, 2 * SHOWN_SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

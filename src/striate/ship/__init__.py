@@ -1,1 +1,0 @@
-"""A trained network as it is used: folded, written for other runtimes, and answered by the fastest."""

@@ -1,1 +1,0 @@
-"""What a network is: frozen values and their arithmetic.  Imports no torch and no other floor."""

@@ -1,0 +1,1 @@
+"""From data and choices to a finished run."""

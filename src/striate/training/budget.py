@@ -1,0 +1,204 @@
+"""What can be had in the time: steps are timed, and network, size and batch chosen so that they fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from striate.errors import counted
+from striate.modules.module import build
+from striate.net.layout.layout import lay
+from striate.net.notation.reader import read_text
+from striate.net.shape import Map
+from striate.net.zoo.list import zoo_text
+from striate.progress import Clock, Watch
+from striate.recipe.defaults import Candidate, Choice, candidates, suited_batch
+from striate.recipe.keys import Recipe
+from striate.training.layout import time_step
+from striate.training.loop.pace import StepTime
+from striate.training.resolve import optimizer_precision
+from striate.training.selftest import self_test
+
+# Fewer passes over the pictures mean little.  Up to the second number, as many as show so many pictures in all:
+# caltech26 (1,308 pictures) was 83.8 % right after 9 epochs at 128x128, 87.0 % after 16 at 96x96, in the same time.
+LEAST_EPOCHS, MOST_EPOCHS, SHOWN = 5, 12, 20_000
+
+# Steps that a training has at least where smaller batches can give them, and the smallest batch for it.
+LEAST_STEPS, LEAST_BATCH = 100, 16
+
+# Seconds kept free for the report and the end, and for reading pictures that are in no store yet, each.
+CLOSING_S, READING_S = 1.5, 0.003
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How far a training comes.
+
+    left_s: seconds for epochs, behind what was done and before the test.  epoch_s: of one, its validation
+    included.  steps: in an epoch.
+    """
+
+    left_s: float
+    epoch_s: float
+    steps: int
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the training pictures."""
+        return max(0.0, self.left_s) / max(self.epoch_s, 1e-9)
+
+    def told(self) -> str:
+        """`about 12 epochs`, `about 0.4 epochs, 5 steps`."""
+        if self.epochs >= LEAST_EPOCHS:
+            return f"about {self.epochs:,.0f} epochs"
+        return f"about {self.epochs:.2g} epochs, {counted(max(1, int(self.epochs * self.steps)), 'step')}"
+
+
+def needed_epochs(pictures: int) -> int:
+    """Passes over so many training pictures that a smaller network or size is taken for."""
+    return max(LEAST_EPOCHS, min(MOST_EPOCHS, round(SHOWN / pictures)))
+
+
+def outlook(recipe: Recipe, time: StepTime, counts: Mapping[str, int], left_s: float) -> Outlook:
+    """How far a training comes in `left_s`.
+
+    steps * step_s * growing + validated * looked_s, for each epoch; tested * looked_s at the end
+
+    growing: the mean share of the arithmetic while pictures grow, with the square of their side.
+    counts: pictures of train, val and test.
+    """
+    batch = min(counts["train"], recipe.batch or suited_batch(counts["train"], recipe.optimiser))
+    start = recipe.grow or 1.0
+    growing = 2 / 3 * (start**2 + start + 1) / 3 + 1 / 3
+    looked_s = time.looked_s
+    steps = max(1, counts["train"] // batch)
+    epoch_s = steps * time.optimiser_s + counts["train"] * time.picture_s * growing + counts["val"] * looked_s
+    tested = counts.get("test") or counts["val"]
+    return Outlook(left_s - tested * looked_s, epoch_s, steps)
+
+
+def pick(
+    ladder: Sequence[Candidate], seen: Callable[[Candidate], Outlook], needed: int
+) -> tuple[Candidate, Outlook]:
+    """The first candidate that comes to `needed` epochs; where none does, the one that comes farthest.
+
+    ladder: the one that learns most in the end first.
+    """
+    found = []
+    for each in ladder:
+        found.append((each, seen(each)))
+        if found[-1][1].epochs >= needed:
+            return found[-1]
+    return max(found, key=lambda each: each[1].epochs)
+
+
+class Chooser:
+    """Chooses a network of the zoo, and the side of the pictures where that is open, by timing steps."""
+
+    def __init__(
+        self, recipe: Recipe, device: torch.device, *, left_s: Callable[[], float], clock: Clock
+    ) -> None:
+        self.recipe, self.device, self.left_s, self.clock = recipe, device, left_s, clock
+        self.chosen: tuple[Candidate, Outlook, int] | None = None
+
+    def side(self, side: int, channels: int, classes: int, counts: Mapping[str, int]) -> int:
+        """The side of pictures that would have `side` where nothing hurries."""
+        self._choose((side, side), channels, classes, counts, sides=True)
+        assert self.chosen is not None
+        return self.chosen[0].size[0]
+
+    def network(
+        self, size: tuple[int, int], channels: int, classes: int, counts: Mapping[str, int]
+    ) -> Choice:
+        """The network for pictures of that size; the one that `side` found, where it was asked."""
+        if self.chosen is None or self.chosen[0].size != size:
+            self._choose(size, channels, classes, counts, sides=False)
+        assert self.chosen is not None
+        chosen, found, needed = self.chosen
+        name, (height, width) = chosen.net, chosen.size
+        budget = f"{self.recipe.budget_s:g} s"
+        if found.epochs < needed:
+            return Choice(
+                name, f"of those for {height}x{width} pixels it comes farthest in {budget}: {found.told()}"
+            )
+        return Choice(name, f"it suits {height}x{width} pixels and {budget}: {found.told()}")
+
+    def _choose(
+        self, size: tuple[int, int], channels: int, classes: int, counts: Mapping[str, int], *, sides: bool
+    ) -> None:
+        channels = self.recipe.channels or channels
+        split = dict(counts)
+        if "val" not in split:
+            split["val"] = max(1, round(split["train"] * self.recipe.val_share))
+            split["train"] = max(1, split["train"] - split["val"])
+        reading_s = READING_S * sum(split.values()) if sides else 0.0
+
+        def seen(each: Candidate) -> Outlook:
+            layout = lay(read_text(zoo_text(each.net), f"{each.net}.net"), Map(channels, *each.size), classes)
+            with torch.random.fork_rng(devices=[]):
+                net = build(layout)
+            known, muon = self.recipe.precision, self.recipe.optimizer_precision
+            if known == "auto":
+                known = "bf16" if self_test(self.device).bf16 else "fp32"
+            if muon == "auto":
+                muon = optimizer_precision(self.recipe, self.device)
+            recipe = self.recipe.model_copy(
+                update={"precision": known, "optimizer_precision": muon, "layout": "channels_last"}
+            )
+            batch = min(split["train"], recipe.batch or suited_batch(split["train"], recipe.optimiser))
+            time = time_step(net, batch, recipe, self.device, self.clock)
+            return outlook(self.recipe, time, split, self.left_s() - reading_s - CLOSING_S)
+
+        needed = needed_epochs(split["train"])
+        ladder = candidates(size, channels, self.recipe.nets, sides=sides)
+        self.chosen = (*pick(ladder, seen, needed), needed)
+
+
+def fitting_batch(recipe: Recipe, time: StepTime, left_s: float) -> Recipe:
+    """The recipe with its batch halved while a training would have few steps: they are what learns.
+
+    Only where smaller batches take less time: not where the optimiser takes most of a step.
+    """
+    batch = recipe.batch
+    assert batch is not None
+    while batch >= 2 * LEAST_BATCH and left_s < LEAST_STEPS * time.step_s(batch):
+        if time.step_s(batch // 2) > 0.75 * time.step_s(batch):
+            break
+        batch //= 2
+    return recipe.model_copy(update={"batch": batch})
+
+
+def tell_outlook(
+    recipe: Recipe, time: StepTime, counts: Mapping[str, int], *,
+    left_s: float, spent_s: float, given: bool, watch: Watch,
+) -> None:  # fmt: skip
+    """Say how far the training will come, and where that is too little what would help.
+
+    given: whether the network was; else there is none that comes farther.
+    """
+    found = outlook(recipe, time, counts, left_s - CLOSING_S)
+    line = f"budget    {found.told()} in {recipe.budget_s:g} s"
+    if found.epochs < LEAST_EPOCHS:
+        line += f", and fewer than {LEAST_EPOCHS} mean little: --budget {enough(found, spent_s, recipe)}"
+        line += ", or a smaller network or size" if given else ""
+    watch.say(line)
+
+
+def enough(found: Outlook, spent_s: float, recipe: Recipe) -> str:
+    """The budget that has time for the fewest epochs that mean something, as it is typed."""
+    assert recipe.budget_s is not None
+    # What is neither left nor spent is kept for the end.
+    kept_s = recipe.budget_s - max(0.0, found.left_s)
+    return typed_seconds(max(kept_s, spent_s) + (LEAST_EPOCHS + 0.5) * found.epoch_s)
+
+
+def typed_seconds(seconds: float) -> str:
+    """A time as `--budget` takes it, rounded up: `50s`, `4m`, `2h`."""
+    for unit, letter, most, step in ((1, "s", 120, 10), (60, "m", 120, 1), (3600, "h", math.inf, 1)):
+        count = step * max(1, math.ceil(seconds / unit / step))
+        if count < most:
+            return f"{count}{letter}"
+    raise AssertionError(seconds)

@@ -1,0 +1,114 @@
+"""The end of a run: the test, once, with the best weights; the record and the report."""
+
+from __future__ import annotations
+
+import shutil
+from statistics import median
+from typing import Literal
+
+import numpy as np
+
+from striate.disk.atomic import write_atomic
+from striate.modules.weights import load_weights, weights_figures
+from striate.predict.evaluate import probabilities
+from striate.predict.score import METRICS, score, worst_mistakes
+from striate.progress import Watch
+from striate.report.page import write_report
+from striate.report.trace import read_trace
+from striate.runs.events import EVENT, TIME, EpochEvent, read_events
+from striate.runs.record import Result, Score, SymptomRecord, to_json
+from striate.training.budget import LEAST_EPOCHS, typed_seconds
+from striate.training.diagnose import SATURATING, Known, Symptom, nothing_learnt, too_short
+from striate.training.loop.loop import Stopped, require_finite
+from striate.training.loop.prepared import Job
+from striate.training.loop.stages import Stage, evaluation_batch
+from striate.training.loop.state import State
+from striate.training.step.optimizers import suited_rate
+
+
+def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
+    """Score the test split, or the validation split where there is none, and write what came out.
+
+    stage: the last one.  Its network reads what it was trained on, so what a frozen part gives is not
+    computed again.
+
+    Raises Stopped where `watch` asks to stop, a checkpoint was written before; Diverged where an answer is NaN.
+    """
+    data = job.data
+    load_weights(job.net, job.run.weights)
+    # What is said of them is what stands in their file.
+    state.take_figures(weights_figures(job.run.weights))
+    name: Literal["test", "validation"] = "validation" if data.test is None else "test"
+    split = data.val if data.test is None else data.test
+
+    def advance(done: int) -> None:
+        watch.advance(done, "")
+        if watch.stopping():
+            raise Stopped("stopped in the test; everything is saved", cure=f"striate resume {job.run.quoted}")
+
+    watch.begin(name, len(split.labels))
+    found = probabilities(
+        stage.part(job.net), stage.feeder, stage.scored.pictures, stage.size,
+        batch=evaluation_batch(stage.recipe), precision=job.recipe.evaluation_precision, second_look=job.recipe.second_look,
+        advance=advance,
+    )  # fmt: skip
+    watch.end()
+    require_finite(found, state, job.recipe)
+    result = score(found, split.labels, data.classes)
+    mistakes = worst_mistakes(
+        found, split.labels, split.names, data.classes, data.size, lambda place: split.pictures[place]
+    )
+    write_atomic(job.run.mistakes, to_json(mistakes))
+    job.record.result = Result(
+        **dict(result),
+        split=name,
+        best_epoch=state.best_epoch,
+        best_undone=read_trace(job.run).undone,
+        metric=job.recipe.metric,
+        validation_metric=state.best_metric,
+        epochs=state.epoch,
+        steps=state.step,
+    )
+    symptom = _symptom(job, state)
+    job.record.symptom = None if symptom is None else SymptomRecord(**symptom.to_record())
+    target = job.recipe.target
+    if target is not None and state.best_metric < target:
+        watch.say(
+            f"{target:.2%} was not reached: the best validation {METRICS[job.recipe.metric]} is {state.best_metric:.2%}"
+        )
+    if job.recipe.optimiser != "lbfgs":
+        write_atomic(job.run.optimizer, state.optimizer_file())
+    job.record.status = "done"
+    times = [each.step_s for each in read_events(job.run.times.path, TIME) if each.step_s]
+    job.record.step_s = median(times) if times else None
+    job.record.seconds = round(state.pace.elapsed_s(), 3)
+    job.run.write_record(job.record)
+    write_report(job.run)
+    shutil.rmtree(job.run.state, ignore_errors=True)
+    return result
+
+
+def _symptom(job: Job, state: State) -> Symptom | None:
+    """What went wrong in a training that came to its end, if anything is seen."""
+    recipe, labels = job.recipe, job.data.train.labels
+    assert recipe.batch is not None
+    assert recipe.rate is not None
+    if recipe.budget_s is not None and recipe.freeze is None and state.best_metric < (recipe.target or 2):
+        epochs = state.step / max(1, len(labels) // recipe.batch)
+        taken_s = state.pace.trained_s / max(1, state.pace.steps) * state.step
+        spent_s = state.pace.elapsed_s() - taken_s
+        enough = typed_seconds(spent_s + (LEAST_EPOCHS + 0.5) / max(epochs, 1e-9) * taken_s)
+        if (short := too_short(recipe.budget_s, epochs, state.step, LEAST_EPOCHS, enough)) is not None:
+            return short
+    words = [placed.layer.word for placed in job.layout.layers()]
+    known = Known(
+        pictures=len(labels),
+        most_common=float(np.bincount(labels).max() / len(labels)),
+        rate=recipe.rate * state.rate_share,
+        suited_rate=suited_rate(recipe.optimiser, job.net),
+        initial=recipe.initial,
+        saturating=sum(word in SATURATING for word in words),
+    )
+    events = read_events(job.run.events.path, EVENT)
+    right = [each.train_accuracy for each in events if isinstance(each, EpochEvent)]
+    return nothing_learnt(right, known)

@@ -1,0 +1,219 @@
+"""The arithmetic and memory layout that are fastest for a network on this machine, by trying them."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn import functional as F
+
+from striate.machine.measurements import measured_once
+from striate.modules.module import Net
+from striate.net.notation.writer import write_text
+from striate.net.shape import Map
+from striate.predict.evaluate import autocast
+from striate.progress import Clock
+from striate.recipe.keys import Recipe
+from striate.training.loop.pace import StepTime
+from striate.training.loop.stages import optimiser_of
+from striate.training.selftest import self_test
+
+# Seconds that trying may take in all; each arrangement is timed once at least.
+MOST_S = 2.0
+
+# Multiply-adds of the forward pass of a step that is timed: enough to tell, done in a fraction of a second.
+MOST_MULTIPLY_ADDS = 1_500_000_000
+
+# Steps of each arrangement that are timed; the quickest counts, since others only add to a time.
+TIMED = 3
+
+# Share of the arithmetic of a step that a picture takes without a way back; and how many looks a second look
+# makes of one, where half of the pictures are unsure.
+FORWARD, LOOKS = 1 / 3, 3.5
+
+# Times that differ by less are alike.
+ALIKE = 1.15
+
+# bfloat16 has 8 bits of mantissa: answers may differ from float32's by this share of the largest.
+TOLERANCE = 0.05
+
+
+class Arrangement(NamedTuple):
+    """How convolutions are computed.  precision: fp32 or bf16.  layout: channels_last or contiguous."""
+
+    precision: str
+    layout: str
+
+    def __str__(self) -> str:
+        return f"{self.precision} {self.layout.replace('_', ' ')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One arrangement and the seconds that a training step took in it."""
+
+    arrangement: Arrangement
+    step_s: float
+
+
+# In the order of how often they are the fastest.
+ARRANGEMENTS = (
+    Arrangement("bf16", "channels_last"),
+    Arrangement("fp32", "channels_last"),
+    Arrangement("fp32", "contiguous"),
+    Arrangement("bf16", "contiguous"),
+)
+
+
+def tuned(
+    net: Net, shape: Map, batch: int, device: torch.device, *, precision: str, layout: str, backward: bool
+) -> list[Trial]:
+    """What `tune` finds, tried once for each network, shape and batch on a machine, and kept.
+
+    bf16 is not tried where the self-test of the machine finds it slow or wrong.
+    """
+    known = self_test(device)
+    key = {
+        "machine": known.machine, "versions": known.versions, "text": write_text(net.layout.network),
+        "shape": list(shape), "batch": batch, "tried": [precision, layout, backward],
+    }  # fmt: skip
+    if precision == "auto" and not known.bf16:
+        precision = "fp32"
+
+    def measure() -> dict[str, Any]:
+        trials = tune(net, shape, batch, device, precision=precision, layout=layout, backward=backward)
+        return {"trials": [{"arrangement": list(each.arrangement), "step_s": each.step_s} for each in trials]}
+
+    def read(kept: dict[str, Any]) -> list[Trial]:
+        return [Trial(Arrangement(*each["arrangement"]), each["step_s"]) for each in kept["trials"]]
+
+    return measured_once("network", key, measure, read)
+
+
+def tune(
+    net: Net, shape: Map, batch: int, device: torch.device, *, precision: str, layout: str, backward: bool
+) -> list[Trial]:
+    """Time a training step on pictures of `shape` in each arrangement, the one to take first.
+
+    That is the first of ARRANGEMENTS which is as fast as the fastest within 15 %: closer times are noise, and
+    the same choice each time makes the same weights.
+
+    precision: fp32 or bf16 to try only that, or auto.  layout: likewise.
+    backward: time the backward pass as well; without it the network is as at inference.
+
+    Large networks are tried on fewer pictures than `batch`.  bf16 is left out where its answers differ from
+    those of fp32 by more than 5 % of the largest.  The network and the random state stay as they are.
+    """
+    tried = copy.deepcopy(net).to(device)
+    few, x = _some(tried, shape, batch, device)
+    labels = torch.zeros(few, dtype=torch.long, device=device)
+    wanted = [
+        each
+        for each in ARRANGEMENTS
+        if precision in ("auto", each.precision) and layout in ("auto", each.layout)
+    ]
+    if len({each.precision for each in wanted}) > 1 and not _bf16_is_right(tried, x):
+        wanted = [each for each in wanted if each.precision == "fp32"]
+    with torch.random.fork_rng(devices=[]):
+        trials = [
+            Trial(each, _time(tried, x, labels if backward else None, each, MOST_S / len(wanted)))
+            for each in wanted
+        ]
+    fastest = min(trial.step_s for trial in trials)
+    chosen = next(trial for trial in trials if trial.step_s <= ALIKE * fastest)
+    return [chosen, *sorted((each for each in trials if each is not chosen), key=lambda each: each.step_s)]
+
+
+def time_step(net: Net, batch: int, recipe: Recipe, device: torch.device, clock: Clock) -> StepTime:
+    """Time a whole training step, now and not as it once was; the second one counts, in precision and layout
+    of the recipe.
+
+    Large networks are timed on fewer pictures than `batch`.  The weights of `net` are used up; the random
+    state stays as it is.
+    """
+    net = arrange(net.to(device), recipe.layout).train()
+    recipe = recipe.model_copy(update={"rate": 1e-6, "weight_decay": 0.0})
+    optimiser = optimiser_of(net, [(net, 1.0)], recipe)
+    memory = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
+    few, x = _some(net, net.layout.input, batch, device)
+    x = x.contiguous(memory_format=memory)
+    labels = torch.zeros(few, dtype=torch.long, device=device)
+    passes: list[float] = []
+    steps: list[float] = []
+
+    def gradient() -> float:
+        net.zero_grad(set_to_none=True)
+        with autocast(device, recipe.precision):
+            logits = net(x)
+        loss = F.cross_entropy(logits.float(), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    with torch.random.fork_rng(devices=[]):
+        for _ in range(2):
+            began = clock.monotonic()
+            gradient()
+            passed = clock.monotonic()
+            if isinstance(optimiser, torch.optim.LBFGS):
+                optimiser.step(gradient)  # type: ignore[no-untyped-call]
+            else:
+                optimiser.step()
+            passes.append(passed - began)
+            steps.append(clock.monotonic() - passed)
+    net.side_logits.clear()
+    picture_s = passes[-1] / few
+    return StepTime(picture_s, steps[-1], picture_s * FORWARD * (LOOKS if recipe.second_look else 1.0))
+
+
+def _some(net: Net, shape: Map, batch: int, device: torch.device) -> tuple[int, torch.Tensor]:
+    """As many pictures as tell the time of a step, `batch` at most, and drawn ones."""
+    work = sum(placed.layer.multiply_adds(placed.input) for placed in net.layout.layers())
+    few = max(2, min(batch, MOST_MULTIPLY_ADDS // max(1, work)))
+    return few, torch.randn(few, *shape, generator=torch.Generator().manual_seed(0)).to(device)
+
+
+def arrange(net: Net, layout: str) -> Net:
+    """Put the weights of convolutions into a memory layout."""
+    wanted = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+    return net.to(memory_format=wanted)  # type: ignore[call-overload, no-any-return]
+
+
+def _time(
+    net: Net, x: torch.Tensor, labels: torch.Tensor | None, arrangement: Arrangement, most_s: float
+) -> float:
+    """Seconds of a step, the best of a few within `most_s`; of the forward pass alone without labels."""
+    arrange(net, arrangement.layout).train(labels is not None)
+    memory = torch.channels_last if arrangement.layout == "channels_last" else torch.contiguous_format
+    x = x.contiguous(memory_format=memory)
+    best = float("inf")
+    began = time.perf_counter()
+    # The first step makes what later ones use again, and is not counted.
+    for step in range(TIMED + 1):
+        before = time.perf_counter()
+        net.zero_grad(set_to_none=True)
+        with torch.set_grad_enabled(labels is not None), autocast(x.device, arrangement.precision):
+            logits = net(x)
+        if labels is not None:
+            F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
+        if x.device.type == "cuda":
+            torch.cuda.synchronize(x.device)
+        taken = time.perf_counter() - before
+        if step:
+            best = min(best, taken)
+            if time.perf_counter() - began > most_s:
+                break
+    net.side_logits.clear()
+    return best
+
+
+def _bf16_is_right(net: Net, x: torch.Tensor) -> bool:
+    net.eval()
+    with torch.inference_mode():
+        some = x[: min(8, len(x))]
+        exact = net(some).float()
+        with autocast(x.device, "bf16"):
+            rough = net(some).float()
+    return bool((rough - exact).abs().max() <= TOLERANCE * exact.abs().max().clamp(min=1e-6))

@@ -1,0 +1,248 @@
+"""All that changes in a training, in one record, and as tensors and numbers for a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from striate.modules.module import Net
+from striate.training.loop.pace import Pace
+
+# Steps before it are taken again in no time.
+FIRST_LANDMARK = 64
+
+
+@dataclass
+class State:
+    """The state of a training between two steps.
+
+    average: the running mean of the weights, if the recipe wants one.  step: steps taken in all.
+    stage: which one of the run.  first_epoch, first_step: where it began.
+    epoch, epoch_step: the epoch that runs, and the steps taken in it.
+    loss_sum, right, seen: sums over the pictures of this epoch so far.
+    best_metric, best_loss, best_epoch: of the validation whose weights were kept.
+    events_bytes: length of the event file at this point.  told_s: when an epoch was told last.
+    rollbacks: how often the run went back because the loss was no number.  rate_share: what the rate is
+    multiplied with since.  size: of the pictures in this epoch, height and width.
+    """
+
+    net: Net
+    optimiser: torch.optim.Optimizer
+    pace: Pace
+    average: AveragedModel | None = None
+    stage: int = 0
+    first_epoch: int = 0
+    first_step: int = 0
+    step: int = 0
+    epoch: int = 0
+    epoch_step: int = 0
+    loss_sum: float = 0.0
+    right: int = 0
+    seen: int = 0
+    best_metric: float = -1.0
+    best_loss: float = float("inf")
+    best_epoch: int = -1
+    events_bytes: int = 0
+    told_s: float = -1.0
+    rollbacks: int = 0
+    rate_share: float = 1.0
+    size: tuple[int, int] = (0, 0)
+
+    def averaged(self) -> Net:
+        """The network that is validated and kept: the running mean where there is one."""
+        if self.average is None:
+            return self.net
+        assert isinstance(self.average.module, Net)
+        return self.average.module
+
+    def figures(self) -> dict[str, float]:
+        """Of the best weights, as their file says them."""
+        return {"epoch": self.best_epoch, "metric": self.best_metric, "loss": self.best_loss}
+
+    def take_figures(self, figures: Mapping[str, Any]) -> None:
+        """The best weights are those of a file with these figures; nothing where it has none."""
+        if figures:
+            self.best_epoch = int(figures["epoch"])
+            self.best_metric, self.best_loss = float(figures["metric"]), float(figures["loss"])
+
+    def _device(self) -> torch.device:
+        return next(self.net.parameters()).device
+
+    def optimiser_bytes(self) -> int:
+        """What the optimiser keeps by now."""
+        kept = [value for slots in self.optimiser.state.values() for value in slots.values()]
+        tensors = [each for value in kept for each in (value if isinstance(value, list) else [value])]
+        return sum(each.nbytes for each in tensors if isinstance(each, Tensor))
+
+    def landmark(self, step: int) -> int:
+        """The step at or before `step` whose state is kept for a way back: 64, 128, 256, ..., or the first.
+
+        Counted in steps, not in seconds, so that a run that goes back can be run again to the same bits.
+        """
+        mark = 1 << (step.bit_length() - 1) if step else 0
+        return mark if mark >= max(FIRST_LANDMARK, self.first_step) else self.first_step
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the state by name: weights, running statistics, optimiser, random state."""
+        found = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
+        if self.average is not None:
+            found |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        found |= self._optimizer_tensors()
+        found["random.cpu"] = torch.get_rng_state()
+        if (device := self._device()).type == "cuda":
+            found["random.cuda"] = torch.cuda.get_rng_state(device)
+        return _plain(found)
+
+    def optimizer_file(self) -> bytes:
+        """What the optimizer keeps, as one safetensors file, for a training that goes on from this one."""
+        return save(
+            _plain(self._optimizer_tensors()), metadata={"numbers": json.dumps(self._optimizer_numbers())}
+        )
+
+    def take_optimizer(self, content: bytes) -> bool:
+        """Take over what `optimizer_file` gave; False where it is of other weights, and nothing is taken.
+
+        L-BFGS keeps what it saw of one batch, which says nothing of the next training.
+        """
+        length = int.from_bytes(content[:8], "little")
+        numbers = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["numbers"])
+        tensors = load(content)
+        weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
+        for name, tensor in tensors.items():
+            index = int(name.split(".")[1])
+            if index >= len(weights) or (tensor.ndim and tensor.shape != weights[index].shape):
+                return False
+        if not tensors or isinstance(self.optimiser, torch.optim.LBFGS):
+            return False
+        self._restore_optimizer(tensors, numbers)
+        return True
+
+    def _optimizer_tensors(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for index, values in self.optimiser.state_dict()["state"].items():
+            for key, value in values.items():
+                if isinstance(value, Tensor):
+                    found[f"optimiser.{index}.{key}"] = value
+                elif isinstance(value, list):
+                    # L-BFGS keeps lists of tensors, some of them None.
+                    found |= {
+                        f"optimiser.{index}.{key}.{i}": each
+                        for i, each in enumerate(value)
+                        if each is not None
+                    }
+        return found
+
+    def _optimizer_numbers(self) -> dict[str, Any]:
+        plain = {
+            str(index): {
+                key: {"length": len(value)} if isinstance(value, list) else value
+                for key, value in values.items()
+                if isinstance(value, int | float | list)
+            }
+            for index, values in self.optimiser.state_dict()["state"].items()
+        }
+        return {index: values for index, values in plain.items() if values}
+
+    def numbers(self) -> dict[str, Any]:
+        """Every number of the state."""
+        return {
+            "optimiser": self._optimizer_numbers(),
+            "stage": self.stage,
+            "first_epoch": self.first_epoch,
+            "first_step": self.first_step,
+            "step": self.step,
+            "epoch": self.epoch,
+            "epoch_step": self.epoch_step,
+            "loss_sum": self.loss_sum,
+            "right": self.right,
+            "seen": self.seen,
+            "best_metric": self.best_metric,
+            "best_loss": self.best_loss if self.best_epoch >= 0 else None,
+            "best_epoch": self.best_epoch,
+            "events_bytes": self.events_bytes,
+            "rollbacks": self.rollbacks,
+            "rate_share": self.rate_share,
+            "size": list(self.size),
+            "remaining": self.pace.remaining,
+            "progress": self.pace.progress,
+            "elapsed_s": self.pace.elapsed_s(),
+            "validation_s": self.pace.validation_s,
+            "validations": self.pace.validations,
+        }
+
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Take over what `tensors` and `numbers` gave; the networks and optimisers must be alike."""
+        net = {name.removeprefix("net."): t for name, t in tensors.items() if name.startswith("net.")}
+        self.net.load_state_dict(net)
+        if self.average is not None:
+            self.average.load_state_dict(
+                {
+                    name.removeprefix("average."): t
+                    for name, t in tensors.items()
+                    if name.startswith("average.")
+                }
+            )
+        self._restore_optimizer(tensors, numbers["optimiser"])
+        torch.set_rng_state(tensors["random.cpu"])
+        if "random.cuda" in tensors and (device := self._device()).type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], device)
+        for name in (
+            "first_epoch",
+            "first_step",
+            "step",
+            "epoch",
+            "epoch_step",
+            "right",
+            "seen",
+            "best_epoch",
+            "events_bytes",
+            "rollbacks",
+        ):
+            setattr(self, name, int(numbers[name]))
+        self.rate_share = float(numbers["rate_share"])
+        height, width = numbers["size"]
+        self.size = int(height), int(width)
+        self.loss_sum = float(numbers["loss_sum"])
+        self.best_metric = float(numbers["best_metric"])
+        self.best_loss = float("inf") if numbers["best_loss"] is None else float(numbers["best_loss"])
+        self.pace.remaining = int(numbers["remaining"])
+        self.pace.progress = float(numbers["progress"])
+        self.pace.spent_s = float(numbers["elapsed_s"])
+        self.pace.validation_s = float(numbers["validation_s"])
+        self.pace.validations = int(numbers["validations"])
+
+    def _restore_optimizer(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        saved: dict[int, dict[str, Any]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimiser."):
+                _, index, key, *place = name.split(".")
+                values = saved.setdefault(int(index), {})
+                if place:
+                    values.setdefault(key, {})[int(place[0])] = tensor
+                else:
+                    values[key] = tensor
+        for index, plain in numbers.items():
+            values = saved.setdefault(int(index), {})
+            for key, value in plain.items():
+                if isinstance(value, dict):
+                    listed = values.get(key, {})
+                    value = [listed.get(i) for i in range(value["length"])]
+                values[key] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": saved, "param_groups": groups})
+        # Fused optimisers go through memory as it lies: weights and their state in one order.
+        for weight, state in self.optimiser.state.items():
+            for key, value in state.items():
+                if isinstance(value, Tensor) and value.shape == weight.shape:
+                    state[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

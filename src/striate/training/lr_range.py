@@ -1,0 +1,127 @@
+"""The learning-rate range test: the loss while the rate rises from far too low to far too high."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import chain, count
+
+import numpy as np
+import torch
+from torch import nn
+
+from striate.data.augment.augment import read_augment
+from striate.errors import RecipeError
+from striate.predict.normalize import Feeder
+from striate.progress import Watch
+from striate.training.loop.loop import Diverged, Stopped, loss_of
+from striate.training.loop.memory import thrift_of
+from striate.training.loop.prepared import Prepared
+from striate.training.loop.stages import optimiser_of, training_batches
+from striate.training.step.micro_batches import add_gradients
+from striate.training.step.target import fed
+
+LOWEST, HIGHEST = 1e-6, 10.0
+# Of the running mean that smooths the loss.
+SMOOTHING = 0.9
+# The test ends where the loss is this many times its lowest.
+TOO_HIGH = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTest:
+    """The rates that were tried and the smoothed loss at each.
+
+    steepest: where the loss fell fastest.  lowest: where it was lowest.
+    suggested: a tenth of `lowest`, a highest rate that trains well as a rule.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    steepest: float
+    lowest: float
+
+    @property
+    def suggested(self) -> float:
+        """The highest rate to begin with."""
+        return self.lowest / 10
+
+
+def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
+    """Train for `steps` steps with a rate that rises by the same factor in each.
+
+    rate(k) = LOWEST * (HIGHEST / LOWEST)^(k / (steps - 1)), until the loss is not finite or 4 times its
+    lowest.  The loss is a running mean, corrected for its start.  Each step is one of `striate train`, at the
+    full size of the pictures.  The weights are used up.
+
+    Raises RecipeError for lbfgs and where a part is frozen, Diverged where not even the first loss is a number,
+    Stopped where `watch` asks to stop.
+
+    Source: Smith 2017, "Cyclical learning rates", section 3.3.
+    """
+    recipe, data, net = made.recipe, made.data, made.net
+    if recipe.optimiser == "lbfgs":
+        raise RecipeError(
+            "lbfgs searches along a line in each step, and its rate is not one of a range",
+            place="optimiser",
+            expected="an optimiser that takes one step for each gradient",
+            cure="--set optimiser=adamw",
+        )
+    if recipe.freeze is not None:
+        raise RecipeError(
+            "a part is frozen, and the rates of what is left say nothing of the rest",
+            place="freeze",
+            expected="a network that trains as a whole",
+            cure="leave out freeze",
+        )
+    batches = training_batches(data.train, data.size, read_augment(recipe.augment), recipe, makers=1)
+    drawn = chain.from_iterable(batches.epoch(epoch) for epoch in count())
+    feeder = Feeder(made.preparation, made.device, recipe.layout)
+    optimiser = optimiser_of(net, [(net, 1.0)], recipe)
+    thrift = thrift_of(recipe, made.layout)
+    rates: list[float] = []
+    losses: list[float] = []
+    mean = 0.0
+    watch.begin("learning rates", steps)
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        net.train()
+        for step, batch in zip(range(steps), drawn, strict=False):
+            rate = LOWEST * (HIGHEST / LOWEST) ** (step / (steps - 1))
+            for group in optimiser.param_groups:
+                group["lr"] = rate * group.get("share", 1.0)
+            optimiser.zero_grad(set_to_none=True)
+            value, _ = add_gradients(
+                net, *fed(feeder, batch), thrift, recipe.precision,
+                lambda logits, target: loss_of(net, logits, target, recipe.label_smoothing),
+            )  # fmt: skip
+            length = nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf)
+            if not math.isfinite(value) or not math.isfinite(length):
+                break
+            optimiser.step()
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * value
+            rates.append(rate)
+            losses.append(mean / (1 - SMOOTHING ** (step + 1)))
+            watch.advance(step + 1, f"rate {rate:.2g}, loss {losses[-1]:.3f}")
+            if losses[-1] > TOO_HIGH * min(losses):
+                break
+            if watch.stopping():
+                raise Stopped("stopped before the end, so nothing is told")
+    watch.end()
+    if not losses:
+        raise Diverged(
+            f"the first step is lost already: the loss is {value}, the gradient's length {float(length)}",
+            expected="finite numbers at the lowest rate",
+            cure="--set initial=auto, or a network with bn",
+        )
+    return read_range(tuple(rates), tuple(losses))
+
+
+def read_range(rates: tuple[float, ...], losses: tuple[float, ...]) -> RangeTest:
+    """Find the steepest fall and the lowest loss of a range test."""
+    lowest = int(np.argmin(losses))
+    slopes = (
+        np.gradient(np.asarray(losses), np.log(np.asarray(rates))) if len(rates) > 2 else np.zeros(len(rates))
+    )
+    steepest = int(np.argmin(slopes[: lowest + 1]))
+    return RangeTest(rates, losses, rates[steepest], rates[lowest])

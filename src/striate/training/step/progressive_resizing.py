@@ -1,0 +1,91 @@
+"""Small pictures first: most of what a network learns at first can be learnt from half of the pixels."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from striate.errors import FitError, RecipeError
+from striate.net.layers.convolution import Conv
+from striate.net.layers.pooling import AvgPool, MaxPool
+from striate.net.layout.layout import Layout, Placed, lay
+from striate.net.shape import Map
+
+# The share of the training after which pictures have their whole size.
+WHOLE_AFTER = 2 / 3
+
+# Sides are multiples of it, so that they can be halved.
+MULTIPLE = 4
+
+
+def grown(size: tuple[int, int], start: float | None, progress: float) -> tuple[int, int]:
+    """Height and width of the pictures in an epoch that ends after a share `progress` of the training.
+
+    side * (start + (1 - start) * progress / (2/3)), in multiples of 4; from two thirds on, the whole side
+
+    Source: Howard 2018 (progressive resizing); Tan and Le 2021, section 4.2.
+    """
+    share = 1.0 if start is None else min(1.0, start + (1 - start) * progress / WHOLE_AFTER)
+    if share == 1.0:
+        return size
+    height, width = (min(side, max(MULTIPLE, MULTIPLE * round(side * share / MULTIPLE))) for side in size)
+    return height, width
+
+
+def strength(size: tuple[int, int], whole: tuple[int, int], start: float | None, least: float) -> float:
+    """The share of the numbers of augment that pictures of a size are changed by.
+
+    least + (1 - least) * (side - first) / (whole - first), first being the smallest side that grow allows
+
+    Source: Tan and Le 2021, section 4.2: small pictures need less regularisation.
+    """
+    first, side, full = max(grown(whole, start, 0.0)), max(size), max(whole)
+    return 1.0 if side == full else least + (1 - least) * (side - first) / (full - first)
+
+
+def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pictures at a smaller size, N x C x H x W, averaged over the pixels that fall together."""
+    if x.shape[2:] == size:
+        return x
+    return F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def require_grows(layout: Layout, start: float | None) -> None:
+    """Raise RecipeError where the network does not take a size of smaller pictures, or is another one on them."""
+    size = (layout.input.height, layout.input.width)
+    # Sides grow in multiples of 4, so no size is passed over.
+    sizes = dict.fromkeys(grown(size, start, WHOLE_AFTER * step / max(size)) for step in range(max(size)))
+    for small in sizes:
+        if small != size and (problem := _misfit(layout, small)):
+            break
+    else:
+        return
+    raise RecipeError(
+        problem,
+        place="grow",
+        expected="a network that reads pictures of each size with the same weights",
+        cure="`pool avg` before the first fc, numbers for padding; or grow=none",
+    )
+
+
+def _misfit(layout: Layout, small: tuple[int, int]) -> str:
+    """What hinders a network on smaller pictures; empty where nothing does."""
+    told, whole = (
+        f"{height}x{width}" for height, width in (small, (layout.input.height, layout.input.width))
+    )
+    try:
+        other = lay(layout.network, Map(layout.input.channels, *small), layout.classes)
+    except FitError as error:
+        return f"the network cannot read {told} pixels: {error.problem}"
+    for one, two in zip(layout.layers(), other.layers(), strict=True):
+        if one.layer.weights(one.input) != two.layer.weights(two.input):
+            return f"on {told} pixels the network has other weights than on {whole}"
+        if _padding(one) != _padding(two):
+            return f"on {told} pixels `{one.path}` is padded otherwise than on {whole}"
+    return ""
+
+
+def _padding(placed: Placed) -> list[tuple[int, int]]:
+    if not isinstance(placed.layer, Conv | MaxPool | AvgPool):
+        return []
+    return [(axis.before, axis.after) for axis in placed.layer.axes(placed.input)]

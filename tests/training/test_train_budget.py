@@ -1,0 +1,220 @@
+"""What is chosen for a budget, by times that are said, and what is said of a training that was too short or
+learnt nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from striate.recipe.defaults import Candidate, candidates
+from striate.recipe.keys import Recipe
+from striate.report.page import write_report
+from striate.runs.folder import RunFolder
+from striate.training.budget import (
+    Outlook,
+    fitting_batch,
+    needed_epochs,
+    outlook,
+    pick,
+    tell_outlook,
+    typed_seconds,
+)
+from striate.training.diagnose import Known, nothing_learnt, too_short
+from striate.training.loop.pace import StepTime
+from training.jobs import NET, Clock, Ear, train
+
+PHOTOS = {"train": 1_570, "val": 174, "test": 874}
+
+# Microseconds of a picture, and milliseconds of the optimiser, on 2 cores that know AVX2 only, and on a machine
+# twenty times as fast.
+SLOW = {
+    ("small128", 128): (4340, 71), ("small128", 96): (2203, 66), ("small128", 64): (1332, 70),
+    ("small64", 32): (741, 26), ("swift32", 32): (5461, 96), ("small32", 32): (2408, 31),
+    ("small28", 32): (1804, 9), ("swift28", 32): (132, 2), ("small28", 28): (1318, 9), ("swift28", 28): (145, 2),
+}  # fmt: skip
+
+
+def chosen(
+    size: int,
+    channels: int,
+    counts: dict[str, int],
+    left_s: float,
+    share: float = 1.0,
+    *,
+    sides: bool = False,
+) -> tuple[str, int]:
+    """The network and side that are chosen on a machine that takes `share` of the times of SLOW."""
+    recipe = Recipe(optimiser="muon", grow=0.75, second_look=0.7, nets="swift")
+
+    def seen(each: Candidate) -> Outlook:
+        picture_us, optimiser_ms = SLOW[each.net, each.size[0]]
+        time = StepTime(picture_us * share / 1e6, optimiser_ms * share / 1e3, 1.2 * picture_us * share / 1e6)
+        return outlook(recipe, time, counts, left_s)
+
+    found, _ = pick(
+        candidates((size, size), channels, "swift", sides=sides), seen, needed_epochs(counts["train"])
+    )
+    return found.net, found.size[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "counts", "left_s", "slow", "fast"),
+    [
+        (128, 3, PHOTOS, 20.0, ("small64", 32), ("small128", 128)),
+        (128, 3, PHOTOS, 90.0, ("small128", 96), ("small128", 128)),
+        (128, 3, PHOTOS, 590.0, ("small128", 128), ("small128", 128)),
+        (128, 3, {"train": 65, "val": 7}, 20.0, ("small128", 128), ("small128", 128)),
+        (28, 1, {"train": 54_000, "val": 6_000, "test": 10_000}, 90.0, ("swift28", 28), ("small28", 28)),
+        (28, 1, {"train": 54_000, "val": 6_000, "test": 10_000}, 590.0, ("small28", 28), ("small28", 28)),
+        (32, 3, {"train": 45_000, "val": 5_000, "test": 10_000}, 90.0, ("swift28", 32), ("swift32", 32)),
+        (32, 3, {"train": 45_000, "val": 5_000, "test": 10_000}, 590.0, ("small32", 32), ("swift32", 32)),
+    ],
+)
+def test_larger_on_a_fast_machine_and_smaller_on_a_slow_one(
+    size: int,
+    channels: int,
+    counts: dict[str, int],
+    left_s: float,
+    slow: tuple[str, int],
+    fast: tuple[str, int],
+) -> None:
+    assert chosen(size, channels, counts, left_s, sides=size == 128) == slow
+    assert chosen(size, channels, counts, left_s, share=0.05, sides=size == 128) == fast
+
+
+def test_passes_that_are_needed() -> None:
+    assert [needed_epochs(each) for each in (65, 1_570, 2_500, 54_000)] == [12, 12, 8, 5]
+
+
+def test_the_candidate_that_comes_farthest_where_none_comes_far_enough() -> None:
+    ladder = (Candidate("a", (8, 8)), Candidate("b", (8, 8)), Candidate("c", (8, 8)))
+    epochs = {"a": 1.0, "b": 3.0, "c": 2.0}
+    found, seen = pick(ladder, lambda each: Outlook(epochs[each.net], 1.0, 10), 5)
+    assert (found.net, seen.told()) == ("b", "about 3 epochs, 30 steps")
+
+
+@pytest.mark.parametrize(("left_s", "batch"), [(100.0, 128), (10.0, 64), (1.0, 16)])
+def test_a_smaller_batch_where_there_would_be_few_steps(left_s: float, batch: int) -> None:
+    recipe = Recipe(batch=128, budget_s=100.0)
+    assert fitting_batch(recipe, StepTime(0.001, 0.0, 0.0), left_s).batch == batch
+    # Where the optimiser takes the time, a smaller batch gives hardly more steps.
+    assert fitting_batch(recipe, StepTime(0.001, 1.0, 0.0), left_s).batch == 128
+
+
+@pytest.mark.parametrize(
+    ("seconds", "typed"), [(0.1, "10s"), (41, "50s"), (119, "2m"), (121, "3m"), (7_300, "3h"), (1e6, "278h")]
+)
+def test_a_time_as_it_is_typed(seconds: float, typed: str) -> None:
+    assert typed_seconds(seconds) == typed
+
+
+def test_what_cannot_be_had_is_said_before() -> None:
+    def told(step_s: float, given: bool = True) -> str:
+        ear = Ear()
+        tell_outlook(
+            Recipe(batch=16, budget_s=60.0), StepTime(step_s / 16, 0.0, 0.0), {"train": 160, "val": 16},
+            left_s=50.0, spent_s=10.0, given=given, watch=ear,
+        )  # fmt: skip
+        return ear.said[0]
+
+    assert told(0.1) == "budget    about 48 epochs in 60 s"
+    assert told(10.0) == (
+        "budget    about 0.48 epochs, 4 steps in 60 s, and fewer than 5 mean little: --budget 10m, or a smaller "
+        "network or size"
+    )
+    assert told(10.0, given=False).endswith("--budget 10m")
+
+
+def test_what_was_not_had_is_said_after(arrays: Path, tmp_path: Path) -> None:
+    clock = Clock()
+    train(arrays, tmp_path / "run", Ear(None, clock, step_s=10.0), clock=clock, budget_s=40.0)
+    record = json.loads((tmp_path / "run" / "run.json").read_bytes())
+    assert record["symptom"]["code"] == "too-short"
+    steps = record["result"]["steps"]
+    assert record["symptom"]["said"] == (
+        f"40 s were enough for {steps} steps, {steps / 6:.1f} epochs: the network has hardly begun to learn"
+    )
+    write_report(RunFolder(tmp_path / "run"))
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert f"40 s were enough for {steps} steps" in page
+    assert "What may help: the same command with `--budget" in page
+
+
+def test_enough_is_not_too_short() -> None:
+    assert too_short(60.0, 5.0, 50, 5, "2m") is None
+    short = too_short(60.0, 2.04, 50, 5, "2m")
+    assert short is not None
+    assert short.said == "60 s were enough for 2.0 epochs, and the network can learn more in 5"
+    assert short.cure == "the same command with `--budget 2m`"
+
+
+KNOWN: dict[str, Any] = {
+    "pictures": 1000, "most_common": 0.1, "rate": 0.003, "suited_rate": 0.003, "initial": "auto", "saturating": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "end", "cure"),
+    [
+        (
+            {"rate": 1e-9}, "rate-too-low", "a learning rate of 1e-09 hardly moves the weights",
+            "the same command with `--set rate=0.003`",
+        ),
+        (
+            {"rate": 100.0}, "rate-too-high", "a learning rate of 100 throws the weights about",
+            "the same command with `--set rate=0.003`",
+        ),
+        (
+            {"initial": "large", "saturating": 5}, "saturated",
+            "5 activations that are flat at both ends, begun with `large` weights, let hardly any gradient through",
+            "the same command with `--set initial=auto`",
+        ),
+        (
+            {"saturating": 20}, "saturated",
+            "20 activations that are flat at both ends let hardly any gradient through",
+            "relu in place of tanh and sigmoid, or bn before them",
+        ),
+        (
+            {}, "loss-not-moving", "a learning rate of 0.003 is usual here",
+            "more epochs; or `striate lr` with the same data and network, which shows the rates that learn",
+        ),
+    ],
+)  # fmt: skip
+def test_nothing_learnt(keys: dict[str, Any], code: str, end: str, cure: str) -> None:
+    known = Known(**{**KNOWN, **keys})
+    found = nothing_learnt([0.1, 0.11, 0.09, 0.1], known)
+    assert found is not None
+    assert (found.code, found.cure) == (code, cure)
+    assert found.said == (
+        f"nothing was learnt: it answers no better than always the most common class (10.0%), and {end}"
+    )
+    assert nothing_learnt([0.1, 0.11, 0.3, 0.4], known) is None
+    # What was learnt and lost again was learnt.
+    assert nothing_learnt([0.4, 0.5, 0.1, 0.1], known) is None
+    assert nothing_learnt([], known) is None
+
+
+TANHS = "[conv 4 3x3 -> tanh] x5 -> fc classes"
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [
+        ({"rate": 1e-9, "net": NET}, "rate-too-low"),
+        ({"rate": 100.0, "net": NET}, "rate-too-high"),
+        ({"initial": "large", "net": TANHS}, "saturated"),
+    ],
+)
+def test_a_training_that_learns_nothing_says_so(
+    arrays: Path, tmp_path: Path, keys: dict[str, Any], code: str
+) -> None:
+    train(arrays, tmp_path / "run", **keys)
+    assert json.loads((tmp_path / "run" / "run.json").read_bytes())["symptom"]["code"] == code
+
+
+def test_a_training_that_learns_says_nothing(arrays: Path, tmp_path: Path) -> None:
+    train(arrays, tmp_path / "run", rate=0.01, epochs=8)
+    assert json.loads((tmp_path / "run" / "run.json").read_bytes()).get("symptom") is None
