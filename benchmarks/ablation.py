@@ -2,10 +2,10 @@
 
     python benchmarks/ablation.py [--epochs 3] [--only WORD,...] [--rounds N] [--quick]
 
-Told is the accuracy on 5,000 validation pictures, held out of the training pictures; the test pictures play no
+Told is the accuracy on 5,000 validation images, held out of the training images; the test images play no
 part.  The seed is the round, and seeds of one round begin alike.  The time of the training part stands beside it:
-a trick may cost some.  Where a trick is an optimiser, the other one has the rate, clipping and warm-up that striate
-takes for it by itself.  Growing pictures have no row where the first epoch has their whole size already.
+a trick may cost some.  Where a trick is an optimizer, the other one has the rate, clipping and warm-up that striate
+takes for it by itself.  Growing images have no row where the first epoch has their whole size already.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from trainings import Training, train
 from striate.errors import counted
 from striate.training.step.progressive_resizing import grown
 
-BASE = ["--recipe", "quick", "--set", "batch=500", "--set", "grow=none"]
+BASE = ["--recipe", "quick", "--set", "batch=500", "--set", "progressive_resizing=none"]
 AUGMENT = ["--augment", "flip, crop 2"]
 
 # What striate takes by itself where `quick` says what suits muon.
-USUAL = ["--set", "norm_rate=1", "--set", "clip=1.0", "--set", "warmup=0.1", "--set", "momentum=0.9"]
+USUAL = ["--set", "norm_lr_multiplier=1", "--set", "clip=1.0", "--set", "warmup=0.1", "--set", "momentum=0.9"]
 
 GROWING = "full size throughout: growing from 3/4"
 
@@ -37,14 +37,14 @@ WITHOUT = {
     "norms without gamma: trained ones": ["--net", "GAMMA"],
     "dirac: the usual first weights": ["--set", "initial=auto, small-head"],
     "a small classifier at first: the usual one": ["--set", "initial=dirac"],
-    "muon: nesterov": ["--set", "optimiser=nesterov", "--set", "rate=0.1", *USUAL],
-    "muon: adamw": ["--set", "optimiser=adamw", "--set", "rate=0.003", *USUAL],
-    "a rate of its own for biases and norms": ["--set", "norm_rate=1"],
+    "muon: nesterov": ["--set", "optimizer=nesterov", "--set", "learning_rate=0.1", *USUAL],
+    "muon: adamw": ["--set", "optimizer=adamw", "--set", "learning_rate=0.003", *USUAL],
+    "a rate of its own for biases and norms": ["--set", "norm_lr_multiplier=1"],
     "label smoothing": ["--set", "label_smoothing=0"],
     "the straight way down: cosine": ["--set", "schedule=cosine"],
-    "a second look": ["--set", "second_look=0"],
-    "flips, and the second look that needs them": ["--augment", "crop 2"],
-    GROWING: ["--set", "grow=0.75"],
+    "test-time augmentation": ["--set", "tta=0"],
+    "flips, and test-time augmentation that needs them": ["--augment", "crop 2"],
+    GROWING: ["--set", "progressive_resizing=0.75"],
     "the last weights: their running mean": ["--set", "ema=0.98"],
 }
 
@@ -56,7 +56,7 @@ def main() -> None:
     made.add_argument("--only", default="", help="words of the tricks to leave out, by commas")
     options = read(made)
     data = data_folder(options, "cifar-10-batches-bin")
-    wanted = only(options, "second look") or [""]
+    wanted = only(options, "test-time augmentation") or [""]
     epochs = ["--budget", "12s"] if options.quick else ["--epochs", str(options.epochs)]
     text = resources.files("striate.net.zoo").joinpath("swift32.net").read_text(encoding="utf-8")
     nets = {

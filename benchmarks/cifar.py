@@ -3,11 +3,11 @@
     python benchmarks/cifar.py [--recipe quick] [--train "FLAGS"] [--rounds N] [--quick]
 
 striate: the whole command, from the start of the process to its end, and its training part; the seed is the
-round.  A run whose test accuracy falls short counts as not there.  It looks at the test pictures once, at its end.
+round.  A run whose test accuracy falls short counts as not there.  It looks at the test images once, at its end.
 
-No peer gets there in a time that can be waited for.  The peer's row is EXTRAPOLATED: the pictures a second of the
+No peer gets there in a time that can be waited for.  The peer's row is EXTRAPOLATED: the images a second of the
 usual recipe (ResNet-18 with a 3x3 stem, batches of 128, crop and flip by torchvision in two workers), measured for
-some seconds in each round, times its 200 epochs of 50,000 pictures.  How many of them are needed for 94 % is not
+some seconds in each round, times its 200 epochs of 50,000 images.  How many of them are needed for 94 % is not
 known; 200 is what its authors train for.
 
 The last row needs no accuracy: a step of the recipe's network, by striate and by plain PyTorch (float32,
@@ -33,10 +33,10 @@ from side import Side, SideFailed
 from steps import Case, compare
 from trainings import Training, train
 
-EPOCHS, PICTURES = 200, 50_000
+EPOCHS, IMAGES = 200, 50_000
 
 TRAIN = (
-    "--budget 11m45s --set batch=2000 --set second_look=1 --set grow=none --set val_share=0.02 "
+    "--budget 11m45s --set batch=2000 --set tta=1 --set progressive_resizing=none --set val_share=0.02 "
     "--augment 'flip, crop 2'"
 )
 
@@ -67,7 +67,7 @@ def main() -> None:
         }
         found = interleaved(sides, options.rounds, tell)
     trainings = found["striate"]
-    rates = [each["pictures"] / each["s"] for each in found["ResNet-18, some steps"]]
+    rates = [each["images"] / each["s"] for each in found["ResNet-18, some steps"]]
     rows = [
         Row(
             what=f"CIFAR-10 to {target:.0%}: {part}",
@@ -76,9 +76,9 @@ def main() -> None:
             better="neither",
             kind="extrapolated",
             ours=values,
-            theirs=[EPOCHS * PICTURES / rate for rate in rates],
+            theirs=[EPOCHS * IMAGES / rate for rate in rates],
             figures=figures,
-            note="the peer is extrapolated from its measured pictures a second, to all its epochs; how many of "
+            note="the peer is extrapolated from its measured images a second, to all its epochs; how many of "
             f"them it needs for {target:.0%} is not known, so no ratio is told"
             if figures
             else "",
@@ -90,7 +90,7 @@ def main() -> None:
                 {
                     "test accuracy of striate": [each.accuracy for each in trainings],
                     "epochs of striate": [each.epochs for each in trainings],
-                    "pictures a second of the peer": rates,
+                    "images a second of the peer": rates,
                 },
             ),
             ("the training part", [each.training_to(target) for each in trainings], {}),

@@ -3,7 +3,7 @@
     python benchmarks/gpu.py [--device cuda] [--only parity,resume,cifar,photos] [--quick]
     python benchmarks/gpu.py --device cpu --quick      # the script itself, without a GPU; its figures mean nothing
 
-parity: gradients of a step, and weights after ten of them, against the CPU's; from the same weights and pictures, in
+parity: gradients of a step, and weights after ten of them, against the CPU's; from the same weights and images, in
 float32.  resume: a training that is killed and goes on, against one that is not, weights to the bit.  cifar: the
 whole command to 94 % on CIFAR-10.  photos: the same on photographs, for a minute.  Beside both stands the peak
 memory of a step, predicted and measured.
@@ -42,7 +42,7 @@ PARTS = ("parity", "resume", "cifar", "photos")
 TRAINED = {
     "cifar": (
         "cifar-10-batches-bin",
-        "--epochs 12 --set batch=2000 --set second_look=1 --set grow=none --set val_share=0.02 --augment 'flip, crop 2'",
+        "--epochs 12 --set batch=2000 --set tta=1 --set progressive_resizing=none --set val_share=0.02 --augment 'flip, crop 2'",
         0.94,
     ),
     "photos": ("caltech26", "--budget 60s", 0.8),
@@ -94,7 +94,7 @@ def parity(machine: Machine) -> Row:
 
     import striate
     from striate.recipe.keys import Recipe
-    from striate.training.step.optimizers import make_optimiser
+    from striate.training.step.optimizers import make_optimizer
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     shape, found = (3, 32, 32), {}
@@ -107,8 +107,8 @@ def parity(machine: Machine) -> Row:
                 module.p = 0.0
         x, labels = torch.randn(64, *shape), torch.randint(0, 10, (64,))
         net = net.to(device)
-        recipe = Recipe(optimiser="muon", rate=1e-3, weight_decay=0.05, optimizer_precision="fp32")
-        optimizer = make_optimiser([(net, 1.0)], recipe)
+        recipe = Recipe(optimizer="muon", learning_rate=1e-3, weight_decay=0.05, optimizer_precision="fp32")
+        optimizer = make_optimizer([(net, 1.0)], recipe)
         gradients: list[Any] = []
         for _ in range(10):
             optimizer.zero_grad(set_to_none=True)

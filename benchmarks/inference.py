@@ -2,7 +2,7 @@
 
     python benchmarks/inference.py [--only NAME,...] [--seconds S] [--rounds N] [--quick]
 
-striate: what `striate predict` does from 256 pictures on: norms folded, channels last, and the fastest of the
+striate: what `striate predict` does from 256 images on: norms folded, channels last, and the fastest of the
 runtimes that are installed, found out before the first round.  PyTorch: plain modules (torchvision's where it has
 the network), eval, inference_mode, contiguous.  Both in float32, on a batch that lies ready; decoding is in neither.
 """
@@ -65,7 +65,7 @@ def main() -> None:
                 Row(
                     what=f"answers of {case}",
                     peer="PyTorch",
-                    unit="pictures a second",
+                    unit="images a second",
                     better="higher",
                     ours=found["striate"],
                     theirs=found["PyTorch"],

@@ -4,7 +4,7 @@
 
 The foreign job is plain torch in two threads, training without an end.  Each job runs alone and beside it:
 
-LeNet-5: an epoch of MNIST, a tenth held out and scored, all test pictures scored.
+LeNet-5: an epoch of MNIST, a tenth held out and scored, all test images scored.
 ResNet-18: an epoch of caltech26 at 128x128, likewise; nothing is stored from an earlier run.
 
 striate: the whole command, its start, its report and its end included.  Keras: the whole process likewise, from its
@@ -34,7 +34,7 @@ JOBS = {
     "resnet18": (
         "ResNet-18, an epoch of caltech26 at 128x128",
         "caltech26",
-        ["--net", "resnet18", "--size", "128", "--set", "batch=32", "--set", "optimiser=momentum"],
+        ["--net", "resnet18", "--size", "128", "--set", "batch=32", "--set", "optimizer=momentum"],
     ),
 }
 

@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--only NAME,...] [--quick]
 
-Each configuration (network, batch, precision, optimiser, what is made again) runs three steps in a process of its
+Each configuration (network, batch, precision, optimizer, what is made again) runs three steps in a process of its
 own, which gives freed memory back; its peak over what the process had before the network, with the libraries warm,
 stands against the prediction.  Other processes change times and not this; one round of each is run.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from options import only, parser, read, tell
 from receipt import Row, Session, write_receipt
 
-# Network, batch, precision, optimiser, share of the plain step's memory that it has to fit (1: plain).
+# Network, batch, precision, optimizer, share of the plain step's memory that it has to fit (1: plain).
 CONFIGURATIONS = [
     ("small28", 256, "fp32", "adamw", 1.0),
     ("small32", 128, "fp32", "adamw", 1.0),
@@ -67,12 +67,12 @@ CONFIGURATIONS = [
 ]
 
 
-def child(name: str, batch: int, precision: str, optimiser: str, share: float) -> None:
+def child(name: str, batch: int, precision: str, optimizer: str, share: float) -> None:
     """Measure one configuration; a line of JSON."""
     from striate.machine import allocator as heap
 
-    heap.keep_freed()
-    heap.give_back_freed()
+    heap.keep_freed_memory()
+    heap.return_freed_memory()
     import torch
 
     import striate
@@ -86,25 +86,25 @@ def child(name: str, batch: int, precision: str, optimiser: str, share: float) -
     input, classes = zoo_net(name).input, zoo_net(name).classes
     layout = striate.read(name).lay(input, classes)
     emulated = precision == "bf16" and emulates_bf16(torch.device("cpu"))
-    fitter = Fitter(layout, batch, EMULATED if emulated else precision, optimiser, False)
+    fitter = Fitter(layout, batch, EMULATED if emulated else precision, optimizer, False)
     thrift = Thrift()
     if share < 1:
         fit = fitter.fit(int(share * fitter.memory(Thrift()).total))
         assert fit is not None, "it cannot fit"
         thrift = fit.thrift
     warm = "conv 32 3x3 -> bn -> relu -> maxpool 2 -> conv 32 3x3 -> bn -> relu -> fc 10"
-    steps(striate.read(warm).build((3, 32, 32)), (3, 32, 32), 8, precision, optimiser, Thrift())
+    steps(striate.read(warm).build((3, 32, 32)), (3, 32, 32), 8, precision, optimizer, Thrift())
     heap.trim()
     base = heap.own_bytes()
     heap.forget_peak()
     net = striate.read(name).build(input, classes)
-    steps(net, input, batch, precision, optimiser, thrift)
+    steps(net, input, batch, precision, optimizer, thrift)
     peak = heap.peak_bytes()
     assert peak is not None
     assert base is not None
     predicted = fitter.memory(thrift)
     found = {
-        "net": name, "batch": batch, "precision": precision, "optimiser": optimiser,
+        "net": name, "batch": batch, "precision": precision, "optimizer": optimizer,
         "recompute": written(thrift, layout), "micro_batches": thrift.micro_batches,
         "predicted_bytes": predicted.total, "measured_bytes": peak - base, "moment": predicted.moment,
         "threads": torch.get_num_threads(),
@@ -112,27 +112,27 @@ def child(name: str, batch: int, precision: str, optimiser: str, share: float) -
     print(json.dumps(found))
 
 
-def steps(net, input, batch, precision, optimiser, thrift) -> None:  # type: ignore[no-untyped-def]
+def steps(net, input, batch, precision, optimizer, thrift) -> None:  # type: ignore[no-untyped-def]
     """Three training steps on drawn bytes, prepared as a run prepares them."""
     import torch
     from torch import nn
     from torch.nn import functional as F
 
     from striate.recipe.keys import Recipe
-    from striate.training.layout import arrange
+    from striate.training.layout import apply_layout
     from striate.training.step.micro_batches import add_gradients
-    from striate.training.step.optimizers import make_optimiser
+    from striate.training.step.optimizers import make_optimizer
     from striate.training.step.target import Target
 
-    arrange(net, "channels_last").train()
-    stepper = make_optimiser([(net, 1.0)], Recipe(optimiser=optimiser, rate=1e-4, weight_decay=0.0))
+    apply_layout(net, "channels_last").train()
+    stepper = make_optimizer([(net, 1.0)], Recipe(optimizer=optimizer, learning_rate=1e-4, weight_decay=0.0))
     channels, height, width = input
     stored = [torch.randint(0, 255, (batch, height, width, channels), dtype=torch.uint8) for _ in range(2)]
     target = Target(torch.zeros(batch, dtype=torch.long))
 
     def loss_of(logits, target):  # type: ignore[no-untyped-def]
         loss = target.cross_entropy(logits.float(), 0.0)
-        for weight, side in net.side_logits:
+        for weight, side in net.auxiliary_logits:
             loss = loss + weight * F.cross_entropy(side.float(), target.labels)
         return loss
 
@@ -153,7 +153,7 @@ def measured(configuration: tuple[str, int, str, str, float]) -> dict[str, Any]:
     each["error"] = each["predicted_bytes"] / each["measured_bytes"] - 1
     how = each["recompute"] if len(each["recompute"]) < 40 else each["recompute"][:37] + "..."
     tell(
-        f"{each['net']:20} {each['batch']:5} {each['precision']} {each['optimiser']:9} "
+        f"{each['net']:20} {each['batch']:5} {each['precision']} {each['optimizer']:9} "
         f"x{each['micro_batches']} {how:40} measured {each['measured_bytes'] / 1e6:8.1f} MB  "
         f"predicted {each['predicted_bytes'] / 1e6:8.1f} MB  {each['error']:+.1%}"
     )
@@ -163,8 +163,8 @@ def measured(configuration: tuple[str, int, str, str, float]) -> dict[str, Any]:
 def main() -> None:
     """Run every configuration, and write."""
     if sys.argv[1:2] == ["--child"]:
-        name, batch, precision, optimiser, share = sys.argv[2:]
-        child(name, int(batch), precision, optimiser, float(share))
+        name, batch, precision, optimizer, share = sys.argv[2:]
+        child(name, int(batch), precision, optimizer, float(share))
         return
     made = parser(__doc__, rounds=1)
     made.add_argument("--only", default="", help="names of networks, by commas")

@@ -4,14 +4,14 @@
 
 striate: the whole command, from the start of the process to its end, and its training part alone, from the
 first step to the last validation; the seed is the round.  A run whose test accuracy falls short counts as not
-there.  It looks at the test pictures once, at its end.
+there.  It looks at the test images once, at its end.
 
 PyTorch: what its examples do for MNIST (two convolutions, Adadelta at 1.0 falling by 0.7 an epoch, batches of
-64, all test pictures after each epoch), to the end of the first epoch whose test reaches 99 %.
+64, all test images after each epoch), to the end of the first epoch whose test reaches 99 %.
 Keras on TensorFlow: what its "Simple MNIST convnet" does (Adam, batches of 128, a tenth held out), to the end
 of the first epoch at which a test that is not counted reaches 99 %.
 Lightning: PyTorch's example under a Trainer.
-Each peer chooses its moment by the test pictures, and neither its start nor its imports are counted, which
+Each peer chooses its moment by the test images, and neither its start nor its imports are counted, which
 flatters it.
 """
 

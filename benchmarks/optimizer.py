@@ -38,15 +38,17 @@ def round_of(name: str, batch: int, precision: str, optimizer_precision: str) ->
     from striate.net.layout.normed import before_norm
     from striate.predict.evaluate import autocast
     from striate.recipe.keys import Recipe
-    from striate.training.layout import arrange
-    from striate.training.step.optimizers import make_optimiser
+    from striate.training.layout import apply_layout
+    from striate.training.step.optimizers import make_optimizer
 
     torch.manual_seed(0)
     net = striate.read(name).build(NETS[name], 10)
-    arrange(net, "channels_last").train()
+    apply_layout(net, "channels_last").train()
     held = [net.part(placed.path).weight for placed in before_norm(net.layout)]
-    recipe = Recipe(optimiser="muon", rate=0.003, weight_decay=0.05, optimizer_precision=optimizer_precision)
-    optimizer = make_optimiser([(net, 1.0)], recipe, held)
+    recipe = Recipe(
+        optimizer="muon", learning_rate=0.003, weight_decay=0.05, optimizer_precision=optimizer_precision
+    )
+    optimizer = make_optimizer([(net, 1.0)], recipe, held)
     x = torch.randn(batch, *NETS[name]).contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(batch, dtype=torch.long)
     best: tuple[list[float], list[float]] = [], []

@@ -50,7 +50,7 @@ def interleaved(
 
 
 def band(figures: Sequence[float | None]) -> Band | None:
-    """Median and the 10 % and 90 % points of those that are there, between neighbours in proportion.
+    """Median and the 10 % and 90 % points of those that are there, between neighbors in proportion.
 
     Of fewer than 10 the lowest and the highest.
     """

@@ -3,7 +3,7 @@
     python benchmarks/parity.py [--only WORD,...] [--rounds N] [--quick]
 
 Three trainings: LeNet-5 on MNIST, ResNet-20 on CIFAR-10, a residual network on photographs.  The seed is the round.
-Told is the accuracy on the test pictures, looked at once in each run, and the time of the training part; the layout
+Told is the accuracy on the test images, looked at once in each run, and the time of the training part; the layout
 is in each arithmetic the one that striate finds fastest.
 """
 

@@ -6,12 +6,12 @@ caltech26: 26 classes, 1,744 photographs to train on and 874 to test with.  Nobo
 the peers would download theirs, and here is no network.
 
 striate: the whole command, which picks network and size by itself, with its start, decoding and report; the seed
-is the round.  A run whose test accuracy falls short counts as not there.  It looks at the test pictures once.
+is the round.  A run whose test accuracy falls short counts as not there.  It looks at the test images once.
 fastai: `ImageDataLoaders.from_folder`, `vision_learner(resnet18, pretrained=False)`, `fit_one_cycle`.
 Keras on TensorFlow: `image_dataset_from_directory` and the network of its guide to image classification from
 scratch.
 Both at 128x128, to the end of the first epoch whose test reaches the target; that test, their start and their
-imports are not counted, and they choose their moment by the test pictures, which flatters them.
+imports are not counted, and they choose their moment by the test images, which flatters them.
 """
 
 from __future__ import annotations

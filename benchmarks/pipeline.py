@@ -1,22 +1,22 @@
-"""Augmented pictures a second and core, and how long a training waits for them, against torchvision and timm.
+"""Augmented images a second and core, and how long a training waits for them, against torchvision and timm.
 
     python benchmarks/pipeline.py [--rounds N] [--quick]
 
 caltech26's training photographs in batches, as they are (JPEG, about 300x200) and enlarged to 500x375, the usual
-size of ImageNet's (JPEG at quality 90): a random resized crop, a random flip, normalised float32.  striate's first
+size of ImageNet's (JPEG at quality 90): a random resized crop, a random flip, normalized float32.  striate's first
 epoch reads every header, hashes, decodes and stores, and augments out of the store; later epochs only augment, and
 are measured as well with its own default, a random crop and a flip, against torchvision's.  torchvision (ImageFolder,
 DataLoader) and timm (create_loader) decode in every epoch.  Counted is the CPU time of all threads and workers; the
 wall time stands beside it.
 
-striate stores a picture at 8/7 of the side that the network sees, so what its random crop enlarges has less detail
+striate stores an image at 8/7 of the side that the network sees, so what its random crop enlarges has less detail
 than a crop of the original; that is what it trains on.
 
 Waiting: a ResNet-18 at 128x128, batches of 32, each side in its own default arithmetic.
 
 FFCV needs a compiler and OpenCV to install; its figures are from its authors' page (docs.ffcv.io, ImageNet
 benchmarks: random resized crop to 224 and flip, all cores of an AWS p3dn.24xlarge, from memory) over the 96
-hardware threads of that machine.  Another machine, other pictures: a hint, not a comparison.
+hardware threads of that machine.  Another machine, other images: a hint, not a comparison.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CROPPING = {
 
 RESIZED, CROPPED = "zoom 0.08, flip", "crop 0, flip"
 
-# Pictures a second of all 96 hardware threads; from files of that kind in memory.
+# Images a second of all 96 hardware threads; from files of that kind in memory.
 FFCV = {"JPEG at 90 %, side 512": 31_278, "raw, side 256": 172_801}
 FFCV_THREADS = 96
 
@@ -115,12 +115,12 @@ def main() -> None:
         Row(
             what=f"{size}x{size} out of {kind}, later epoch",
             peer=f"FFCV, {source}, as its authors measured on their machine",
-            unit="pictures a second and core",
+            unit="images a second and core",
             better="higher",
             kind="literature",
             ours=rates,
             theirs=[rate / FFCV_THREADS] * len(rates),
-            note="another machine and other pictures; a core of theirs is a hardware thread",
+            note="another machine and other images; a core of theirs is a hardware thread",
         )
         for source, rate in FFCV.items()
     ]
@@ -131,21 +131,21 @@ def main() -> None:
 
 
 def enlarged(data: Path, folder: Path) -> Path:
-    """The training pictures at 500x375 in class folders below `folder`."""
+    """The training images at 500x375 in class folders below `folder`."""
     for file in sorted((data / "train").glob("*/*.jpg")):
         made = folder / "train" / file.parent.name / file.name
         made.parent.mkdir(parents=True, exist_ok=True)
-        with Image.open(file) as picture:
-            picture.convert("RGB").resize((500, 375), Image.Resampling.BICUBIC).save(made, quality=90)
+        with Image.open(file) as image:
+            image.convert("RGB").resize((500, 375), Image.Resampling.BICUBIC).save(made, quality=90)
     return folder
 
 
 def row(what: str, peer: str, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> Row:
-    """How many pictures both sides make in a second of a core."""
+    """How many images both sides make in a second of a core."""
     return Row(
         what=what,
         peer=peer,
-        unit="pictures a second and core",
+        unit="images a second and core",
         better="higher",
         ours=a_core(ours),
         theirs=a_core(theirs),
@@ -154,14 +154,14 @@ def row(what: str, peer: str, ours: list[dict[str, Any]], theirs: list[dict[str,
 
 
 def rates_of(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> dict[str, list[float]]:
-    """Pictures a second of both sides, by the clock."""
-    sides = {"pictures a second of striate": ours, "pictures a second of the peer": theirs}
-    return {name: [each["pictures"] / each["s"] for each in answers] for name, answers in sides.items()}
+    """Images a second of both sides, by the clock."""
+    sides = {"images a second of striate": ours, "images a second of the peer": theirs}
+    return {name: [each["images"] / each["s"] for each in answers] for name, answers in sides.items()}
 
 
 def a_core(answers: list[dict[str, Any]]) -> list[float]:
-    """Pictures for each second of CPU time."""
-    return [each["pictures"] / each["cpu_s"] for each in answers]
+    """Images for each second of CPU time."""
+    return [each["images"] / each["cpu_s"] for each in answers]
 
 
 def progress(what: str, text: str) -> None:

@@ -1,6 +1,6 @@
 """A laid-out network in torch.nn's own modules, layer by layer, with nothing that striate's builder adds.
 
-What a reader of a tutorial would write for the same text; only the words that networks for small pictures use.
+What a reader of a tutorial would write for the same text; only the words that networks for small images use.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.net.layers import activation, convolution, dropout, linear, pooling
-from striate.net.layers import normalization as normalisation
+from striate.net.layers import normalization as normalization
 from striate.net.layout.layout import Chain, Join, Layout, Part, Placed
 from striate.net.shape import Map
 
@@ -40,7 +40,7 @@ def _part(part: Part) -> nn.Module:
         return nn.Sequential(*(_part(each) for each in part.parts))
     if isinstance(part, Join):
         return Together(part.kind, [_part(chain) for chain in part.chains])
-    raise NotImplementedError("side classifiers")
+    raise NotImplementedError("auxiliary classifiers")
 
 
 def _layer(placed: Placed) -> nn.Module:
@@ -67,7 +67,7 @@ def _layer(placed: Placed) -> nn.Module:
             return whitening
         case pooling.Pool(kind=kind, grid=grid):
             return (nn.AdaptiveAvgPool2d if kind == "avg" else nn.AdaptiveMaxPool2d)(_pair(grid))
-        case normalisation.BatchNorm(eps=eps, momentum=momentum, nogamma=nogamma):
+        case normalization.BatchNorm(eps=eps, momentum=momentum, nogamma=nogamma):
             made_of = nn.BatchNorm2d if isinstance(shape, Map) else nn.BatchNorm1d
             norm = made_of(shape.channels, eps=eps, momentum=momentum)
             norm.weight.requires_grad_(not nogamma)

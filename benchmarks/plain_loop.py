@@ -1,7 +1,7 @@
 """The training loop of a PyTorch tutorial, on batches that lie ready, for as long as an order says.
 
 Order: seconds to train for.  Answer: steps and the s that they took.  Counted are forward, backward and the
-optimiser.
+optimizer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ READY = 4
 
 
 def loss_of(answer: Any, labels: Tensor) -> Tensor:
-    """Cross-entropy, with the side classifiers that a GoogLeNet answers too."""
+    """Cross-entropy, with the auxiliary classifiers that a GoogLeNet answers too."""
     if isinstance(answer, Tensor):
         return F.cross_entropy(answer, labels)
     sides = sum(F.cross_entropy(side, labels) for side in (answer.aux_logits1, answer.aux_logits2))
@@ -31,14 +31,14 @@ def loss_of(answer: Any, labels: Tensor) -> Tensor:
 def run(net: torch.nn.Module, shape: list[int], batch: int, line: Line) -> None:
     """Train until there are no more orders."""
     net.train()
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9, weight_decay=5e-4)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9, weight_decay=5e-4)
     batches = [(torch.randn(batch, *shape), torch.arange(batch) % CLASSES) for _ in range(READY)]
     for order in line.orders():
         steps, begun = 0, time.perf_counter()
         while time.perf_counter() - begun < order["seconds"]:
             x, labels = batches[steps % READY]
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss_of(net(x), labels).backward()
-            optimiser.step()
+            optimizer.step()
             steps += 1
         line.tell(steps=steps, s=time.perf_counter() - begun)

@@ -5,10 +5,10 @@
 striate: its own training loop with SGD and momentum, in the arithmetic and layout that it chose by itself, batch
 making, gradient clipping and the checks that all is finite included.
 PyTorch: plain modules (torchvision's where it has the network), float32, contiguous, SGD with momentum; forward,
-backward and optimiser on batches that lie ready.
+backward and optimizer on batches that lie ready.
 Keras on TensorFlow: LeNet-5 by `fit` and by `train_on_batch`.
 
-A round trains for some seconds on each side; pictures are noise of 10 classes.  The share of peak is the
+A round trains for some seconds on each side; images are noise of 10 classes.  The share of peak is the
 arithmetic of a step (forward; backward twice that, but for the first layer's input) over its time, over the best
 GFLOP/s that big convolutions of the same arithmetic reached in the same run.
 """
@@ -43,7 +43,7 @@ unit(64) -> unit(128) -> maxpool 2 -> residual(128)
 
 @dataclass(frozen=True)
 class Case:
-    """A network, the shape of its pictures, and how many make a step.  name: the peer's."""
+    """A network, the shape of its images, and how many make a step.  name: the peer's."""
 
     name: str
     net: str

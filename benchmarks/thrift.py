@@ -3,11 +3,11 @@
     python benchmarks/thrift.py [--only NAME,...] [--seconds S] [--rounds N] [--quick]
 
 The plain step of a batch needs so much memory, as `striate plan --train` says (`memory.py` tells how well).  The
-thrifty step has three times the pictures and must fit into the same: what it does for that (one tensor for a batch
-norm and its activation, parts made again in the backward pass, micro-batches) is what `--memory` would choose.
+thrifty step has three times the images and must fit into the same: what it does for that (one tensor for a batch
+norm and its activation, parts recomputed in the backward pass, micro-batches) is what `--memory` would choose.
 VGG is left out: its step is nearly all weights, and to add up gradients of pieces takes more than it leaves.
 Both are striate's own training loop, in bf16 and channels_last, as in steps.py, and give back what they free, as under
-a `--memory` that leaves no more; told is the time of a picture, and the measured peak of either step.
+a `--memory` that leaves no more; told is the time of an image, and the measured peak of either step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from steps import CASES, CLASSES, Case
 
 TIMES = 3
 NAMES = ("resnet20", "resnet18", "googlenet", "mobilenet_v2", "convnext_tiny")
-PRECISION, OPTIMISER = "bf16", "momentum"
+PRECISION, OPTIMIZER = "bf16", "momentum"
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     rows = [_row(case, options.rounds, seconds) for case in cases.values() if case.name in wanted]
     write_receipt(
         "thrift", rows, session, rounds=options.rounds, quick=options.quick, out=options.out, peers={},
-        settings={"seconds": seconds, "precision": PRECISION, "optimiser": OPTIMISER},
+        settings={"seconds": seconds, "precision": PRECISION, "optimizer": OPTIMIZER},
     )  # fmt: skip
 
 
@@ -54,8 +54,8 @@ def _row(case: Case, rounds: int, seconds: float) -> Row:
     from striate.training.loop.memory import MEASURED_STEPS, written
 
     layout = striate.read(case.net).lay(case.shape, CLASSES)
-    plain_bytes = Fitter(layout, case.batch, PRECISION, OPTIMISER, False).memory(Thrift()).total
-    fit = Fitter(layout, TIMES * case.batch, PRECISION, OPTIMISER, False).fit(plain_bytes)
+    plain_bytes = Fitter(layout, case.batch, PRECISION, OPTIMIZER, False).memory(Thrift()).total
+    fit = Fitter(layout, TIMES * case.batch, PRECISION, OPTIMIZER, False).fit(plain_bytes)
     assert fit is not None, f"{TIMES} times the batch of {case} cannot fit"
     recompute = written(fit.thrift, layout)
     ways = {
@@ -85,7 +85,7 @@ def _row(case: Case, rounds: int, seconds: float) -> Row:
         found = {name: [each for each, _ in answers] for name, answers in turns.items()}
         peaks = {name: [peak for _, peak in answers] for name, answers in turns.items()}
     return Row(
-        what=f"{TIMES} times the batch in the memory of {case}: a picture's time",
+        what=f"{TIMES} times the batch in the memory of {case}: an image's time",
         peer="the plain step",
         unit="ms",
         better="neither",

@@ -20,8 +20,8 @@ class Training:
     """What a training took and gave.
 
     whole_s: of the process, from its start to its end.  training_s: from the first step to the last
-    validation.  accuracy: on the test pictures, looked at once.  validation: the best on those.  net: its text.
-    arithmetic: how it was computed, as `bf16 channels_last`.  batch: pictures in a step.
+    validation.  accuracy: on the test images, looked at once.  validation: the best on those.  net: its text.
+    arithmetic: how it was computed, as `bf16 channels_last`.  batch: images in a step.
     """
 
     whole_s: float

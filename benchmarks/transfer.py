@@ -2,9 +2,9 @@
 
     python benchmarks/transfer.py [--folder DIR] [--rounds N] [--quick]
 
-Each round times, one behind the other: a forward pass of EfficientNet-Lite0 over all pictures of the folder
+Each round times, one behind the other: a forward pass of EfficientNet-Lite0 over all images of the folder
 (training, validation and test) as torch does it by itself (float32, contiguous, norms not folded, batches of 64,
-pictures decoded before), and the whole command in a process of its own, decoding, training, test and report included.
+images decoded before), and the whole command in a process of its own, decoding, training, test and report included.
 They are different work, so nobody wins.
 """
 
@@ -63,11 +63,11 @@ def measure(options: argparse.Namespace, data: Path) -> None:
             "striate": ours,
         }
         found = interleaved(sides, options.rounds, tell)
-        pictures = int(forward.ready["pictures"])
+        images = int(forward.ready["images"])
     commands, passes = found["striate"], [float(each["s"]) for each in found["forward pass"]]
     rows = [
         Row(
-            what=f"`--transfer` on {pictures:,} photographs ({data.name})",
+            what=f"`--transfer` on {images:,} photographs ({data.name})",
             peer="one forward pass over them: float32, contiguous, norms not folded",
             unit="s",
             better="neither",

@@ -123,7 +123,7 @@ def photographs(folder: Path) -> tuple[list[Image.Image], list[str], list[Make]]
 def arrays(source: Path, most: int | None = None) -> tuple[list[Image.Image], list[str], list[Make]]:
     images, labels, makes = [], [], []
     for split in list_data(source).arrays:
-        for pixels, label in zip(split.pictures[:most], split.labels[:most], strict=True):
+        for pixels, label in zip(split.images[:most], split.labels[:most], strict=True):
             edge = max(0, 32 - pixels.shape[0]) // 2
             padded = np.pad(pixels, ((edge, edge), (edge, edge), (0, 0)))
             images.append(of_array(padded))

@@ -10,7 +10,7 @@ from striate.net.zoo.list import ZOO, zoo_text
 HEAD = """# The zoo
 
 Each network is a short text under `src/striate/net/zoo/`; `striate zoo NAME` prints it. Weights and multiply-adds
-are those at inference, side classifiers left out, on the input that it was published for; a multiply-add is one
+are those at inference, auxiliary classifiers left out, on the input that it was published for; a multiply-add is one
 product and one sum of a convolution or fully connected layer. The tests compare the logits of each family with an
 independent rewrite in plain torch, with the same weights, to 1e-5.
 

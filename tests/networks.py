@@ -1,6 +1,6 @@
 """Drawn networks for hypothesis: any that can be read, and any that can be laid out.
 
-networks(): Network trees of every shape that the grammar can say; most of them fit no picture.
+networks(): Network trees of every shape that the grammar can say; most of them fit no image.
 fitting_networks(): (Network, input Map, classes) that always lay out, small enough to run by the thousand.
 """
 
@@ -180,13 +180,13 @@ _TO_FEATURES = ("fc", "flatten")
 def fitting_networks(
     *, classified: bool = True, aux: bool = True
 ) -> st.SearchStrategy[tuple[Network, Map, int]]:
-    """A network, the shape of its pictures and the number of classes, for which `lay` always succeeds.
+    """A network, the shape of its images and the number of classes, for which `lay` always succeeds.
 
-    Pictures are 1 to 4 channels of up to 20x20; every layer word with every argument is drawn, and labels,
-    repeats, branches, side classifiers and definitions with parameters.
-    classified: the network and each side classifier answer one logit for each class, so that
+    Images are 1 to 4 channels of up to 20x20; every layer word with every argument is drawn, and labels,
+    repeats, branches, auxiliary classifiers and definitions with parameters.
+    classified: the network and each auxiliary classifier answer one logit for each class, so that
     `require_classes` holds; otherwise they may end anywhere.
-    aux: draw side classifiers as well.
+    aux: draw auxiliary classifiers as well.
     """
     return _fitting_networks(classified, aux)
 
@@ -206,14 +206,14 @@ class _State:
 @st.composite
 def _fitting_networks(draw: st.DrawFn, classified: bool, aux: bool) -> tuple[Network, Map, int]:
     sides = st.integers(1, SIDE)
-    picture = Map(draw(st.integers(1, 4)), draw(sides), draw(sides))
+    image = Map(draw(st.integers(1, 4)), draw(sides), draw(sides))
     classes = draw(st.integers(2, 7))
-    values = {"channels": picture.channels, "classes": classes}
-    state = _State(picture, classes, classified, aux, values)
-    steps, shape = _draw_steps(draw, state, picture, 2, draw(st.integers(1, 6)))
+    values = {"channels": image.channels, "classes": classes}
+    state = _State(image, classes, classified, aux, values)
+    steps, shape = _draw_steps(draw, state, image, 2, draw(st.integers(1, 6)))
     if classified:
         steps += draw(_heads(shape))
-    return Network(Flow(tuple(steps)), tuple(state.defines)), picture, classes
+    return Network(Flow(tuple(steps)), tuple(state.defines)), image, classes
 
 
 def _heads(shape: Shape) -> st.SearchStrategy[list[Step]]:
@@ -406,7 +406,7 @@ def _plain_arguments(word: str, state: _State, shape: Shape) -> dict[str, st.Sea
         },
         "ln": {"eps": st.sampled_from([1e-6, 1e-3])},
         "lrn": {
-            "neighbours": st.integers(1, 5),
+            "neighbors": st.integers(1, 5),
             "alpha": st.sampled_from([1e-4, 5e-4, 0.1]),
             "beta": st.sampled_from([0.75, 0.5]),
             "k": st.sampled_from([1.0, 2.0]),

@@ -108,7 +108,7 @@ def test_plan() -> None:
     with pytest.raises(striate.StriateError) as caught:
         striate.plan("fc classes")
     assert str(caught.value) == (
-        "plan: the size of the pictures is not known\n  expected: input=(channels, height, width)"
+        "plan: the size of the images is not known\n  expected: input=(channels, height, width)"
     )
     for wrong in ((28, 28), (1, 0, 28), (1, 28, 28.0), "1x28x28"):
         with pytest.raises(striate.StriateError, match="input cannot be"):
@@ -126,14 +126,14 @@ def test_an_ordinary_module_in_anybody_s_loop() -> None:
         (1, 12, 12), 3
     )
     assert isinstance(net, nn.Module)
-    pictures, labels = draw(60, 0)
-    x, y = torch.from_numpy(pictures)[:, None] / 255, torch.from_numpy(labels)
-    optimiser = torch.optim.Adam(net.parameters(), lr=0.02)
+    images, labels = draw(60, 0)
+    x, y = torch.from_numpy(images)[:, None] / 255, torch.from_numpy(labels)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
     for _ in range(40):
         loss = nn.functional.cross_entropy(net(x), y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     # The closing softmax is left out: these are logits.
     assert not torch.allclose(net(x).sum(dim=1), torch.ones(60))
     assert loss.item() < 0.7
@@ -161,10 +161,8 @@ def test_building_draws_from_torch_s_random_state() -> None:
 def test_train_and_load(trained: Any) -> None:
     assert trained.classes == ("across", "blob", "down")
     again = striate.load(trained.run.path, device="cpu")
-    pictures, _ = draw(5, 9)
-    assert np.array_equal(
-        again.predict_arrays(pictures[..., None]), trained.predict_arrays(pictures[..., None])
-    )
+    images, _ = draw(5, 9)
+    assert np.array_equal(again.predict_arrays(images[..., None]), trained.predict_arrays(images[..., None]))
     assert not again.net.training
 
 
@@ -178,45 +176,45 @@ def test_there_is_no_such_run(tmp_path: Path) -> None:
         striate.load(tmp_path / "nowhere")
 
 
-def test_predict_whatever_is_a_picture(trained: Any, tmp_path: Path) -> None:
-    picture = draw(1, 9)[0][0]
+def test_predict_whatever_is_a_image(trained: Any, tmp_path: Path) -> None:
+    image = draw(1, 9)[0][0]
     source = write_folder(tmp_path / "photos", 3)
     path = next(source.rglob("*.png"))
-    image = Image.fromarray(picture)
+    image = Image.fromarray(image)
     image.save(tmp_path / "one.png")
-    (wanted,) = trained.predict(picture)
+    (wanted,) = trained.predict(image)
     assert wanted.answer == wanted.classes[0]
     assert wanted.probability == max(wanted.probabilities)
     assert sum(wanted.probabilities) == pytest.approx(1)
     assert set(wanted.classes) == set(trained.classes)
     for same in (
-        picture[..., None],
-        picture[None, ..., None],
-        [picture],
-        [picture[..., None]],
+        image[..., None],
+        image[None, ..., None],
+        [image],
+        [image[..., None]],
         image,
         [image],
         tmp_path / "one.png",
         str(tmp_path / "one.png"),
-        np.repeat(picture[..., None], 3, axis=2),
+        np.repeat(image[..., None], 3, axis=2),
     ):
         (found,) = trained.predict(same)
         assert found.classes == wanted.classes
         assert found.probabilities == pytest.approx(wanted.probabilities, abs=1e-6)
-    many = trained.predict([path, picture, image])
+    many = trained.predict([path, image, image])
     assert [each.name for each in many] == [str(path), "[1]", "[2]"]
     assert trained.predict([]) == []
     assert trained.predict(np.empty((0, 12, 12, 1), np.uint8)) == []
 
 
-def test_predict_whatever_holds_a_picture(trained: Any, tmp_path: Path) -> None:
+def test_predict_whatever_holds_a_image(trained: Any, tmp_path: Path) -> None:
     """Bytes, open files, tensors, folders, and whatever gives one image after the other."""
-    picture = draw(1, 9)[0][0]
-    (wanted,) = trained.predict(picture)
+    image = draw(1, 9)[0][0]
+    (wanted,) = trained.predict(image)
     (tmp_path / "some" / "below").mkdir(parents=True)
     path = tmp_path / "some" / "below" / "one.png"
-    Image.fromarray(picture).save(path)
-    content, tensor = path.read_bytes(), torch.from_numpy(picture)
+    Image.fromarray(image).save(path)
+    content, tensor = path.read_bytes(), torch.from_numpy(image)
     with open(path, "rb") as file:
         for same in (
             content, bytearray(content), memoryview(content), io.BytesIO(content), file, path.parent,
@@ -238,9 +236,9 @@ def test_many_images_are_not_held_at_once(trained: Any) -> None:
     answered: list[int] = []
 
     class Counting(Trained):
-        def predict_stored(self, pictures: Any) -> Any:
+        def predict_stored(self, images: Any) -> Any:
             answered.append(len(read))
-            return super().predict_stored(pictures)
+            return super().predict_stored(images)
 
     def images() -> Iterator[Any]:
         for number in range(GROUP + 3):
@@ -300,10 +298,10 @@ def test_an_answer_that_is_no_number(trained: Any) -> None:
     """The weights of a training that was lost are none to answer with."""
     lost = striate.load(trained.run.path, device="cpu")
     next(lost.net.parameters()).data[0] = torch.nan
-    pictures, _ = draw(3, 9)
+    images, _ = draw(3, 9)
     for ask in (lost.predict, lost.predict_arrays):
         with pytest.raises(RunError) as caught:
-            ask(pictures[..., None])
+            ask(images[..., None])
         assert str(caught.value) == (
             f"{lost.run.path}: the network answers NaN for 3 of 3 images, as its weights hold NaN or infinity\n"
             "  expected: probabilities\n  try: striate train, and then its run"
@@ -318,10 +316,10 @@ import multiprocessing, striate, numpy, torch
 torch.set_num_threads(2)
 net = "[conv 32 3x3 -> bn -> relu] x2 -> pool avg -> fc classes"
 run = striate.train({str(write_arrays(tmp_path / "bars.npz"))!r}, net=net, epochs=1, batch=16, device="cpu", out="run")
-pictures = numpy.zeros((64, 12, 12, 1), numpy.uint8)
-wanted = run.predict(pictures)[0].answer
+images = numpy.zeros((64, 12, 12, 1), numpy.uint8)
+wanted = run.predict(images)[0].answer
 def ask(number):
-    return run.predict(pictures)[0].answer, torch.get_num_threads()
+    return run.predict(images)[0].answer, torch.get_num_threads()
 with multiprocessing.get_context("fork").Pool(1) as pool:
     assert pool.map_async(ask, [0]).get(60) == [(wanted, 1)]
 assert torch.get_num_threads() == 2
@@ -330,13 +328,13 @@ assert torch.get_num_threads() == 2
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env=environment, timeout=120)
 
 
-def test_predict_pictures_of_any_size(trained: Any) -> None:
+def test_predict_images_of_any_size(trained: Any) -> None:
     for shape in ((1, 1), (500, 3), (37, 91, 3)):
         assert len(trained.predict(np.zeros(shape, np.uint8))) == 1
 
 
-def test_what_is_no_picture(trained: Any, tmp_path: Path) -> None:
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+def test_what_is_no_image(trained: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
     for bad in (
         tmp_path / "bad.png",
         tmp_path / "nowhere.png",

@@ -46,7 +46,7 @@ def small(**keys: Any) -> striate.Classifier:
 @pytest.fixture(scope="module")
 def fitted(one_thread: None) -> striate.Classifier:
     """A classifier that knows bars from blobs."""
-    return small(epochs=24, rate=0.02).fit(X, Y)
+    return small(epochs=24, learning_rate=0.02).fit(X, Y)
 
 
 def test_digits() -> None:
@@ -54,7 +54,9 @@ def test_digits() -> None:
     net = (
         "[conv 16 3x3 -> bn -> relu] x2 -> maxpool 2 -> conv 32 3x3 -> bn -> relu -> maxpool 2 -> fc classes"
     )
-    classifier = small(net=net, epochs=6, rate=0.01, batch=32).fit(digits.images[:1400], digits.target[:1400])
+    classifier = small(net=net, epochs=6, learning_rate=0.01, batch=32).fit(
+        digits.images[:1400], digits.target[:1400]
+    )
     assert classifier.score(digits.images[1400:], digits.target[1400:]) > 0.95
 
 
@@ -81,7 +83,7 @@ def test_nothing_is_left_on_the_disk(tmp_path: Path) -> None:
 
 
 def test_cross_validation() -> None:
-    scores = cross_val_score(small(epochs=8, rate=0.02), X, Y, cv=3, error_score="raise")
+    scores = cross_val_score(small(epochs=8, learning_rate=0.02), X, Y, cv=3, error_score="raise")
     assert scores.shape == (3,)
     assert scores.mean() > 0.5
     answers = cross_val_predict(small(), X, Y, cv=2)
@@ -89,7 +91,9 @@ def test_cross_validation() -> None:
 
 
 def test_pipeline() -> None:
-    line = Pipeline([("scale", FunctionTransformer(lambda x: x / 255)), ("net", small(epochs=24, rate=0.02))])
+    line = Pipeline(
+        [("scale", FunctionTransformer(lambda x: x / 255)), ("net", small(epochs=24, learning_rate=0.02))]
+    )
     line.fit(X, Y)
     assert line.score(X, Y) > 0.9
     assert line.predict_proba(X).shape == (90, 3)
@@ -99,7 +103,7 @@ def test_pipeline() -> None:
 
 
 def test_grid_search() -> None:
-    found = GridSearchCV(small(rate=0.02), {"epochs": [1, 6]}, cv=2, error_score="raise").fit(X, Y)
+    found = GridSearchCV(small(learning_rate=0.02), {"epochs": [1, 6]}, cv=2, error_score="raise").fit(X, Y)
     assert set(found.best_params_) == {"epochs"}
     assert found.predict(X[:2]).shape == (2,)
 
@@ -113,10 +117,10 @@ def test_tags() -> None:
 
 def test_parameters() -> None:
     net = striate.read(NET)
-    classifier = striate.Classifier(net, epochs=3, keys={"optimiser": "sgd"}, seed=7)
+    classifier = striate.Classifier(net, epochs=3, keys={"optimizer": "sgd"}, seed=7)
     params = classifier.get_params()
     assert params == {
-        "net": net, "recipe": None, "epochs": 3, "batch": None, "rate": None, "keys": {"optimiser": "sgd"},
+        "net": net, "recipe": None, "epochs": 3, "batch": None, "learning_rate": None, "keys": {"optimizer": "sgd"},
         "channels_first": None, "device": None, "seed": 7,
     }  # fmt: skip
     assert classifier.set_params(epochs=5, seed=8) is classifier
@@ -131,7 +135,7 @@ def test_parameters() -> None:
 
 
 def test_parameters_are_as_they_were_after_fit() -> None:
-    classifier = small(keys={"optimiser": "sgd"})
+    classifier = small(keys={"optimizer": "sgd"})
     before = pickle.dumps(classifier.get_params())
     classifier.fit(X, Y)
     assert pickle.dumps(classifier.get_params()) == before
@@ -154,12 +158,12 @@ def test_the_same_seed_gives_the_same_network() -> None:
 
 
 def test_what_is_given_is_not_written_to() -> None:
-    pictures, labels = X.copy(), Y.copy()
-    pictures.setflags(write=False)
+    images, labels = X.copy(), Y.copy()
+    images.setflags(write=False)
     labels.setflags(write=False)
     state = torch.get_rng_state()
-    small().fit(pictures, labels).predict(pictures)
-    assert np.array_equal(pictures, X)
+    small().fit(images, labels).predict(images)
+    assert np.array_equal(images, X)
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -190,12 +194,12 @@ def test_labels_of_any_kind(labels: Any, classes: list[object]) -> None:
 def test_columns_are_in_the_order_of_the_classes() -> None:
     """Not in that of their names: 10 comes behind 9."""
     labels = np.arange(240) % 12
-    pictures = np.zeros((240, 8, 8), np.uint8)
-    for picture, label in zip(pictures, labels, strict=True):
-        picture[2 * (label // 4) : 2 * (label // 4) + 2, 2 * (label % 4) : 2 * (label % 4) + 2] = 200
-    classifier = small(net="fc classes", epochs=20, rate=0.05).fit(pictures, labels)
+    images = np.zeros((240, 8, 8), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[2 * (label // 4) : 2 * (label // 4) + 2, 2 * (label % 4) : 2 * (label % 4) + 2] = 200
+    classifier = small(net="fc classes", epochs=20, learning_rate=0.05).fit(images, labels)
     assert list(classifier.classes_) == list(range(12))
-    assert classifier.score(pictures, labels) == 1
+    assert classifier.score(images, labels) == 1
 
 
 def test_labels_in_a_column() -> None:
@@ -221,24 +225,24 @@ def test_labels_in_a_column() -> None:
     ],
     ids=["NHWC1", "NCHW1", "NHWC", "NCHW", "int64", "float64", "float32", "bool", "list", "wide", "F", "flipped"],
 )  # fmt: skip
-def test_pictures_of_any_kind(change: Any) -> None:
-    pictures = change(X)
-    classifier = small(epochs=15, rate=0.02).fit(pictures, Y)
-    assert classifier.predict_proba(pictures).shape == (90, 3)
-    assert classifier.score(pictures, Y) > 0.5
+def test_images_of_any_kind(change: Any) -> None:
+    images = change(X)
+    classifier = small(epochs=15, learning_rate=0.02).fit(images, Y)
+    assert classifier.predict_proba(images).shape == (90, 3)
+    assert classifier.score(images, Y) > 0.5
 
 
-def test_channels_first_and_last_are_the_same_pictures() -> None:
-    colours = np.random.default_rng(0).integers(0, 256, (90, 12, 12, 3), dtype=np.uint8)
-    last = small().fit(colours, Y)
-    first = small().fit(colours.transpose(0, 3, 1, 2), Y)
-    assert np.array_equal(last.predict_proba(colours), first.predict_proba(colours.transpose(0, 3, 1, 2)))
+def test_channels_first_and_last_are_the_same_images() -> None:
+    colors = np.random.default_rng(0).integers(0, 256, (90, 12, 12, 3), dtype=np.uint8)
+    last = small().fit(colors, Y)
+    first = small().fit(colors.transpose(0, 3, 1, 2), Y)
+    assert np.array_equal(last.predict_proba(colors), first.predict_proba(colors.transpose(0, 3, 1, 2)))
 
 
 def test_channels_that_cannot_be_told_apart() -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (90, 3, 8, 3), dtype=np.uint8)
-    assert small(net="fc classes").fit(pictures, Y).trained_.preparation.size == (3, 8)
-    first = small(net="fc classes", channels_first=True).fit(pictures, Y)
+    images = np.random.default_rng(0).integers(0, 256, (90, 3, 8, 3), dtype=np.uint8)
+    assert small(net="fc classes").fit(images, Y).trained_.preparation.size == (3, 8)
+    first = small(net="fc classes", channels_first=True).fit(images, Y)
     assert first.trained_.preparation.size == (8, 3)
 
 
@@ -250,7 +254,7 @@ def test_numbers_of_another_type_than_in_fit(fitted: striate.Classifier) -> None
         with pytest.raises(DataError) as caught:
             fitted.predict(other)
         assert str(caught.value) == (
-            f"predict: the pictures hold other values than whole numbers of 0 to 255, as {other.dtype}\n"
+            f"predict: the images hold other values than whole numbers of 0 to 255, as {other.dtype}\n"
             "  expected: 8-bit values, as in fit\n"
             "  try: the same scaling in both"
         )
@@ -266,13 +270,13 @@ def test_bytes_where_shares_were_fitted() -> None:
     assert str(caught.value).endswith("  try: divide it by 255")
 
 
-def test_no_pictures_to_predict(fitted: striate.Classifier) -> None:
+def test_no_images_to_predict(fitted: striate.Classifier) -> None:
     assert fitted.predict(X[:0]).shape == (0,)
     assert fitted.predict_proba(X[:0]).shape == (0, 3)
 
 
 def test_odd_data_are_taken_as_they_are() -> None:
-    """Pictures that are there twice, classes of one or two pictures: a check tells of them, not an estimator."""
+    """Images that are there twice, classes of one or two images: a check tells of them, not an estimator."""
     small().fit(np.concatenate([X, X]), np.concatenate([Y, Y]))
     classifier = small().fit(X[:5], ["a", "a", "b", "b", "c"])
     assert list(classifier.classes_) == ["a", "b", "c"]
@@ -288,10 +292,10 @@ def test_not_fitted(method: str) -> None:
         getattr(striate.Classifier(), method)(X)
 
 
-def told(classifier: striate.Classifier, pictures: Any, labels: Any) -> str:
+def told(classifier: striate.Classifier, images: Any, labels: Any) -> str:
     """The error of a fit."""
     with pytest.raises(DataError) as caught:
-        classifier.fit(pictures, labels)
+        classifier.fit(images, labels)
     return str(caught.value)
 
 
@@ -307,27 +311,27 @@ def test_wrong_shapes(fitted: striate.Classifier) -> None:
         )
     with pytest.raises(DataError) as caught:
         fitted.predict(X[:, :6])
-    assert str(caught.value) == "predict: the pictures are (6, 12, 1)\n  expected: (12, 12, 1), as in fit"
+    assert str(caught.value) == "predict: the images are (6, 12, 1)\n  expected: (12, 12, 1), as in fit"
 
 
 def test_wrong_labels() -> None:
     assert told(small(), X, Y[:-1]) == (
-        "Classifier: there are 89 labels for 90 pictures\n  expected: one label for each picture"
+        "Classifier: there are 89 labels for 90 images\n  expected: one label for each image"
     )
     assert told(small(), X, ["a"] * 90) == (
         "Classifier: there is one class only, a\n  expected: at least two classes to tell apart"
     )
-    assert told(small(), X[:0], Y[:0]).startswith("Classifier: there are no pictures\n")
-    assert told(small(), X[:2], ["a", "b"]).startswith("Classifier: no class has two pictures")
+    assert told(small(), X[:0], Y[:0]).startswith("Classifier: there are no images\n")
+    assert told(small(), X[:2], ["a", "b"]).startswith("Classifier: no class has two images")
     for wrong in (LABELS + 0.5, [None] * 90, np.stack([LABELS, LABELS], axis=1)):
         with pytest.raises(ValueError):  # noqa: PT011  scikit-learn's own
             small().fit(X, wrong)
 
 
 def test_numbers_that_are_none() -> None:
-    pictures = X.astype(float)
-    pictures[3, 3, 3] = np.nan
-    assert told(small(), pictures, Y) == (
+    images = X.astype(float)
+    images[3, 3, 3] = np.nan
+    assert told(small(), images, Y) == (
         "Classifier: X holds NaN or infinity\n  expected: finite numbers of float32"
     )
 
@@ -338,7 +342,7 @@ def test_wrong_parameters_are_told_by_fit() -> None:
     with pytest.raises(RecipeError, match="there is no key `epohcs`"):
         striate.Classifier(NET, keys={"epohcs": 1}).fit(X, Y)
     with pytest.raises(RecipeError, match="rate cannot be -1"):
-        striate.Classifier(NET, rate=-1).fit(X, Y)
+        striate.Classifier(NET, learning_rate=-1).fit(X, Y)
     with pytest.raises(striate.StriateError, match="this machine has no device `tpu`"):
         striate.Classifier(NET, device="tpu").fit(X, Y)
 
@@ -367,9 +371,9 @@ def test_what_weighs_nothing_is_not_learnt() -> None:
     chance = np.random.default_rng(3)
     wrong = chance.random(len(Y)) < 0.5
     labels = np.where(wrong, np.array(CLASSES)[(LABELS + 1) % 3], Y)
-    learnt = small(epochs=24, rate=0.02).fit(X, labels, sample_weight=np.where(wrong, 0.0, 2.5))
+    learnt = small(epochs=24, learning_rate=0.02).fit(X, labels, sample_weight=np.where(wrong, 0.0, 2.5))
     assert learnt.score(X, Y) > 0.8
-    assert small(epochs=24, rate=0.02).fit(X, labels).score(X, Y) < 0.75
+    assert small(epochs=24, learning_rate=0.02).fit(X, labels).score(X, Y) < 0.75
 
 
 @pytest.mark.parametrize(

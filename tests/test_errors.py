@@ -56,14 +56,14 @@ def test_an_error_comes_back_from_another_process() -> None:
     [
         ("epohcs", "epochs"),
         ("EPOCHS", "epochs"),
-        ("opt", "optimiser"),
+        ("opt", "optimizer"),
         ("", None),
-        ("Rate", "rate"),
+        ("Rate", "learning_rate"),
         ("zzz", None),
     ],
 )
 def test_nearest(word: str, near: str | None) -> None:
-    assert nearest(word, ["epochs", "optimiser", "rate"]) == near
+    assert nearest(word, ["epochs", "optimizer", "learning_rate"]) == near
 
 
 def test_nearest_of_nothing() -> None:
@@ -73,10 +73,10 @@ def test_nearest_of_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(0, "0 pictures"), (1, "1 picture"), (2, "2 pictures"), (1234567, "1,234,567 pictures")],
+    [(0, "0 images"), (1, "1 image"), (2, "2 images"), (1234567, "1,234,567 images")],
 )
 def test_counted(number: int, said: str) -> None:
-    assert counted(number, "picture") == said
+    assert counted(number, "image") == said
 
 
 def test_counted_with_a_plural_of_its_own() -> None:

@@ -24,7 +24,7 @@ import pytest
 import torch
 
 import striate
-from data.packed import HONEST, HOSTILE, picture
+from data.packed import HONEST, HOSTILE, image
 from striate.data.archives import allowance
 from striate.data.formats.listing import list_data
 from striate.errors import DataError, ResourceError
@@ -441,7 +441,7 @@ def outside(tmp_path: Path) -> Path:
     """A folder that nothing may touch, where a canary could be made and a secret be read."""
     folder = tmp_path / "outside"
     folder.mkdir()
-    (folder / "secret.png").write_bytes(picture(77))
+    (folder / "secret.png").write_bytes(image(77))
     return folder
 
 

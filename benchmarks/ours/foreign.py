@@ -18,15 +18,15 @@ def main() -> None:
         nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(),
         nn.MaxPool2d(4), nn.Flatten(), nn.Linear(64 * 64, 10),
     )  # fmt: skip
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.01)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
     x, labels = torch.randn(64, 3, 32, 32), torch.arange(64) % 10
     over = threading.Event()
     threading.Thread(target=lambda: (line.order(), over.set()), daemon=True).start()
     line.tell(threads=torch.get_num_threads())
     while not over.is_set():
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         F.cross_entropy(net(x), labels).backward()
-        optimiser.step()
+        optimizer.step()
 
 
 if __name__ == "__main__":

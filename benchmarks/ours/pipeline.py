@@ -1,8 +1,8 @@
-"""Pictures from a folder to what a network reads, by striate: decoded once, stored, and augmented.
+"""Images from a folder to what a network reads, by striate: decoded once, stored, and augmented.
 
 Order: what, `first` for reading, decoding, storing and an epoch, `later` for an epoch of what is stored, or
 `waiting` for training steps; data, of which train/ is read; size; augment; seconds, of `waiting`.
-Answer: pictures, s, cpu_s of all threads; for `waiting`, share of the time that the loop waited for data.
+Answer: images, s, cpu_s of all threads; for `waiting`, share of the time that the loop waited for data.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from striate.data.augment.augment import read_augment
 from striate.data.augment.batches import TrainingBatches
 from striate.data.gather import Data, gather
 from striate.predict.evaluate import autocast
-from striate.predict.normalize import Feeder, suited_preparation
+from striate.predict.normalize import Feeder, default_normalization
 from striate.recipe.keys import Recipe
-from striate.training.layout import arrange, tune
+from striate.training.layout import apply_layout, tune
 
 BATCH = 64
 
@@ -37,51 +37,51 @@ class Folder:
 
     def __init__(self, order: dict[str, Any], cache: Path) -> None:
         self.data: Data = gather(f"{order['data']}/train", size=order["size"], cache=cache, val_share=0.01)
-        self.feeder = Feeder(suited_preparation(self.data, Recipe()), torch.device("cpu"))
+        self.feeder = Feeder(default_normalization(self.data, Recipe()), torch.device("cpu"))
         self.epochs = 0
 
     def batches(self, batch: int, augment: str) -> TrainingBatches:
-        """Its training pictures, changed anew in every epoch."""
+        """Its training images, changed anew in every epoch."""
         train = self.data.train
         words = read_augment(augment)
-        return TrainingBatches(train.pictures, train.labels, self.data.size, batch, words, seed=0)
+        return TrainingBatches(train.images, train.labels, self.data.size, batch, words, seed=0)
 
     def epoch(self, augment: str) -> int:
-        """Go through it once; how many pictures came."""
+        """Go through it once; how many images came."""
         self.epochs += 1
         batches = self.batches(BATCH, augment).epoch(self.epochs)
-        return sum(len(self.feeder.pictures(each.pictures)) for each in batches)
+        return sum(len(self.feeder.images(each.images)) for each in batches)
 
     def waiting(self, seconds: float, augment: str) -> dict[str, Any]:
         """Train a ResNet-18 for a while."""
         net = striate.read("resnet18").build((3, *self.data.size), classes=len(self.data.classes))
         cpu = torch.device("cpu")
         best = tune(net, net.layout.input, 32, cpu, precision="auto", layout="auto", backward=True)[0]
-        arrange(net, best.arrangement.layout).train()
-        feeder = Feeder(suited_preparation(self.data, Recipe()), cpu, best.arrangement.layout)
-        optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
-        waited, steps, pictures = 0.0, -1, 0
+        apply_layout(net, best.arrangement.layout).train()
+        feeder = Feeder(default_normalization(self.data, Recipe()), cpu, best.arrangement.layout)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+        waited, steps, images = 0.0, -1, 0
         begun = at = time.perf_counter()
         epoch = 0
         while steps < 1 or time.perf_counter() - begun < seconds:
             epoch += 1
             for batch in self.batches(32, augment).epoch(epoch):
                 waited += time.perf_counter() - at
-                x, labels = feeder.pictures(batch.pictures), feeder.labels(batch.labels)
-                optimiser.zero_grad(set_to_none=True)
+                x, labels = feeder.images(batch.images), feeder.labels(batch.labels)
+                optimizer.zero_grad(set_to_none=True)
                 with autocast(cpu, best.arrangement.precision):
                     logits = net(x)
                 F.cross_entropy(logits.float(), labels).backward()
-                optimiser.step()
-                steps, pictures = steps + 1, pictures + len(labels)
+                optimizer.step()
+                steps, images = steps + 1, images + len(labels)
                 at = time.perf_counter()
                 if not steps:
                     # The first step makes what later ones use again.
-                    begun, waited, pictures = at, 0.0, 0
+                    begun, waited, images = at, 0.0, 0
                 if steps and at - begun >= seconds:
                     break
         taken = time.perf_counter() - begun
-        return {"pictures": pictures, "s": taken, "share": waited / taken}
+        return {"images": images, "s": taken, "share": waited / taken}
 
 
 def main() -> None:
@@ -102,7 +102,7 @@ def main() -> None:
                 line.tell(**folder.waiting(order["seconds"], order["augment"]))
                 continue
             count = folder.epoch(order["augment"])
-            line.tell(pictures=count, s=time.perf_counter() - before, cpu_s=time.process_time() - cpu)
+            line.tell(images=count, s=time.perf_counter() - before, cpu_s=time.process_time() - cpu)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Training steps as `striate train` does them: its own loop, on pictures of noise.
+"""Training steps as `striate train` does them: its own loop, on images of noise.
 
     python steps.py CASE
 
 CASE is JSON: net, a text or a name; shape, channels x height x width; batch; classes; keys of the recipe, if any;
 tight, whether freed memory goes back to the system in all steps, as under a `--memory` that leaves no more.
 Order: seconds to train for.  Answer: steps, the s that they took, and the peak_bytes over what the process had without
-the network (pictures in memory are no part of it).  Counted is all that a step is in the loop: the next batch, made beside the one before; its way into the
-network; forward, backward, the checks that all is finite, the optimiser.  Validation is not.
+the network (images in memory are no part of it).  Counted is all that a step is in the loop: the next batch, made beside the one before; its way into the
+network; forward, backward, the checks that all is finite, the optimizer.  Validation is not.
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ class Turns(Silence):
 
 
 def noise(case: dict[str, Any], folder: Path) -> Path:
-    """Pictures of noise, for an epoch and a small validation, as an .npz."""
+    """Images of noise, for an epoch and a small validation, as an .npz."""
     channels, height, width = case["shape"]
     random = np.random.default_rng(0)
     found = {}
     classes = case["classes"]
     for split, count in (("train", max(EPOCH * case["batch"], classes)), ("val", classes)):
-        pictures = random.integers(0, 256, (count, height, width, channels), dtype=np.uint8)
-        found[f"x_{split}"] = pictures[..., 0] if channels == 1 else pictures
+        images = random.integers(0, 256, (count, height, width, channels), dtype=np.uint8)
+        found[f"x_{split}"] = images[..., 0] if channels == 1 else images
         found[f"y_{split}"] = np.arange(count) % classes
     file = folder / "noise.npz"
     np.savez(file, **found)
@@ -96,7 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         given = {
-            "optimiser": "momentum", "rate": 0.001, "weight_decay": 5e-4, "schedule": "constant", "warmup": 0.0,
+            "optimizer": "momentum", "learning_rate": 0.001, "weight_decay": 5e-4, "schedule": "constant", "warmup": 0.0,
             "batch": case["batch"], "epochs": 100_000, "augment": "none", "size": case["shape"][1],
             **case.get("keys", {}),
         }  # fmt: skip
@@ -111,7 +111,7 @@ def main() -> None:
             watch=Silence(),
         )
         if case.get("tight"):
-            heap.keep_freed_again = heap.give_back_freed
+            heap.keep_freed_again = heap.return_freed_memory
         turns, real = Turns(line), job_module.meter
 
         def meter(*said: Any) -> Meter:

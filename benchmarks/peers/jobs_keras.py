@@ -1,9 +1,9 @@
 """Whole small trainings in Keras on TensorFlow as its guides write them.
 
-Order: job, `lenet5` or `resnet18`; data; limit, pictures of each split (0 for all); seed.
-Answer: s, from the reading of the pictures to the end of the test; accuracy.
+Order: job, `lenet5` or `resnet18`; data; limit, images of each split (0 for all); seed.
+Answer: s, from the reading of the images to the end of the test; accuracy.
 
-lenet5: an epoch of MNIST from arrays, batches of 128, a tenth held out, Adam; then the test pictures.
+lenet5: an epoch of MNIST from arrays, batches of 128, a tenth held out, Adam; then the test images.
 resnet18: an epoch of a photo folder by `image_dataset_from_directory` at 128x128, a tenth held out, batches of 32,
 random flips, SGD with momentum; then the test folder.
 """

@@ -1,6 +1,6 @@
 """PyTorch's MNIST example as a LightningModule under a Trainer, to the epoch that reaches a target.
 
-Order and answer: as mnist_torch.py.  The test pictures are its validation pictures, as the example tests behind
+Order and answer: as mnist_torch.py.  The test images are its validation images, as the example tests behind
 each epoch.
 """
 
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 
 class Digits(lightning.LightningModule):  # type: ignore[misc]
-    """The example's network, loss and optimiser."""
+    """The example's network, loss and optimizer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,8 +33,8 @@ class Digits(lightning.LightningModule):  # type: ignore[misc]
         self.log("accuracy", (answer.argmax(dim=1) == batch[1]).float().mean())
 
     def configure_optimizers(self) -> Any:
-        optimiser = torch.optim.Adadelta(self.parameters(), lr=RATE)
-        return [optimiser], [torch.optim.lr_scheduler.StepLR(optimiser, step_size=1, gamma=FALL)]
+        optimizer = torch.optim.Adadelta(self.parameters(), lr=RATE)
+        return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=FALL)]
 
 
 class Until(lightning.Callback):  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """What PyTorch's examples do for MNIST, in plain PyTorch and torchvision, to the epoch that reaches a target.
 
 Order: data, a folder of idx files; seed; target, of the test accuracy; steps, an epoch is cut to (0 for none).
-Answer: whole_s, from the reading of the pictures on; training_s, of the epochs and their tests; both null where
+Answer: whole_s, from the reading of the images on; training_s, of the epochs and their tests; both null where
 the 14 epochs of the example were not enough.
 """
 
@@ -50,7 +50,7 @@ def unpacked(data: Path, into: Path) -> Path:
 
 
 def loaders(root: Path) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """Training and test pictures.  On a CPU the example neither shuffles nor starts workers."""
+    """Training and test images.  On a CPU the example neither shuffles nor starts workers."""
     change = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
     training = datasets.MNIST(str(root), train=True, transform=change)
     test = datasets.MNIST(str(root), train=False, transform=change)
@@ -58,12 +58,12 @@ def loaders(root: Path) -> tuple[DataLoader[Any], DataLoader[Any]]:
 
 
 def right(net: nn.Module, batches: DataLoader[Any]) -> float:
-    """The share of the pictures that are answered right; the loss is summed as in the example."""
+    """The share of the images that are answered right; the loss is summed as in the example."""
     net.eval()
     loss, good, count = 0.0, 0, 0
     with torch.no_grad():
-        for pictures, labels in batches:
-            answer: Tensor = net(pictures)
+        for images, labels in batches:
+            answer: Tensor = net(images)
             loss += F.nll_loss(answer, labels, reduction="sum").item()
             good += int((answer.argmax(dim=1) == labels).sum().item())
             count += len(labels)
@@ -76,16 +76,16 @@ def work(order: dict[str, Any], root: Path) -> dict[str, Any]:
     torch.manual_seed(order["seed"])
     training, test = loaders(root)
     net = example_net()
-    optimiser = torch.optim.Adadelta(net.parameters(), lr=RATE)
-    schedule = StepLR(optimiser, step_size=1, gamma=FALL)
+    optimizer = torch.optim.Adadelta(net.parameters(), lr=RATE)
+    schedule = StepLR(optimizer, step_size=1, gamma=FALL)
     accuracies: list[float] = []
     begun = time.perf_counter()
     for _ in range(1 if order["steps"] else EPOCHS):
         net.train()
-        for pictures, labels in islice(training, order["steps"] or None):
-            optimiser.zero_grad()
-            F.nll_loss(net(pictures), labels).backward()
-            optimiser.step()
+        for images, labels in islice(training, order["steps"] or None):
+            optimizer.zero_grad()
+            F.nll_loss(net(images), labels).backward()
+            optimizer.step()
         accuracies.append(right(net, test))
         schedule.step()
         if accuracies[-1] >= order["target"]:
@@ -101,7 +101,7 @@ def work(order: dict[str, Any], root: Path) -> dict[str, Any]:
 
 
 def answer_unpacked(work: Callable[[dict[str, Any], Path], dict[str, Any]]) -> None:
-    """Answer orders with what `work` makes of each and of its pictures, unpacked into a folder of their own."""
+    """Answer orders with what `work` makes of each and of its images, unpacked into a folder of their own."""
 
     def unpack(order: dict[str, Any]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:

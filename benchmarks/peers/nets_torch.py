@@ -29,7 +29,7 @@ def lenet5() -> nn.Module:
 
 
 def unit(before: int, after: int, *, pool: bool = False) -> nn.Sequential:
-    """Convolution, normalisation, ReLU."""
+    """Convolution, normalization, ReLU."""
     parts: list[nn.Module] = [
         nn.Conv2d(before, after, 3, padding=1, bias=False),
         nn.BatchNorm2d(after),
@@ -99,7 +99,7 @@ class ResNet20(nn.Module):
 
 
 class ResNet18Small(nn.Module):
-    """ResNet-18 as it is usual for CIFAR-10: a 3x3 stem without pooling, 0.56 G multiply-adds a picture."""
+    """ResNet-18 as it is usual for CIFAR-10: a 3x3 stem without pooling, 0.56 G multiply-adds an image."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -54,7 +54,7 @@ class Until(Callback):  # type: ignore[misc]
 
 
 def right(net: Any, batches: Any) -> float:
-    """The share of the test pictures that are answered right."""
+    """The share of the test images that are answered right."""
     net.eval()
     good = count = 0
     with torch.no_grad():

@@ -1,8 +1,8 @@
-"""Pictures from a folder to what a network reads, by torchvision or timm, in batches of 64.
+"""Images from a folder to what a network reads, by torchvision or timm, in batches of 64.
 
-Order: what, `epoch` or `waiting`; data; size; workers; timm, whether its loader is taken; crop, whether pictures are
+Order: what, `epoch` or `waiting`; data; size; workers; timm, whether its loader is taken; crop, whether images are
 resized and cropped; seconds, of `waiting`.
-Answer: pictures, s, cpu_s with that of the workers; for `waiting`, share of the time that the loop waited for data.
+Answer: images, s, cpu_s with that of the workers; for `waiting`, share of the time that the loop waited for data.
 
 torchvision: ImageFolder, RandomResizedCrop, or Resize to 8/7 of the side and RandomCrop, as 256 and 224 are;
 RandomHorizontalFlip, ToTensor, Normalize, DataLoader.  timm: create_dataset and create_loader with is_training,
@@ -65,30 +65,30 @@ def epoch(order: dict[str, Any]) -> dict[str, Any]:
     count = 0
     for x, _ in loader(order, 64):
         count += len(x)
-    return {"pictures": count, "s": time.perf_counter() - before, "cpu_s": cpu_s() - cpu}
+    return {"images": count, "s": time.perf_counter() - before, "cpu_s": cpu_s() - cpu}
 
 
 def waiting(order: dict[str, Any]) -> dict[str, Any]:
     """Train a ResNet-18 for a while."""
     net = torchvision.models.resnet18(num_classes=1000).train()
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
-    waited, steps, pictures = 0.0, -1, 0
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    waited, steps, images = 0.0, -1, 0
     begun = at = time.perf_counter()
     while steps < 1 or time.perf_counter() - begun < order["seconds"]:
         for x, labels in loader(order, 32):
             waited += time.perf_counter() - at
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             F.cross_entropy(net(x), labels).backward()
-            optimiser.step()
-            steps, pictures = steps + 1, pictures + len(labels)
+            optimizer.step()
+            steps, images = steps + 1, images + len(labels)
             at = time.perf_counter()
             if not steps:
                 # The first step waits for the workers to start.
-                begun, waited, pictures = at, 0.0, 0
+                begun, waited, images = at, 0.0, 0
             elif at - begun >= order["seconds"]:
                 break
     taken = time.perf_counter() - begun
-    return {"pictures": pictures, "s": taken, "share": waited / taken}
+    return {"images": images, "s": taken, "share": waited / taken}
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
     python steps_keras.py CASE
 
 CASE is JSON: batch; way, `fit` or `train_on_batch`.
-Order and answer: as plain_loop.py.  `fit` goes through arrays that lie ready, as many pictures at a time as MNIST
+Order and answer: as plain_loop.py.  `fit` goes through arrays that lie ready, as many images at a time as MNIST
 has for training when a tenth is held out; each call makes its pipeline anew, as each epoch of it does not.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from keras import layers
 from line import Line
 
-PICTURES = 54_000
+IMAGES = 54_000
 
 
 def lenet5() -> keras.Model:
@@ -42,7 +42,7 @@ def main() -> None:
     """Train until there are no more orders."""
     case = json.loads(sys.argv[1])
     batch = case["batch"]
-    ready = PICTURES // batch
+    ready = IMAGES // batch
     line = Line()
     keras.utils.set_random_seed(0)
     net = lenet5()

@@ -1,7 +1,7 @@
 """striate: a convolutional-network workbench.
 
 A network is a short text.  `striate.read` reads it, `striate.plan` says what it costs before it runs,
-`striate.train` trains it on a folder of pictures, `striate.load` loads what came out,
+`striate.train` trains it on a folder of images, `striate.load` loads what came out,
 `striate.test` says how good it is on images that it has not seen.
 """
 

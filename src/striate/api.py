@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
-from striate.data.decode.picture import prepare_picture
+from striate.data.decode.image import prepare_image
 from striate.data.decode.size import Fit, Size
 from striate.disk.small import read_small_text
 from striate.errors import DataError, MissingExtra, NotationError, StriateError, nearest
@@ -59,7 +59,7 @@ class NetText:
         return write_text(self.network)
 
     def lay(self, input: tuple[int, int, int], classes: int | None = None) -> Layout:
-        """Work out every shape for pictures of channels x height x width.  Raises FitError."""
+        """Work out every shape for images of channels x height x width.  Raises FitError."""
         return lay(self.network, _map(input), classes)
 
     def plan(
@@ -70,11 +70,11 @@ class NetText:
         batch: int = 1,
         strict: bool = False,
         precision: str = "fp32",
-        optimiser: str = "adamw",
+        optimizer: str = "adamw",
     ) -> Plan:
-        """What it costs on pictures of channels x height x width; see `striate.net.plan.table.plan`."""
+        """What it costs on images of channels x height x width; see `striate.net.plan.table.plan`."""
         return plan_layout(
-            self.lay(input, classes), batch=batch, strict=strict, precision=precision, optimiser=optimiser
+            self.lay(input, classes), batch=batch, strict=strict, precision=precision, optimizer=optimizer
         )
 
     def build(self, input: tuple[int, int, int], classes: int | None = None, *, initial: str = "auto") -> Net:
@@ -88,12 +88,12 @@ class NetText:
         Raises FitError where a layer does not fit, MissingExtra where torch is not installed.
         """
         require_train("build")
-        from striate.modules.initial import initialise
+        from striate.modules.initial import initialize
         from striate.modules.module import build, set_in_place
 
         net = build(self.lay(input, classes))
         set_in_place(net, False)
-        initialise(net, initial=initial)
+        initialize(net, initial=initial)
         return net
 
 
@@ -149,7 +149,7 @@ def plan(
     """What a network costs before it runs: shapes, weights, multiply-adds, receptive fields, memory.
 
     net: as `read`.  input: channels, height, width; a network of the zoo knows its own.
-    classes: what `classes` stands for.  batch: pictures in a training step.
+    classes: what `classes` stands for.  batch: images in a training step.
     strict: raise FitError where a stride does not divide.
     """
     text = read(net)
@@ -181,12 +181,12 @@ def draw(
     if format != "svg":
         return flowchart(nodes, layout, format)
     seen = None if at is None else seen_by(table, at)
-    picture = None
+    under = None
     if image is not None:
-        values = prepare_picture(image, stored_size=shape[1:], channels=3 if shape[0] == 3 else 1)
-        picture = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
+        values = prepare_image(image, stored_size=shape[1:], channels=3 if shape[0] == 3 else 1)
+        under = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
         seen = seen or seen_by(table, table.rows[-1].path)
-    return draw_svg(layout, nodes, seen=seen, image=picture)
+    return draw_svg(layout, nodes, seen=seen, image=under)
 
 
 def _known(
@@ -198,7 +198,7 @@ def _known(
         input, classes = input or known.input, classes or known.classes
     if input is None:
         raise StriateError(
-            "the size of the pictures is not known", place="plan", expected="input=(channels, height, width)"
+            "the size of the images is not known", place="plan", expected="input=(channels, height, width)"
         )
     return input, classes
 
@@ -222,7 +222,7 @@ def train(
     net: as `read`, or None to
     choose.  recipe: a name or file.  out: the run folder.  strict: refuse data with unreadable files.
     transfer: keep the body of a network that knows photographs, and train its head (see `begin_with`).
-    keys: keys of the recipe, as `epochs=5` or `rate=0.01`.
+    keys: keys of the recipe, as `epochs=5` or `learning_rate=0.01`.
 
     Raises StriateError; see the command of the same name.
     """
@@ -263,7 +263,7 @@ def begin_with(
 
     text: the network, or None to choose one.  recipe: a name or file.  keys: set on top of it.
     transfer: EfficientNet-Lite0 with its published weights where no network is said, everything before the
-    head frozen.  Where weights are given for a network of the zoo, pictures have the channels and the size
+    head frozen.  Where weights are given for a network of the zoo, images have the channels and the size
     that it was published for unless the recipe or the keys say otherwise.
 
     Raises StriateError where weights are given without a network, or a key stands without that which it is
@@ -398,9 +398,9 @@ def _with_labels(checked: Checked, data: str | Path, run: str | Path) -> Checked
     then = {name: each.model_dump() for name, each in trained.run.read_data().splits.items()}
     if trained.classes != found.classes or then != found.record["splits"]:
         raise DataError(
-            f"the run {trained.run.path} was trained on other pictures or labels than these",
+            f"the run {trained.run.path} was trained on other images or labels than these",
             place="--labels",
-            expected="a run of the same data, so that its validation pictures are known",
+            expected="a run of the same data, so that its validation images are known",
             cure=f"striate train {checked.source}, and then its run",
         )
     splits = [each for each in (found.val, found.test) if each is not None]
@@ -408,7 +408,7 @@ def _with_labels(checked: Checked, data: str | Path, run: str | Path) -> Checked
     wrong = label_findings(
         [name for each in splits for name in each.names],
         np.concatenate([each.labels for each in splits]),
-        np.concatenate([trained.predict_stored(each.pictures) for each in splits]),
+        np.concatenate([trained.predict_stored(each.images) for each in splits]),
         found.classes,
     )
     return replace(checked, findings=in_order_of_severity([*checked.findings, *wrong]))

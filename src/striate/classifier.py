@@ -25,17 +25,17 @@ REPEATABLE = {"precision": "fp32", "layout": "channels_last"}
 
 
 class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A convolutional network with fit, predict, predict_proba and score on arrays of pictures.
+    """A convolutional network with fit, predict, predict_proba and score on arrays of images.
 
-    net: as `striate.read`, or None to choose by the pictures.  recipe: a name or file, or None.
+    net: as `striate.read`, or None to choose by the images.  recipe: a name or file, or None.
     epochs, batch, rate: keys of the recipe that are searched most; None leaves them to the recipe.
-    keys: any other keys of the recipe, as `{"optimiser": "nesterov"}`.
-    channels_first: pictures are N x C x H x W; None finds out: where the last axis is 1, 3 or 4 long and
+    keys: any other keys of the recipe, as `{"optimizer": "nesterov"}`.
+    channels_first: images are N x C x H x W; None finds out: where the last axis is 1, 3 or 4 long and
     the second is not, the channels are last.
     device: as `striate train --device`.  seed: of everything that is drawn.
 
     fit takes X: N x H x W, N x H x W x C or N x C x H x W, uint8 or float, and y: N labels of any kind.
-    A tenth of the pictures is held out to choose the best epoch.  After it: `classes_`, `n_features_in_`,
+    A tenth of the images is held out to choose the best epoch.  After it: `classes_`, `n_features_in_`,
     `trained_`.
 
     Raises DataError for arrays of other shapes, and what `striate.train` raises.
@@ -48,7 +48,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         recipe: str | None = None,
         epochs: int | None = None,
         batch: int | None = None,
-        rate: float | None = None,
+        learning_rate: float | None = None,
         keys: dict[str, Any] | None = None,
         channels_first: bool | None = None,
         device: str | None = None,
@@ -58,45 +58,50 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.recipe = recipe
         self.epochs = epochs
         self.batch = batch
-        self.rate = rate
+        self.learning_rate = learning_rate
         self.keys = keys
         self.channels_first = channels_first
         self.device = device
         self.seed = seed
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Train on pictures and labels.  sample_weight: how much the loss of each counts, N numbers of at least 0."""
+        """Train on images and labels.  sample_weight: how much the loss of each counts, N numbers of at least 0."""
         require_train("Classifier.fit")
         from striate.predict.trained import load_trained
         from striate.progress import Silence
         from striate.training.job import new_job, run_job
 
-        pictures = self._pictures(X)
+        images = self._images(X)
         labels = column_or_1d(y, warn=True)
         check_classification_targets(labels)
-        if len(labels) != len(pictures):
+        if len(labels) != len(images):
             raise DataError(
-                f"there are {counted(len(labels), 'label')} for {counted(len(pictures), 'picture')}",
+                f"there are {counted(len(labels), 'label')} for {counted(len(images), 'image')}",
                 place="Classifier",
-                expected="one label for each picture",
+                expected="one label for each image",
             )
         classes, numbers = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise DataError(
-                f"there is one class only, {classes[0]}" if len(labels) else "there are no pictures",
+                f"there is one class only, {classes[0]}" if len(labels) else "there are no images",
                 place="Classifier",
                 expected="at least two classes to tell apart",
             )
-        own = {"epochs": self.epochs, "batch": self.batch, "rate": self.rate, "seed": self.seed}
+        own = {
+            "epochs": self.epochs,
+            "batch": self.batch,
+            "learning_rate": self.learning_rate,
+            "seed": self.seed,
+        }
         given: dict[str, Any] = {} if self.recipe is not None else dict(REPEATABLE)
         given |= {key: value for key, value in own.items() if value is not None}
-        if (self.keys or {}).get("optimiser") == "lbfgs":
+        if (self.keys or {}).get("optimizer") == "lbfgs":
             given.pop("layout", None)
         given |= self.keys or {}
         text, chosen = begin_with(None if self.net is None else read(self.net), self.recipe, given)
         with tempfile.TemporaryDirectory(prefix="striate-") as folder:
             arrays = Path(folder) / "arrays.npz"
-            held: dict[str, Any] = {"x_train": pictures, "y_train": numbers.astype(np.int64)}
+            held: dict[str, Any] = {"x_train": images, "y_train": numbers.astype(np.int64)}
             if sample_weight is not None:
                 held["w_train"] = np.asarray(sample_weight, dtype=np.float64)
             np.savez(arrays, **held)
@@ -120,65 +125,65 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             # Only now: where a fit fails, the one before it stands.
             self.trained_: Trained = load_trained(job.run.path, device=self.device)
         self.classes_ = classes
-        self.shape_ = pictures.shape[1:]
+        self.shape_ = images.shape[1:]
         self.n_features_in_ = int(np.prod(self.shape_))
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Probabilities, N x K, columns in the order of `classes_`."""
         check_is_fitted(self, "trained_")
-        pictures = self._pictures(X)
-        if pictures.shape[1:] != self.shape_:
+        images = self._images(X)
+        if images.shape[1:] != self.shape_:
             raise DataError(
-                f"the pictures are {pictures.shape[1:]}",
+                f"the images are {images.shape[1:]}",
                 place="predict",
                 expected=f"{self.shape_}, as in fit",
             )
-        if self.trained_.preparation.dtype == "uint8" and pictures.dtype != np.uint8:
-            stored = pictures.astype(np.uint8)
-            if not np.array_equal(stored, pictures):
+        if self.trained_.preparation.dtype == "uint8" and images.dtype != np.uint8:
+            stored = images.astype(np.uint8)
+            if not np.array_equal(stored, images):
                 raise DataError(
-                    f"the pictures hold other values than whole numbers of 0 to 255, as {pictures.dtype}",
+                    f"the images hold other values than whole numbers of 0 to 255, as {images.dtype}",
                     place="predict",
                     expected="8-bit values, as in fit",
                     cure="the same scaling in both",
                 )
-            pictures = stored
-        return self.trained_.predict_arrays(pictures)
+            images = stored
+        return self.trained_.predict_arrays(images)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The most probable label of each picture, N."""
+        """The most probable label of each image, N."""
         check_is_fitted(self, "trained_")
         found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
         return found
 
     def __sklearn_tags__(self) -> Tags:
-        """Pictures have three axes or four, not two."""
+        """Images have three axes or four, not two."""
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags
 
-    def _pictures(self, X: ArrayLike) -> NDArray[Any]:
+    def _images(self, X: ArrayLike) -> NDArray[Any]:
         """X as N x H x W x C."""
         if isinstance(X, Tensor):
             X = X.detach().cpu().float().numpy() if X.is_floating_point() else X.detach().cpu().numpy()
-        pictures = np.asarray(list(X) if isinstance(X, Iterator) else X)
-        if pictures.ndim not in (3, 4) or pictures.dtype.kind not in "uifb":
-            rows = pictures.ndim == 2 and pictures.dtype.kind in "uifb"
+        images = np.asarray(list(X) if isinstance(X, Iterator) else X)
+        if images.ndim not in (3, 4) or images.dtype.kind not in "uifb":
+            rows = images.ndim == 2 and images.dtype.kind in "uifb"
             raise DataError(
-                f"X is of shape {pictures.shape} and type {pictures.dtype}",
+                f"X is of shape {images.shape} and type {images.dtype}",
                 place="Classifier",
                 expected="numbers, N x H x W, N x H x W x C or N x C x H x W",
                 cure="X.reshape(len(X), height, width)" if rows else "",
             )
-        if pictures.dtype.kind == "f" and not np.abs(pictures).max(initial=0) <= np.finfo(np.float32).max:
+        if images.dtype.kind == "f" and not np.abs(images).max(initial=0) <= np.finfo(np.float32).max:
             raise DataError(
                 "X holds NaN or infinity", place="Classifier", expected="finite numbers of float32"
             )
-        if pictures.ndim == 3:
-            return pictures[..., None]
+        if images.ndim == 3:
+            return images[..., None]
         first = self.channels_first
         if first is None:
-            first = pictures.shape[1] in (1, 3, 4) and pictures.shape[3] not in (1, 3, 4)
-        return np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)) if first else pictures
+            first = images.shape[1] in (1, 3, 4) and images.shape[3] not in (1, 3, 4)
+        return np.ascontiguousarray(images.transpose(0, 2, 3, 1)) if first else images

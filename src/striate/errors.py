@@ -56,11 +56,11 @@ class NotationError(StriateError):
 
 
 class FitError(StriateError):
-    """A network was read but does not fit its pictures, classes or limits."""
+    """A network was read but does not fit its images, classes or limits."""
 
 
 class DataError(StriateError):
-    """Pictures or labels cannot be used."""
+    """Images or labels cannot be used."""
 
 
 class RecipeError(StriateError):
@@ -92,5 +92,5 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """`1 picture`, `2 pictures`, `1,000 classes` (plural given where it is not noun + s)."""
+    """`1 image`, `2 images`, `1,000 classes` (plural given where it is not noun + s)."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

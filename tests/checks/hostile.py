@@ -18,7 +18,7 @@ Codes = dict[str, set[str]]
 
 
 def scene(seed: int, size: tuple[int, int] = (96, 80)) -> Image.Image:
-    """A drawn picture with large and small shapes, in colour, like no other."""
+    """A drawn image with large and small shapes, in color, like no other."""
     draw = np.random.default_rng(seed)
     small = Image.fromarray(draw.integers(0, 256, (7, 9, 3), dtype=np.uint8))
     large = np.asarray(small.resize(size, Image.Resampling.BICUBIC)).astype(int)
@@ -26,9 +26,9 @@ def scene(seed: int, size: tuple[int, int] = (96, 80)) -> Image.Image:
     return Image.fromarray(np.clip(large + grain, 0, 255).astype(np.uint8))
 
 
-def encoded(picture: Image.Image, form: str, **options: object) -> bytes:
+def encoded(image: Image.Image, form: str, **options: object) -> bytes:
     file = io.BytesIO()
-    picture.save(file, form, **options)
+    image.save(file, form, **options)
     return file.getvalue()
 
 
@@ -36,16 +36,16 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, level: int = 6) -> bytes:
+def png(width: int, height: int, depth: int, color: int, rows: bytes, level: int = 6) -> bytes:
     """A PNG of raw rows, each with its filter byte in front."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     pixels = chunk(b"IDAT", zlib.compress(rows, level))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
 
 
-def png_of(array: np.ndarray, depth: int, colour: int, level: int = 6) -> bytes:
+def png_of(array: np.ndarray, depth: int, color: int, level: int = 6) -> bytes:
     rows = b"".join(b"\0" + row.tobytes() for row in array)
-    return png(array.shape[1], array.shape[0], depth, colour, rows, level)
+    return png(array.shape[1], array.shape[0], depth, color, rows, level)
 
 
 def bomb_bmp() -> bytes:
@@ -96,17 +96,17 @@ def turned(content_of: Image.Image, form: str, orientation: int) -> bytes:
 
 
 def transparent(seed: int, *, hidden: bool) -> Image.Image:
-    colours = np.asarray(scene(seed)).copy()
-    alpha = np.full(colours.shape[:2], 255, np.uint8)
+    colors = np.asarray(scene(seed)).copy()
+    alpha = np.full(colors.shape[:2], 255, np.uint8)
     alpha[:40] = 0
     if not hidden:
-        colours[:40] = 0
-    return Image.fromarray(np.dstack([colours, alpha]))
+        colors[:40] = 0
+    return Image.fromarray(np.dstack([colors, alpha]))
 
 
 def palette_with_alpha(seed: int) -> bytes:
-    picture = scene(seed).quantize(16)
-    return encoded(picture, "PNG", transparency=bytes([0, 128] + [255] * 14))
+    image = scene(seed).quantize(16)
+    return encoded(image, "PNG", transparency=bytes([0, 128] + [255] * 14))
 
 
 def drawn_files() -> dict[str, tuple[bytes, set[str]]]:
@@ -118,7 +118,7 @@ def drawn_files() -> dict[str, tuple[bytes, set[str]]]:
 
     frames = [new() for _ in range(3)]
     deep = np.random.default_rng(5).integers(0, 65536, (80, 96), dtype=np.uint16).astype(">u2")
-    deep_colour = np.random.default_rng(6).integers(0, 65536, (80, 96, 3), dtype=np.uint16).astype(">u2")
+    deep_color = np.random.default_rng(6).integers(0, 65536, (80, 96, 3), dtype=np.uint16).astype(">u2")
     stored = png_of(np.asarray(new()), 8, 2, level=0)
     summed = bytearray(stored)
     summed[-16] ^= 0x10  # the last checksum before IEND
@@ -136,11 +136,11 @@ def drawn_files() -> dict[str, tuple[bytes, set[str]]]:
         "cut.avif": (encoded(new(), "AVIF")[:-200], "truncated"),
         "cut.npy": (array(np.zeros((9, 9), np.uint8))[:-1], "truncated"),
         "head.jpg": (encoded(new(), "JPEG")[:30], "truncated"),
-        "page.jpg": (b"<!DOCTYPE html><title>404</title>", "not-a-picture"),
-        "text.jpg": (b"the picture is coming\n" * 40, "not-a-picture"),
-        "zip.png": (b"PK\x03\x04" + bytes(40), "not-a-picture"),
-        "noise.jpg": (noise, "not-a-picture"),
-        "film.jpg": (b"\0\0\0\x18ftypmp42" + bytes(40), "not-a-picture"),
+        "page.jpg": (b"<!DOCTYPE html><title>404</title>", "not-a-image"),
+        "text.jpg": (b"the image is coming\n" * 40, "not-a-image"),
+        "zip.png": (b"PK\x03\x04" + bytes(40), "not-a-image"),
+        "noise.jpg": (noise, "not-a-image"),
+        "film.jpg": (b"\0\0\0\x18ftypmp42" + bytes(40), "not-a-image"),
         "drawing.psd": (b"8BPS" + bytes(40), "unsupported-format"),
         "eps.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "unsupported-format"),
         "pdf.jpg": (b"%PDF-1.7\n" + bytes(40), "unsupported-format"),
@@ -180,16 +180,16 @@ def drawn_files() -> dict[str, tuple[bytes, set[str]]]:
         "turned.tif": (encoded(new(), "TIFF", tiffinfo={274: 6}), {"exif-rotated"}),
         "inks.jpg": (encoded(new().convert("CMYK"), "JPEG"), {"cmyk-converted"}),
         "inks.tif": (encoded(new().convert("CMYK"), "TIFF"), {"cmyk-converted"}),
-        "deep.png": (png_of(deep, 16, 0), {"sixteen-bit", "grey-among-colour"}),
-        "deep-colour.png": (png_of(deep_colour, 16, 2), {"sixteen-bit"}),
+        "deep.png": (png_of(deep, 16, 0), {"sixteen-bit", "grey-among-color"}),
+        "deep-color.png": (png_of(deep_color, 16, 2), {"sixteen-bit"}),
         "deep.tif": (encoded(Image.fromarray(deep.astype(np.uint16)[::-1].copy()), "TIFF"),
-                     {"sixteen-bit", "grey-among-colour"}),
+                     {"sixteen-bit", "grey-among-color"}),
         "palette.png": (palette_with_alpha(next(number)), {"transparent"}),
         "clear.png": (encoded(transparent(next(number), hidden=False), "PNG"), {"transparent"}),
-        "hidden.png": (encoded(transparent(next(number), hidden=True), "PNG"), {"transparent", "hidden-colour"}),
+        "hidden.png": (encoded(transparent(next(number), hidden=True), "PNG"), {"transparent", "hidden-color"}),
         "clear.gif": (encoded(transparent(next(number), hidden=False), "GIF"), {"transparent"}),
-        "grey.jpg": (encoded(new().convert("L"), "JPEG"), {"grey-among-colour"}),
-        "black-white.png": (encoded(new().convert("1"), "PNG"), {"grey-among-colour"}),
+        "grey.jpg": (encoded(new().convert("L"), "JPEG"), {"grey-among-color"}),
+        "black-white.png": (encoded(new().convert("1"), "PNG"), {"grey-among-color"}),
         "long.png": (encoded(new((600, 40)), "PNG"), {"extreme-aspect"}),
         "tiny.png": (encoded(new((9, 8)), "PNG"), {"tiny"}),
         "blank.png": (encoded(Image.new("RGB", (90, 70), (10, 200, 30)), "PNG"), {"blank"}),
@@ -301,17 +301,17 @@ def _classes(folder: Path) -> Codes:
         "void": {"empty-class"},
         "broken": {"empty-class"},
         "broken/1.jpg": {"empty-file"},
-        "solo": {"one-picture-class"},
+        "solo": {"one-image-class"},
         "Dog": {"similar-classes", "imbalance"},
     }
 
 
 def _copies(folder: Path) -> Codes:
-    picture = scene(330, (200, 160))
-    _write(folder, "dog/a.png", encoded(picture, "PNG"))
-    _write(folder, "dog/b.png", encoded(picture, "PNG"))  # the same bytes
-    _write(folder, "dog/c.bmp", encoded(picture, "BMP"))  # the same pixels
-    _write(folder, "dog/d.jpg", encoded(picture.resize((150, 120)), "JPEG", quality=60))
+    image = scene(330, (200, 160))
+    _write(folder, "dog/a.png", encoded(image, "PNG"))
+    _write(folder, "dog/b.png", encoded(image, "PNG"))  # the same bytes
+    _write(folder, "dog/c.bmp", encoded(image, "BMP"))  # the same pixels
+    _write(folder, "dog/d.jpg", encoded(image.resize((150, 120)), "JPEG", quality=60))
     _write(folder, "dog/two.png", encoded(scene(331), "PNG"))
     _write(folder, "cat/two.png", encoded(scene(331), "PNG"))
     _write(folder, "dog/three.png", encoded(scene(332), "PNG"))

@@ -1,6 +1,6 @@
-"""Mutated pictures, one after another, in a process with limits: python mutants.py COUNT SEED FOLDER
+"""Mutated images, one after another, in a process with limits: python mutants.py COUNT SEED FOLDER
 
-Prints what became of them as JSON: pictures by format, how many could be read, and the codes of the others.
+Prints what became of them as JSON: images by format, how many could be read, and the codes of the others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from PIL import Image
 
 from striate.checks.look import Look, look
 from striate.checks.thumbnails import preview_file
-from striate.data.decode.picture import prepare_picture
+from striate.data.decode.image import prepare_image
 from striate.data.decode.warnings import quiet_pillow
 from striate.data.files.entry import Entry
 from striate.data.files.finding import Unreadable
@@ -30,7 +30,7 @@ MAX_PIXELS = 2_000_000
 
 
 def originals() -> list[tuple[str, bytes]]:
-    """Small pictures of six formats, in many of their variants."""
+    """Small images of six formats, in many of their variants."""
     draw = np.random.default_rng(1)
     grain = Image.fromarray(draw.integers(0, 256, (21, 26, 3), dtype=np.uint8))
     soft = Image.fromarray(draw.integers(0, 256, (4, 5, 3), dtype=np.uint8)).resize((40, 33))
@@ -39,16 +39,16 @@ def originals() -> list[tuple[str, bytes]]:
     exif[0x0112] = 6
     made: list[tuple[str, bytes]] = []
 
-    def add(form: str, picture: Image.Image, **options: object) -> None:
+    def add(form: str, image: Image.Image, **options: object) -> None:
         file = io.BytesIO()
-        picture.save(file, form, **options)
+        image.save(file, form, **options)
         made.append((form, file.getvalue()))
 
     clear = soft.convert("RGBA")
     clear.putalpha(soft.convert("L"))
-    for picture in (grain, soft, soft.convert("L")):
+    for image in (grain, soft, soft.convert("L")):
         for form in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"):
-            add(form, picture)
+            add(form, image)
     add("AVIF", soft, speed=10)
     add("AVIF", clear, speed=10, exif=exif)
     add("JPEG", soft, progressive=True, exif=exif)
@@ -111,7 +111,7 @@ def main(count: int, seed: int, folder: Path) -> None:
     descriptors = 0
 
     def late(number: int, frame: object) -> None:
-        sys.stderr.write(f"hangs at picture {done} of seed {seed}, kept in {path}")
+        sys.stderr.write(f"hangs at image {done} of seed {seed}, kept in {path}")
         sys.stderr.flush()
         os.abort()
 
@@ -126,7 +126,7 @@ def main(count: int, seed: int, folder: Path) -> None:
             codes.update(each.code for each in seen.findings)
             kind = "uint8" if seen.header.bytes else "float32"
             try:
-                tensor = prepare_picture(
+                tensor = prepare_image(
                     path,
                     stored_size=(16, 16),
                     channels=seen.header.channels,

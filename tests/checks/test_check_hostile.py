@@ -58,16 +58,16 @@ TEXTS = {
     ("exif-rotated", "cat/turned.tif"): "turned as its EXIF orientation 6 says | ",
     ("animated", "cat/moving.gif"): "it has several frames or pages, of which the first is used | save the one "
     "you want",
-    ("cmyk-converted", "cat/inks.jpg"): "its inks were made into red, green and blue; colour profiles are not "
+    ("cmyk-converted", "cat/inks.jpg"): "its inks were made into red, green and blue; color profiles are not "
     "applied | ",
     ("sixteen-bit", "cat/deep.png"): "its 16-bit values were brought to 8 bits: 0 to 65535 became 0 to 255 | ",
     ("transparent", "cat/palette.png"): "a palette with transparency, laid on white | ",
-    ("hidden-colour", "cat/hidden.png"): "colours under its fully transparent pixels are neither seen nor used | ",
-    ("grey-among-colour", "cat/grey.jpg"): "it is grey, and gets three equal channels, as others are coloured | ",
+    ("hidden-color", "cat/hidden.png"): "colors under its fully transparent pixels are neither seen nor used | ",
+    ("grey-among-color", "cat/grey.jpg"): "it is grey, and gets three equal channels, as others are colored | ",
     ("extreme-aspect", "cat/long.png"): "it is 600 x 40 pixels, 15 times as long as wide | crop it",
     ("tiny", "cat/tiny.png"): "it is 9 x 8 pixels, and the median short side is 80 | find it in its full size, "
     "or remove it",
-    ("blank", "cat/blank.png"): "it is of one colour | remove it, unless that is its class",
+    ("blank", "cat/blank.png"): "it is of one color | remove it, unless that is its class",
     ("near-black", "cat/night.png"): "100.0% of its pixels are darker than 16 of 255 | remove it, unless that is "
     "its class",
     ("unsafe-name", "cat/two\\nlines.png"): "its name holds control characters, or such as turn or hide others | "
@@ -77,10 +77,10 @@ TEXTS = {
     ("hidden", "dog/._x.jpg"): "a file that a Mac leaves beside each file, not looked at | ",
     ("similar-classes", "Dog"): "`Dog` and `dog` are two classes | join them into one, or give them names that "
     "nobody confuses",
-    ("duplicate", "dog/a.png"): "the same picture as dog/b.png, dog/c.bmp | keep one of them",
-    ("near-duplicate", "dog/a.png"): "nearly the same picture as dog/b.png, dog/c.bmp, dog/d.jpg | keep one of "
+    ("duplicate", "dog/a.png"): "the same image as dog/b.png, dog/c.bmp | keep one of them",
+    ("near-duplicate", "dog/a.png"): "nearly the same image as dog/b.png, dog/c.bmp, dog/d.jpg | keep one of "
     "them",
-    ("duplicate-two-labels", "cat/two.png"): "labelled cat, and the same picture as dog/two.png, labelled dog | "
+    ("duplicate-two-labels", "cat/two.png"): "labelled cat, and the same image as dog/two.png, labelled dog | "
     "decide which label is right, and remove the other",
 }  # fmt: skip
 
@@ -121,7 +121,7 @@ def test_the_limit_is_the_callers(drawn: tuple[Path, dict[str, set[str]]]) -> No
     assert told["cat/long.png"] == "its header declares 600 x 40 pixels, and 9,000 are the most"
 
 
-def test_the_pictures_are_shown_small_and_upright(checked: Checked) -> None:
+def test_the_images_are_shown_small_and_upright(checked: Checked) -> None:
     assert checked.small("cat/empty.jpg") is None
     assert checked.small("Dog") is None
     turned, long = checked.small("cat/turned.jpg"), checked.small("cat/long.png")

@@ -26,8 +26,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_it_tells_all(page: str) -> None:
     read = PageReader(page)
     for text in (
-        "127 pictures can be used of 169", "43 errors left out", "Left out", "To be looked at", "Noted", "Classes",
-        "empty-file 2", "zeroed-inside 2", "cat/two.png labelled cat, and the same picture as dog/two.png",
+        "127 images can be used of 169", "43 errors left out", "Left out", "To be looked at", "Noted", "Classes",
+        "empty-file 2", "zeroed-inside 2", "cat/two.png labelled cat, and the same image as dog/two.png",
     ):  # fmt: skip
         assert text in read.text
 
@@ -44,12 +44,12 @@ def test_nothing_breaks_out(page: str) -> None:
     page.encode("utf-8")
 
 
-def test_the_pictures_are_small(page: str) -> None:
+def test_the_images_are_small(page: str) -> None:
     sources = PageReader(page).attributes("src")
     assert len(sources) > 40
     for each in sources:
-        with Image.open(io.BytesIO(base64.b64decode(each.partition(",")[2]))) as picture:
-            assert max(picture.size) <= 160
+        with Image.open(io.BytesIO(base64.b64decode(each.partition(",")[2]))) as image:
+            assert max(image.size) <= 160
     assert not re.search(r"https?://", page)
 
 

@@ -1,4 +1,4 @@
-"""Real pictures: what is said of them is true, and nothing else is said."""
+"""Real images: what is said of them is true, and nothing else is said."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def caltech(tmp_path_factory: pytest.TempPathFactory) -> Checked:
 @pytest.mark.skipif(not CALTECH.is_file(), reason="caltech26 is not at ../shared/data")
 def test_no_false_alarm_on_clean_photos(caltech: Checked) -> None:
     """2,618 photographs: the nine groups that lie across train and test, each looked at, and no other warning."""
-    assert (caltech.files, caltech.pictures) == (2618, 2618)
+    assert (caltech.files, caltech.images) == (2618, 2618)
     assert Counter(each.code for each in caltech.findings) == {
         "near-duplicate-across-splits": 9,
         "near-duplicate": 16,
         "look-alike": 6,
-        "grey-among-colour": 196,
+        "grey-among-color": 196,
     }
     across = [(each.name, each.also[0]) for each in caltech.findings if each.severity == "warning"]
     assert across == [
@@ -58,5 +58,5 @@ def test_no_false_alarm_on_clean_photos(caltech: Checked) -> None:
 @pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason="MNIST is not at ../shared/data")
 def test_no_false_alarm_on_digits() -> None:
     checked = check(REAL / "mnist")
-    assert (checked.pictures, checked.findings) == (70_000, ())
+    assert (checked.images, checked.findings) == (70_000, ())
     assert len(checked.limits) == 1

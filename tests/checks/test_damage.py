@@ -22,9 +22,9 @@ FORMS: dict[str, dict[str, object]] = {
 }
 
 
-def written(picture: Image.Image, options: dict[str, object]) -> bytes:
+def written(image: Image.Image, options: dict[str, object]) -> bytes:
     file = io.BytesIO()
-    picture.save(file, **options)
+    image.save(file, **options)
     return file.getvalue()
 
 
@@ -33,8 +33,8 @@ def written(picture: Image.Image, options: dict[str, object]) -> bytes:
 def test_zeros_written_over_a_photo(form: str, grey: bool) -> None:
     kind = str(FORMS[form]["format"])
     for seed in range(3):
-        picture = scene(seed, (320, 240))
-        whole = written(picture.convert("L") if grey else picture, FORMS[form])
+        image = scene(seed, (320, 240))
+        whole = written(image.convert("L") if grey else image, FORMS[form])
         assert damage(whole, kind, lambda: 0.0) is None
         for start, length in ((0.4, 512), (0.5, 1000), (0.7, 300)):
             broken = zeroed(whole, start, length)
@@ -53,16 +53,16 @@ def test_drawings_are_no_damage(form: str, mode: str) -> None:
     """Flat areas are coded as zeros: the flat fields that are really there excuse them."""
     for side in (200, 1200):
         for ground in ("white", "black", (10, 200, 30)):
-            picture = Image.new("RGB", (side, side), ground)
-            ImageDraw.Draw(picture).ellipse((20, 20, 120, 150), fill=(200, 30, 10))
-            whole = written(picture.convert(mode), FORMS[form])
+            image = Image.new("RGB", (side, side), ground)
+            ImageDraw.Draw(image).ellipse((20, 20, 120, 150), fill=(200, 30, 10))
+            whole = written(image.convert(mode), FORMS[form])
             grey = np.asarray(decode(whole).content.convert("L"))
             fields = grey.reshape(side // 8, 8, side // 8, 8)
             flat = int((fields.max(axis=(1, 3)) == fields.min(axis=(1, 3))).sum())
             assert damage(whole, str(FORMS[form]["format"]), lambda flat=flat: flat) is None
 
 
-def test_zeros_beside_the_coded_picture_are_no_damage() -> None:
+def test_zeros_beside_the_coded_image_are_no_damage() -> None:
     exif = Image.Exif()
     exif[0x010E] = "x" + "\0" * 200 + "y"
     for form in ("JPEG", "WEBP"):

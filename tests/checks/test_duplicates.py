@@ -24,48 +24,48 @@ from striate.data.decode.decode import decode
 from striate.data.store.samples import Roll
 
 
-def thumbnail(picture: Image.Image) -> Thumbnail:
-    found = thumbnail_of(decode(encoded(picture, "PNG")), 1)
+def thumbnail(image: Image.Image) -> Thumbnail:
+    found = thumbnail_of(decode(encoded(image, "PNG")), 1)
     assert found is not None
     return found
 
 
-def compressed(picture: Image.Image) -> Image.Image:
-    return Image.open(io.BytesIO(encoded(picture, "JPEG", quality=50)))
+def compressed(image: Image.Image) -> Image.Image:
+    return Image.open(io.BytesIO(encoded(image, "JPEG", quality=50)))
 
 
 ANEW = {
     "compressed": compressed,
-    "halved": lambda picture: picture.resize((picture.width // 2, picture.height // 2)),
-    "both": lambda picture: compressed(picture.resize((picture.width // 2, picture.height // 2))),
-    "grey": lambda picture: picture.convert("L"),
-    "brighter": lambda picture: ImageEnhance.Brightness(picture).enhance(1.1),
+    "halved": lambda image: image.resize((image.width // 2, image.height // 2)),
+    "both": lambda image: compressed(image.resize((image.width // 2, image.height // 2))),
+    "grey": lambda image: image.convert("L"),
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.1),
     "more contrast": ImageOps.autocontrast,
-    "paler": lambda picture: ImageEnhance.Color(picture).enhance(0.6),
+    "paler": lambda image: ImageEnhance.Color(image).enhance(0.6),
 }
 
 
 @pytest.mark.parametrize("how", ANEW)
 def test_saved_anew(how: str) -> None:
-    pictures = [scene(seed, (192, 160)) for seed in range(20)]
-    thumbnails = [thumbnail(each) for each in (*pictures, *(ANEW[how](each) for each in pictures))]
+    images = [scene(seed, (192, 160)) for seed in range(20)]
+    thumbnails = [thumbnail(each) for each in (*images, *(ANEW[how](each) for each in images))]
     assert find_near(thumbnails, [0] * 40).groups == [[each, each + 20] for each in range(20)]
 
 
-def test_other_pictures_are_not_the_same() -> None:
-    picture = scene(1, (192, 160))
+def test_other_images_are_not_the_same() -> None:
+    image = scene(1, (192, 160))
     others = [
-        ImageOps.mirror(picture),
-        picture.rotate(90, expand=True).resize(picture.size),
-        ImageOps.invert(picture),
-        Image.merge("RGB", picture.split()[::-1]).rotate(180),
-        picture.crop((40, 30, 192, 160)),
+        ImageOps.mirror(image),
+        image.rotate(90, expand=True).resize(image.size),
+        ImageOps.invert(image),
+        Image.merge("RGB", image.split()[::-1]).rotate(180),
+        image.crop((40, 30, 192, 160)),
     ]
-    found = find_near([thumbnail(each) for each in (picture, *others)], range(6))
+    found = find_near([thumbnail(each) for each in (image, *others)], range(6))
     assert (found.groups, found.alike) == ([], [])
 
 
-def test_the_same_shape_in_another_colour_is_another_picture() -> None:
+def test_the_same_shape_in_another_color_is_another_image() -> None:
     drawn = np.zeros((64, 64, 3), np.uint8)
     drawn[16:48, 8:56] = (200, 20, 20)
     other = drawn.copy()
@@ -78,10 +78,8 @@ def test_the_same_shape_in_another_colour_is_another_picture() -> None:
 
 def test_light_crops_and_what_was_shot_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Among scenes of all kinds a crop of 1 % is the same; where the bar is as high as can be it looks alike."""
-    pictures = [scene(seed, (192, 160)) for seed in range(8)]
-    thumbnails = [
-        thumbnail(each) for each in (*pictures, *(each.crop((2, 2, 189, 157)) for each in pictures))
-    ]
+    images = [scene(seed, (192, 160)) for seed in range(8)]
+    thumbnails = [thumbnail(each) for each in (*images, *(each.crop((2, 2, 189, 157)) for each in images))]
     pairs = [(each, each + 8) for each in range(8)]
     found = find_near(thumbnails, [0] * 16)
     assert found.same < 0.975
@@ -142,7 +140,7 @@ def test_by_brute_force() -> None:
         assert each.correlation == pytest.approx(matrix[each.first, each.second], abs=1e-5)
 
 
-def test_flat_pictures_and_strangers_are_like_nothing() -> None:
+def test_flat_images_and_strangers_are_like_nothing() -> None:
     flat = Thumbnail(np.full((32, 32), 90, np.uint8), np.full((4, 4, 3), 90, np.uint8))
     assert find_near([flat, flat, None, None], [0, 1, 2, 3]).groups == []
     assert find_near([], []).groups == []
@@ -176,15 +174,15 @@ def test_copies_of_near_duplicates_come_with_them() -> None:
         ("duplicate-across-splits", "a", ("b",)),
         ("near-duplicate-across-splits", "a", ("b", "c")),
     ]
-    assert found[0].reason == "in train, and the same picture as b in test"
+    assert found[0].reason == "in train, and the same image as b in test"
     assert found[0].cure == "remove it from train, or what is measured flatters"
 
 
 def test_limits_are_told() -> None:
     assert duplicate_limits([thumbnail(scene(1))]) == ()
     assert duplicate_limits([None]) == (
-        "near duplicates are looked for among 8-bit grey and colour pictures of at least 32 x 32 pixels only",
+        "near duplicates are looked for among 8-bit grey and color images of at least 32 x 32 pixels only",
     )
     assert duplicate_limits([None] * 200_001) == (
-        "near duplicates are not looked for among more than 200,000 pictures",
+        "near duplicates are not looked for among more than 200,000 images",
     )

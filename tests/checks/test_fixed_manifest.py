@@ -25,8 +25,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "the cache"))
 
 
-def draw(folder: Path, pictures: dict[str, int]) -> Path:
-    for name, seed in pictures.items():
+def draw(folder: Path, images: dict[str, int]) -> Path:
+    for name, seed in images.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(encoded(scene(seed), "JPEG" if name.endswith("jpg") else "PNG"))
     return folder
@@ -59,17 +59,17 @@ def test_a_hostile_folder_becomes_a_good_manifest(tmp_path: Path, suffix: str) -
     if suffix == "csv":
         expected |= {"cat/\\udcffbytes.png"}
         assert said == (
-            f"{len(kept)} pictures, 10 usable ones left out (1 because their names are no UTF-8: a .jsonl can "
+            f"{len(kept)} images, 10 usable ones left out (1 because their names are no UTF-8: a .jsonl can "
             "hold them)"
         )
     else:
-        assert said == f"{len(kept)} pictures, 9 usable ones left out"
+        assert said == f"{len(kept)} images, 9 usable ones left out"
     assert lost == expected
     data = gather(path)
     assert data.classes == ("Dog", "cat", "dog", "solo")
 
 
-def test_pictures_of_two_splits_stay_where_they_are_measured(tmp_path: Path) -> None:
+def test_images_of_two_splits_stay_where_they_are_measured(tmp_path: Path) -> None:
     folder = draw(
         tmp_path / "p",
         {
@@ -142,8 +142,8 @@ def test_what_cannot_be_a_manifest(tmp_path: Path) -> None:
     assert str(error.value) == (
         "--manifest: a manifest does not end in `.txt`\n  expected: .csv or .jsonl\n  try: fixed.csv"
     )
-    with pytest.raises(DataError, match="these pictures lie in arrays"):
+    with pytest.raises(DataError, match="these images lie in arrays"):
         fixed_manifest(check("digits"), tmp_path / "fixed.csv")
     draw(tmp_path / "q", {"a/1.png": 1, "b/1.png": 1})
-    with pytest.raises(DataError, match="no picture is left for the manifest"):
+    with pytest.raises(DataError, match="no image is left for the manifest"):
         fixed_manifest(check(tmp_path / "q"), tmp_path / "fixed.csv")

@@ -8,22 +8,22 @@ import pytest
 from striate.checks.labels import confident_classes, label_findings, likely_wrong, thresholds
 from striate.errors import DataError
 
-# Four pictures labelled 0 and two labelled 1: t0 = (.9+.8+.7+.2)/4 = .65, t1 = (.6+.8)/2 = .7
+# Four images labelled 0 and two labelled 1: t0 = (.9+.8+.7+.2)/4 = .65, t1 = (.6+.8)/2 = .7
 BY_HAND = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.2, 0.8], [0.4, 0.6], [0.2, 0.8]])
 LABELS = np.array([0, 0, 0, 0, 1, 1])
 
 
 def noisy(
-    seed: int, pictures: int, classes: int, share: float, sure: float = 5.0
+    seed: int, images: int, classes: int, share: float, sure: float = 5.0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities of a fair network, labels of which a share is wrong, and which those are."""
     draw = np.random.default_rng(seed)
-    true = draw.integers(0, classes, pictures)
-    logits = draw.normal(0, 1, (pictures, classes))
-    logits[np.arange(pictures), true] += draw.uniform(1, 1 + sure, pictures)
+    true = draw.integers(0, classes, images)
+    logits = draw.normal(0, 1, (images, classes))
+    logits[np.arange(images), true] += draw.uniform(1, 1 + sure, images)
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    wrong = draw.random(pictures) < share
-    labels = np.where(wrong, (true + draw.integers(1, classes, pictures)) % classes, true)
+    wrong = draw.random(images) < share
+    labels = np.where(wrong, (true + draw.integers(1, classes, images)) % classes, true)
     return probabilities, labels, wrong
 
 

@@ -49,8 +49,8 @@ def test_few_and_many() -> None:
         (each.code, each.name, each.reason)
         for each in makeup_findings(("a", "b", "c"), {"train": labels}, NONE)
     ] == [
-        ("one-picture-class", "a", "it has one picture in all"),
-        ("imbalance", "b", "it has 2 pictures, and c has 41: 20 times as many"),
+        ("one-image-class", "a", "it has one image in all"),
+        ("imbalance", "b", "it has 2 images, and c has 41: 20 times as many"),
     ]
     assert makeup_findings(("b", "c"), {"train": np.repeat([0, 1], [2, 40])}, NONE) == []
 
@@ -64,7 +64,7 @@ def test_a_validation_folder_that_lacks_a_class(tmp_path: Path) -> None:
         (tmp_path / name / f"{number}.png").write_bytes(encoded(scene(number), "PNG"))
     checked = check(tmp_path)
     assert [(each.code, each.name, each.reason) for each in checked.findings] == [
-        ("split-lacks-class", "val", "it has no picture of b")
+        ("split-lacks-class", "val", "it has no image of b")
     ]
     assert checked.counts == {"train": (2, 2, 2), "val": (1, 0, 1)}
     assert [checked.classes[each.label] for each in checked.used if each.split == "val"] == ["a", "c"]

@@ -19,9 +19,9 @@ USUAL = Make("JPEG", 300, 400, PHOTO)
 
 def placeholder(size: tuple[int, int] = (120, 90)) -> Image.Image:
     """What a server gives in place of a photograph that is gone."""
-    picture = Image.new("RGB", size, (238, 238, 238))
-    ImageDraw.Draw(picture).text((15, 40), "image not found", fill=(120, 120, 120))
-    return picture
+    image = Image.new("RGB", size, (238, 238, 238))
+    ImageDraw.Draw(image).text((15, 40), "image not found", fill=(120, 120, 120))
+    return image
 
 
 def told(*odd: Make, usual: Make = USUAL, among: int = 200) -> list[str]:
@@ -32,12 +32,12 @@ def told(*odd: Make, usual: Make = USUAL, among: int = 200) -> list[str]:
 
 def test_whole_texts() -> None:
     assert told(Make("GIF", 60, 80, Palette(0.97, 2))) == [
-        "it is the only GIF among 200, it is 80 x 60 pixels, unlike the rest, one colour covers 97% of it, "
-        "and 2 colours make up nearly all of it"
+        "it is the only GIF among 200, it is 80 x 60 pixels, unlike the rest, one color covers 97% of it, "
+        "and 2 colors make up nearly all of it"
     ]
     assert (
         told(*[Make("PNG", 300, 400, Palette(0.9, 9))] * 2)
-        == ["it is one of 2 PNG among 200, and one colour covers 90% of it"] * 2
+        == ["it is one of 2 PNG among 200, and one color covers 90% of it"] * 2
     )
 
 
@@ -103,8 +103,8 @@ def test_the_placeholder_among_photographs(tmp_path: Path) -> None:
     assert check(tmp_path / "photos").clean
     (tmp_path / "photos" / "a" / "gone.jpg").write_bytes(encoded(placeholder(), "GIF"))
     found = {each.code: each for each in check(tmp_path / "photos").findings}
-    assert found.keys() == {"odd-one-out", "wrong-extension", "grey-among-colour"}
+    assert found.keys() == {"odd-one-out", "wrong-extension", "grey-among-color"}
     odd = found["odd-one-out"]
     assert (odd.name, odd.severity) == ("a/gone.jpg", "warning")
-    assert odd.reason.startswith("it is the only GIF among 61, one colour covers 9")
+    assert odd.reason.startswith("it is the only GIF among 61, one color covers 9")
     assert odd.cure == "look at it, and remove it unless it belongs there"

@@ -83,13 +83,13 @@ def spawn() -> Call:
 
 @pytest.fixture(scope="session")
 def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An .npz of 120 training and 30 test pictures of three classes."""
+    """An .npz of 120 training and 30 test images of three classes."""
     return write_arrays(tmp_path_factory.mktemp("drawn") / "bars.npz")
 
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 36 pictures in three class folders."""
+    """A folder of 36 images in three class folders."""
     return write_folder(tmp_path_factory.mktemp("drawn") / "photos")
 
 

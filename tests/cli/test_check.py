@@ -13,9 +13,9 @@ from cli.conftest import Call
 from striate.data.files.finding import CODES, SEVERITIES
 
 
-def draw(folder: Path, **pictures: int) -> Path:
+def draw(folder: Path, **images: int) -> Path:
     """Files named a_1 for a/1.png."""
-    for name, seed in pictures.items():
+    for name, seed in images.items():
         path = folder / f"{name.replace('_', '/')}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(scene(seed), "PNG"))
@@ -39,7 +39,7 @@ def test_a_clean_folder(call: Call, clean: Path) -> None:
     said = call("check", "clean")
     assert said == (
         0,
-        "clean: 4 of 4 pictures can be used, in 2 classes\nclasses   a 2, b 2\n\nfound     nothing wrong\n",
+        "clean: 4 of 4 images can be used, in 2 classes\nclasses   a 2, b 2\n\nfound     nothing wrong\n",
         "",
     )  # fmt: skip
 
@@ -47,15 +47,15 @@ def test_a_clean_folder(call: Call, clean: Path) -> None:
 def test_what_is_found(call: Call, odd: Path) -> None:
     assert call("check", "odd/") == (
         1,
-        "odd/: 4 of 5 pictures can be used, in 2 classes\n"
+        "odd/: 4 of 5 images can be used, in 2 classes\n"
         "classes   a 2, b 2\n"
         "\n"
-        "error   not-a-picture: its content is no picture's, whatever its name says\n"
+        "error   not-a-image: its content is no image's, whatever its name says\n"
         "     1  b/3.jpg: it is an HTML page\n"
         "        try: move it out of the class folders\n"
         "\n"
-        "warning duplicate-two-labels: the same picture under two labels\n"
-        "     2  a/1.png: labelled a, and the same picture as b/2.png, labelled b\n"
+        "warning duplicate-two-labels: the same image under two labels\n"
+        "     2  a/1.png: labelled a, and the same image as b/2.png, labelled b\n"
         "        try: decide which label is right, and remove the other\n"
         "\n"
         "notes     1 hidden (--all lists them)\n"
@@ -97,7 +97,7 @@ def test_json(call: Call, odd: Path) -> None:
     assert (said.code, said.err) == (1, "")
     read = json.loads(said.out)
     assert read["version"] == 1
-    assert (read["files"], read["pictures"]) == (5, 4)
+    assert (read["files"], read["images"]) == (5, 4)
     assert read["splits"] == {"train": {"a": 2, "b": 2}}
     assert read["found"] == {"error": 1, "warning": 1, "note": 1}
     assert [each["number"] for each in read["findings"]] == [1, 2, 3]
@@ -106,7 +106,7 @@ def test_json(call: Call, odd: Path) -> None:
         "code": "duplicate-two-labels",
         "severity": "warning",
         "file": "a/1.png",
-        "reason": "labelled a, and the same picture as b/2.png, labelled b",
+        "reason": "labelled a, and the same image as b/2.png, labelled b",
         "cure": "decide which label is right, and remove the other",
         "also": ["b/2.png"],
     }
@@ -125,24 +125,22 @@ def test_a_hostile_folder_reaches_no_terminal(call: Call, here: Path) -> None:
 def test_the_files_that_it_writes(call: Call, odd: Path) -> None:
     said = call("check", "odd", "--report", "check.html", "--manifest", "fixed.csv")
     assert said.code == 1
-    assert said.out.endswith(
-        "report    check.html\nmanifest  fixed.csv: 2 pictures, 2 usable ones left out\n"
-    )
+    assert said.out.endswith("report    check.html\nmanifest  fixed.csv: 2 images, 2 usable ones left out\n")
     assert Path("check.html").read_text().startswith("<!doctype html>")
     assert Path("fixed.csv").read_text() == ("path,label,split,group\nodd/a/2.png,a,,\nodd/b/1.png,b,,\n")
-    assert call("check", "fixed.csv").code == 1  # one picture a class is few
+    assert call("check", "fixed.csv").code == 1  # one image a class is few
     said = call("check", "odd", "--json", "--report", "check.html", "--force")
-    assert json.loads(said.out)["pictures"] == 4
+    assert json.loads(said.out)["images"] == 4
     assert said.err == "report    check.html\n"
 
 
 def refusals(here: Path) -> dict[tuple[str, ...], str]:
     return {
         ("check",): "check: no data were given\n  try: striate check photos/\n",
-        ("check", "odd", "--report", "odd/check.html"): "--report: odd/check.html would lie among the pictures, and "
+        ("check", "odd", "--report", "odd/check.html"): "--report: odd/check.html would lie among the images, and "
         "nothing is written there\n  expected: a path outside of the data\n  try: --report check.html\n",
         ("check", "odd", "--manifest", "way/in/fixed.csv"): "--manifest: way/in/fixed.csv would lie among the "
-        "pictures, and nothing is written there\n  expected: a path outside of the data\n"
+        "images, and nothing is written there\n  expected: a path outside of the data\n"
         "  try: --manifest fixed.csv\n",
         ("check", "odd", "--report", "there"): "there: there is a file already\n"
         "  try: --force, or another --report\n",
@@ -172,7 +170,7 @@ def test_what_it_refuses(call: Call, odd: Path, here: Path) -> None:
 def test_the_limit_on_pixels(call: Call, clean: Path) -> None:
     said = call("check", "clean", "--max-pixels", "7000")
     assert "its header declares 96 x 80 pixels, and 7,000 are the most\n" in said.out
-    assert "clean: 0 of 4 pictures can be used" in said.out
+    assert "clean: 0 of 4 images can be used" in said.out
 
 
 def test_the_table_of_codes(call: Call) -> None:
@@ -198,8 +196,8 @@ def test_labels_of_a_run(call: Call, run: Path, photos: Path, here: Path) -> Non
     said = call("check", "other", "--labels", str(run))
     assert said.code == 1
     assert said.err == (
-        f"striate: --labels: the run {run} was trained on other pictures or labels than these\n"
-        "  expected: a run of the same data, so that its validation pictures are known\n"
+        f"striate: --labels: the run {run} was trained on other images or labels than these\n"
+        "  expected: a run of the same data, so that its validation images are known\n"
         "  try: striate train other, and then its run\n"
     )
 
@@ -249,6 +247,6 @@ def test_training_names_what_is_about_the_whole(call: Call, here: Path) -> None:
     said = call("train", "m.csv", "--net", "conv 2 3x3 -> fc classes", "--epochs", "1", "--size", "16")
     assert (
         "check     1 warning: striate check m.csv tells all\n"
-        "warning   is_test: it seems to say in which split a picture is (False, True), and is not read\n"
+        "warning   is_test: it seems to say in which split an image is (False, True), and is not read\n"
         "          try: a column `split` with test where `is_test` is True, and train elsewhere\n"
     ) in said.out

@@ -18,7 +18,7 @@ FAST = ("--net", NET, "--set", "batch=8", "--device", "cpu")
 
 @pytest.fixture
 def packed(here: Path, photos: Path) -> dict[str, Path]:
-    """The pictures as Python's zipfile packs them, and as tar does."""
+    """The images as Python's zipfile packs them, and as tar does."""
     subprocess.run(["tar", "czf", here / "photos.tar.gz", "-C", photos.parent, photos.name], check=True)
     return {"zip": written_zip(photos, here / "photos.zip"), "tar": here / "photos.tar.gz"}
 
@@ -33,7 +33,7 @@ def test_check_and_a_training_of_a_few_seconds(
     said = call("train", packed[form].name, *FAST, "--budget", "4s", "--out", "run")
     assert said.err == ""
     assert said.code == 0
-    assert said.out.startswith("data      3 classes, 33 training, 3 validation pictures of 1x12x12 ")
+    assert said.out.startswith("data      3 classes, 33 training, 3 validation images of 1x12x12 ")
     record = json.loads((here / "run" / "run.json").read_text())
     assert record["source"] == str(packed[form].resolve())
     assert record["name"] == "photos"
@@ -88,13 +88,13 @@ def test_resume_and_replay_unpack_again_and_say_what_changed(
         said = call(*command)
         assert said.code == 1
         assert "the data are not what they were: " in said.err
-        assert "train had 33 pictures and has " in said.err
+        assert "train had 33 images and has " in said.err
     packed["zip"].unlink()
     said = call("resume", "run")
     assert said.code == 1
     assert said.err == (
         f"striate: run: the data are not at {packed['zip'].resolve()} any more\n"
-        "  expected: the pictures and labels that the run began with\n"
+        "  expected: the images and labels that the run began with\n"
         "  try: striate resume run --data WHERE THEY ARE NOW\n"
     )
     assert call("replay", "again", "--out", "third").err.endswith("\n  try: put them back there\n")

@@ -132,7 +132,7 @@ def test_plan(call: Call) -> None:
     assert lines[0].split() == ["layer", "output", "weights", "multiply-adds", "sees", "step", "saved"]
     assert lines[1].split() == ["input", "1x28x28"]
     assert lines[2].split()[:7] == ["conv", "6", "5x5", "relu", "6x28x28", "156", "117,600"]
-    assert "11,926 weights, 129,360 multiply-adds a picture, 10 classes" in lines
+    assert "11,926 weights, 129,360 multiply-adds an image, 10 classes" in lines
 
 
 def test_a_plan_layer_by_layer(call: Call) -> None:
@@ -210,11 +210,11 @@ def test_plan_of_the_zoo_and_of_a_file(call: Call, here: Path) -> None:
     [
         (
             ["fc classes"],
-            "plan: the shape of the pictures is not known\n  try: --input 3x224x224",
+            "plan: the shape of the images is not known\n  try: --input 3x224x224",
         ),
         (
             ["fc classes", "--input", "28x28"],
-            "--input: `28x28` is not the shape of a picture\n"
+            "--input: `28x28` is not the shape of an image\n"
             "  expected: CHANNELSxHEIGHTxWIDTH\n  try: --input 3x224x224",
         ),
         (
@@ -284,7 +284,7 @@ def test_the_list_of_runs(call: Call, run: Path, here: Path) -> None:
     assert [Path(each["run"]).name for each in listed] == ["fourth", "third", "second", "first", "damaged"]
     assert listed[3]["result"]["accuracy"] == record["result"]["accuracy"]
     assert [each["version"] for each in listed] == [1] * 5
-    assert listed[1]["status"] == "broken off"
+    assert listed[1]["status"] == "interrupted"
     assert listed[4] == {
         "version": 1,
         "run": "runs/damaged",
@@ -466,7 +466,7 @@ def test_shapes() -> None:
     assert input_shape("3x224x224") == (3, 224, 224)
     assert input_shape(" 1×28×20 ") == (1, 28, 20)
     for text in ("", "28", "28x28", "0x28x28", "ax28x28", "1x2x3x4", "1x28x-28", "1x1x9999999"):
-        with pytest.raises(StriateError, match="is not the shape of a picture"):
+        with pytest.raises(StriateError, match="is not the shape of an image"):
             input_shape(text)
 
 
@@ -504,17 +504,17 @@ def test_escapes_in_files_and_arguments_are_shown(call: Call, here: Path) -> Non
         (
             ["train", "digits", "--set", "batch=" + "9" * 5000],
             f"--set: `{'9' * 60}... (5,000 characters)` cannot be a value: line 1 has more than 4,000 characters\n"
-            "  expected: key=value\n  try: --set rate=0.1\n",
+            "  expected: key=value\n  try: --set learning_rate=0.1\n",
         ),
         (
             ["train", "digits", "--set", "batch=" + "9" * 3000],
             f"--set: batch cannot be {'9' * 60}... (3,000 characters)\n"
-            "  expected: less than or equal to 65536 (pictures in one step)\n  try: leave out batch\n",
+            "  expected: less than or equal to 65536 (images in one step)\n  try: leave out batch\n",
         ),
         (
             ["train", "digits", "--set", "batch=" + "[" * 3000],
             f"--set: `{'[' * 60}... (3,000 characters)` cannot be a value: its brackets are nested too deep\n"
-            "  expected: key=value\n  try: --set rate=0.1\n",
+            "  expected: key=value\n  try: --set learning_rate=0.1\n",
         ),
         (
             ["train", "digits", "--recipe", "dotted.toml"],

@@ -139,7 +139,7 @@ main()
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_the_pictures_are_read(here: Path, photos: Path, tmp_path: Path) -> None:
+def test_ctrl_c_while_the_images_are_read(here: Path, photos: Path, tmp_path: Path) -> None:
     script = """
 import time
 from striate.data.store import store
@@ -163,7 +163,7 @@ main()
         assert running.returncode in ((130,) if times == 1 else (130, -signal.SIGINT))
         assert err in ("striate: stopped\n", "")
         assert not (here / "mine").exists()
-        assert list((tmp_path / "cache").rglob("pictures")) == []
+        assert list((tmp_path / "cache").rglob("images")) == []
 
 
 @pytest.mark.slow
@@ -292,7 +292,7 @@ def test_ctrl_c_on_a_terminal(here: Path, bars: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_on_a_terminal_while_pictures_are_read(here: Path, photos: Path) -> None:
+def test_ctrl_c_on_a_terminal_while_images_are_read(here: Path, photos: Path) -> None:
     script = """
 import time
 from striate.data.store import store
@@ -305,7 +305,7 @@ from striate.cli.main import main
 main()
 """
     code, screen = on_a_terminal(
-        ["train", str(photos), *LONG], script=script, keys=b"\x03", after=b"reading pictures"
+        ["train", str(photos), *LONG], script=script, keys=b"\x03", after=b"reading images"
     )
     assert code == 130
     assert screen.rfind(SHOW) > screen.rfind(HIDE)

@@ -38,14 +38,14 @@ def test_train_from_a_folder(call: Call, photos: Path, here: Path) -> None:
     assert (here / "runs" / "latest").resolve() == out
     lines = said.out.splitlines()
     assert lines[0] == (
-        "data      3 classes, 33 training, 3 validation pictures of 1x12x12 "
-        "(validation held out of the training pictures)"
+        "data      3 classes, 33 training, 3 validation images of 1x12x12 "
+        "(validation held out of the training images)"
     )
     assert any(line.startswith("recipe    1 epoch of batches of 8, adamw at rate 0.003, ") for line in lines)
     assert any(line.startswith("epoch 1/1: loss ") and line.endswith("  (best)") for line in lines)
     assert any(line.startswith("validation accuracy ") for line in lines)
-    assert "there is no test split: these pictures also chose the best epoch (1)" in lines
-    assert any(line.split() == ["class", "pictures", "precision", "recall"] for line in lines)
+    assert "there is no test split: these images also chose the best epoch (1)" in lines
+    assert any(line.split() == ["class", "images", "precision", "recall"] for line in lines)
     assert any(line.split() == ["across", "blob", "down"] for line in lines)
     assert f"report  runs/{out.name}/report.html" in lines
     assert "\x1b" not in said.out, "plain lines where there is no terminal"
@@ -57,7 +57,7 @@ def test_train_with_a_test_split(call: Call, bars: Path) -> None:
     assert (said.code, said.err) == (0, "")
     lines = said.out.strip().splitlines()
     assert lines[0].startswith("test accuracy ")
-    assert "of 30 pictures (95 % interval " in lines[0]
+    assert "of 30 images (95 % interval " in lines[0]
     assert lines[1].startswith("chosen on validation: ")
     assert lines[1].endswith(" after epoch 1; tested once")
     assert "report  mine/report.html" in lines
@@ -66,7 +66,7 @@ def test_train_with_a_test_split(call: Call, bars: Path) -> None:
 def test_a_network_is_chosen_and_the_reason_told(call: Call, photos: Path) -> None:
     said = call("train", str(photos), "--epochs", "1", "--device", "cpu")
     assert said.code == 0
-    assert "network   swift28: it suits 12x12 pixels and 33 training pictures\n" in said.out
+    assert "network   swift28: it suits 12x12 pixels and 33 training images\n" in said.out
     assert ", muon at rate 0.003, one-cycle, " in said.out
 
 
@@ -81,9 +81,9 @@ def test_net_by_text_file_and_zoo(call: Call, bars: Path, here: Path) -> None:
 
 
 def test_recipes_and_settings(call: Call, bars: Path, here: Path) -> None:
-    (here / "mine.toml").write_text('optimiser = "sgd"\nepochs = 7\nrate = 0.5\n')
+    (here / "mine.toml").write_text('optimizer = "sgd"\nepochs = 7\nrate = 0.5\n')
     said = call(
-        "train", str(bars), "--recipe", "mine.toml", "--net", NET, "--epochs", "1", "--set", "rate=0.25",
+        "train", str(bars), "--recipe", "mine.toml", "--net", NET, "--epochs", "1", "--set", "learning_rate=0.25",
         "--set", "clip=none", "--out", "a", "--device", "cpu",
     )  # fmt: skip
     assert said.code == 0
@@ -97,14 +97,14 @@ def test_recipes_and_settings(call: Call, bars: Path, here: Path) -> None:
 def test_many_and_long_classes(call: Call, tmp_path: Path) -> None:
     """Long names do not blow up the confusion matrix, and 40 classes are not printed one by one."""
     folder = tmp_path / "long"
-    pictures, _ = draw(80, 0)
-    for number, picture in enumerate(pictures):
+    images, _ = draw(80, 0)
+    for number, image in enumerate(images):
         name = folder / f"category number {number % 2}"
         name.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(name / f"{number}.png")
+        Image.fromarray(image).save(name / f"{number}.png")
         many = tmp_path / "many" / f"{number % 40:02d}"
         many.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(many / f"{number}.png")
+        Image.fromarray(image).save(many / f"{number}.png")
     said = call("train", str(folder), *FAST)
     rows = [line.split() for line in said.out.splitlines()]
     at = rows.index(["1", "2"])
@@ -128,12 +128,12 @@ def test_predict(call: Call, run: Path, photos: Path) -> None:
     assert call("predict", str(run), str(photos / "blob" / "001.png"), "--top", "1").out.count("%") == 1
 
 
-def test_predict_one_picture_twice(call: Call, run: Path, photos: Path) -> None:
-    picture = str(photos / "blob" / "001.png")
-    once = call("predict", str(run), picture).out
-    assert call("predict", str(run), picture, picture, str(photos / "blob" / ".." / "blob" / "001.png")).out.startswith(2 * once)  # fmt: skip
+def test_predict_one_image_twice(call: Call, run: Path, photos: Path) -> None:
+    image = str(photos / "blob" / "001.png")
+    once = call("predict", str(run), image).out
+    assert call("predict", str(run), image, image, str(photos / "blob" / ".." / "blob" / "001.png")).out.startswith(2 * once)  # fmt: skip
     # Two runs answer together; the same one twice says what it says alone.
-    assert call("predict", str(run), str(run), picture, picture).out == 2 * once
+    assert call("predict", str(run), str(run), image, image).out == 2 * once
 
 
 def test_predict_a_folder_as_json(call: Call, run: Path, photos: Path) -> None:
@@ -146,12 +146,12 @@ def test_predict_a_folder_as_json(call: Call, run: Path, photos: Path) -> None:
         assert shares == sorted(shares, reverse=True)
         assert sum(shares) == pytest.approx(1)
     trained = striate.load(run, device="cpu")
-    for each, other in zip(answers, trained.predict([a["picture"] for a in answers]), strict=True):
+    for each, other in zip(answers, trained.predict([a["image"] for a in answers]), strict=True):
         assert each["answers"][0]["class"] == other.answer
         assert each["answers"][0]["probability"] == pytest.approx(other.probability)
 
 
-def test_predict_bad_pictures_among_good_ones(call: Call, run: Path, photos: Path, here: Path) -> None:
+def test_predict_bad_images_among_good_ones(call: Call, run: Path, photos: Path, here: Path) -> None:
     shutil.copytree(photos, here / "some")
     (here / "some" / "across" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
     (here / "some" / "across" / "empty.png").write_bytes(b"")
@@ -162,7 +162,7 @@ def test_predict_bad_pictures_among_good_ones(call: Call, run: Path, photos: Pat
     assert [trouble.split(":")[0] for trouble in troubles] == [
         "some/across/bad.png", "some/across/empty.png", "nowhere.jpg",
     ]  # fmt: skip
-    assert last == "striate: predict: 3 of 39 pictures could not be read"
+    assert last == "striate: predict: 3 of 39 images could not be read"
     said = call("predict", str(run), "some", "nowhere.jpg", "--json")
     assert said.code == 1
     answers = [json.loads(line) for line in said.out.splitlines()]
@@ -173,11 +173,11 @@ def test_predict_bad_pictures_among_good_ones(call: Call, run: Path, photos: Pat
 def test_predict_s_errors(call: Call, run: Path, here: Path) -> None:
     said = call("predict", str(run))
     assert said == (
-        1, "", f"striate: predict: no picture was given\n  try: striate predict {run} picture.jpg\n"
+        1, "", f"striate: predict: no image was given\n  try: striate predict {run} image.jpg\n"
     )  # fmt: skip
     (here / "empty").mkdir()
     assert call("predict", str(run), "empty") == (
-        1, "", "striate: empty: there is no picture in this folder\n"
+        1, "", "striate: empty: there is no image in this folder\n"
     )  # fmt: skip
     said = call("predict", "nowhere", "cat.jpg")
     assert said == (
@@ -283,7 +283,7 @@ def test_a_network_that_would_fill_the_memory(call: Call, run: Path, here: Path,
     assert re.fullmatch(
         rf"striate: bad: net.txt and data.json give [\d,]+ bytes of weights, and weights.safetensors has {size:,}\n"
         "  expected: these files as `striate train` writes them\n"
-        "  try: copies of them, or striate train, which begins anew\n", said.err,
+        "  try: copies of them, or striate train, which starts over\n", said.err,
     )  # fmt: skip
 
 
@@ -297,7 +297,7 @@ def test_a_run_of_another_striate(call: Call, run: Path, here: Path, photos: Pat
         file.write("\nlearning = 1\n")
     assert call("predict", "old", str(photos)).err == (
         f"striate: old/recipe.toml: the recipe was written by striate 0.0.9, and this is {__version__}: "
-        "there is no key `learning`\n  try: pip install striate==0.0.9, or striate train, which begins anew\n"
+        "there is no key `learning`\n  try: pip install striate==0.0.9, or striate train, which starts over\n"
     )
 
 
@@ -326,7 +326,7 @@ def test_an_empty_folder(call: Call, here: Path) -> None:
     (here / "photos").mkdir()
     assert refused(call, here, "photos") == (
         "striate: photos: the folder is empty\n"
-        "  expected: a folder with one folder of pictures a class, or train/, val/ and test/ folders of such folders\n"
+        "  expected: a folder with one folder of images a class, or train/, val/ and test/ folders of such folders\n"
     )
 
 
@@ -335,11 +335,11 @@ def test_one_class_only(call: Call, here: Path, photos: Path) -> None:
     assert refused(call, here, "photos") == (
         "striate: photos: there is only one class, blob\n"
         "  expected: at least two classes to tell apart\n"
-        "  try: add a second class of pictures; one of `other` things will do\n"
+        "  try: add a second class of images; one of `other` things will do\n"
     )
 
 
-def test_an_unreadable_picture(call: Call, here: Path, photos: Path) -> None:
+def test_an_unreadable_image(call: Call, here: Path, photos: Path) -> None:
     """It is left out and told; with --strict it is an error."""
     shutil.copytree(photos, here / "photos")
     (here / "photos" / "blob" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
@@ -359,8 +359,8 @@ def test_a_full_disk_while_the_store_is_written(
 
     monkeypatch.setattr(store, "write_values", full)
     error = refused(call, here, str(photos), *FAST)
-    assert error.startswith(f"striate: {tmp_path / 'cache'}: the disk is full: the prepared pictures take ")
-    left = [path for path in (tmp_path / "cache").rglob("*") if path.name in ("pictures", "index.json")]
+    assert error.startswith(f"striate: {tmp_path / 'cache'}: the disk is full: the prepared images take ")
+    left = [path for path in (tmp_path / "cache").rglob("*") if path.name in ("images", "index.json")]
     assert left == []
     monkeypatch.undo()
     monkeypatch.chdir(here)
@@ -429,7 +429,7 @@ def test_a_recipe_with_an_unknown_key(call: Call, here: Path, bars: Path) -> Non
         "striate: mine.toml: there is no key `epohcs`\n  expected: one of epochs, budget_s,"
     )
     assert error.endswith("\n  try: epochs\n")
-    assert refused(call, here, str(bars), "--set", "optimizer=adam").endswith("\n  try: optimiser\n")
+    assert refused(call, here, str(bars), "--set", "optimizer=adam").endswith("\n  try: optimizer\n")
 
 
 def test_a_network_whose_output_does_not_fit(call: Call, here: Path, bars: Path) -> None:
@@ -477,12 +477,12 @@ def test_other_things_that_cannot_be(call: Call, here: Path, bars: Path, words: 
 def test_a_training_that_diverges(call: Call, here: Path, bars: Path) -> None:
     said = call(
         "train", str(bars), "--net", "[conv 8 3x3 -> relu] x6 -> fc 64 -> relu -> fc classes", "--epochs", "20",
-        "--set", "rate=100", "--set", "clip=none", "--set", "initial=large", "--set", "optimiser=sgd",
+        "--set", "learning_rate=100", "--set", "clip=none", "--set", "initial=large", "--set", "optimizer=sgd",
         "--out", "mine", "--device", "cpu",
     )  # fmt: skip
     assert said.code == 1
     assert "rolled back 3 times, rates tried: 100, 30, 9, 2.7" in said.err
-    assert "  try: --set rate=0.3" in said.err
+    assert "  try: --set learning_rate=0.3" in said.err
     said = call("resume", "mine")
     assert said.code == 1
     assert said.err.startswith("striate: mine: this run diverged, and would do so again\n")
@@ -521,10 +521,10 @@ def test_the_same_from_python(call: Call, bars: Path, here: Path) -> None:
         "--set", "precision=fp32", "--set", "layout=contiguous",
     ).code == 0  # fmt: skip
     assert (here / "python" / "last.safetensors").read_bytes() == (here / "shell" / "last.safetensors").read_bytes()  # fmt: skip
-    picture = draw(1, 5)[0][0]
+    image = draw(1, 5)[0][0]
     assert np.allclose(
-        trained.predict(picture)[0].probabilities,
-        striate.load("shell", device="cpu").predict(picture)[0].probabilities,
+        trained.predict(image)[0].probabilities,
+        striate.load("shell", device="cpu").predict(image)[0].probabilities,
     )
 
 
@@ -550,7 +550,7 @@ def test_test_prints_figures_and_writes_a_page(call: Call, run: Path, photos: Pa
         line.startswith("accuracy ") and "% of 36 images (all images; 95 % interval " in line
         for line in lines
     )
-    assert any(line.split() == ["class", "pictures", "precision", "recall"] for line in lines)
+    assert any(line.split() == ["class", "images", "precision", "recall"] for line in lines)
     assert lines[-1] == "report  page.html"
     assert "Worst mistakes" in (here / "page.html").read_text()
     again = call("test", str(run), str(photos), "--report", "page.html")
@@ -558,7 +558,7 @@ def test_test_prints_figures_and_writes_a_page(call: Call, run: Path, photos: Pa
         1, "striate: page.html: there is a file already\n  try: --force, or another --report\n",
     )  # fmt: skip
     found = json.loads(call("test", str(run), str(photos), "--json").out)
-    assert (found["version"], found["pictures"], found["split"]) == (1, 36, "all")
+    assert (found["version"], found["images"], found["split"]) == (1, 36, "all")
 
 
 def test_test_wants_one_network_and_data(call: Call, run: Path, photos: Path) -> None:

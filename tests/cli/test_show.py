@@ -13,7 +13,7 @@ from PIL import Image
 
 from striate.cli.show import show
 from striate.data.augment.augment import Augment, augmented, read_augment
-from striate.data.images import centre
+from striate.data.images import center
 from striate.data.sheet import EPOCHS, Row, draw_sheet, sheet_rows, spread
 from striate.errors import RecipeError, StriateError
 
@@ -26,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Two classes of ten pictures of 12 x 10 each: reds and blues."""
+    """Two classes of ten images of 12 x 10 each: reds and blues."""
     for label, name in ((0, "red"), (2, "blue")):
         for number in range(10):
             pixels = np.random.default_rng(number).integers(0, 40, (12, 10, 3), dtype=np.uint8)
@@ -40,12 +40,12 @@ def test_show(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     show(str(photos), count=4, augment="crop 2, flip")
     assert capsys.readouterr().out.splitlines() == [
         "augment  crop 2, flip",
-        "sheet    sheet.png: 4 pictures of 3x12x10, epochs 0 to 6",
+        "sheet    sheet.png: 4 images of 3x12x10, epochs 0 to 6",
     ]
     with Image.open("sheet.png") as sheet:
         assert sheet.format == "PNG"
         pixels = np.asarray(sheet.convert("RGB")).astype(int)
-    # Blue comes before red, and no colour is taken for another one.
+    # Blue comes before red, and no color is taken for another one.
     blue = (pixels[..., 2] > 220) & (pixels[..., 0] < 50)
     red = (pixels[..., 0] > 220) & (pixels[..., 2] < 50)
     assert 0 < np.flatnonzero(blue.any(axis=1)).max() < np.flatnonzero(red.any(axis=1)).min()
@@ -73,8 +73,8 @@ def test_it_overwrites_nothing_unless_forced(photos: Path) -> None:
 @pytest.mark.parametrize(
     ("choices", "told"),
     [
-        ({"count": 0}, "--count: 0 pictures cannot be shown\n  expected: 1 to 200\n  try: --count 24"),
-        ({"count": 201}, "--count: 201 pictures cannot be shown\n  expected: 1 to 200\n  try: --count 24"),
+        ({"count": 0}, "--count: 0 images cannot be shown\n  expected: 1 to 200\n  try: --count 24"),
+        ({"count": 201}, "--count: 201 images cannot be shown\n  expected: 1 to 200\n  try: --count 24"),
         ({"epoch": -1}, "--epoch: there is no epoch -1\n  expected: 0 or more\n  try: --epoch 0"),
         ({"seed": -1}, "--seed: -1 cannot be a seed\n  expected: 0 to 4294967295\n  try: --seed 0"),
         (
@@ -83,7 +83,7 @@ def test_it_overwrites_nothing_unless_forced(photos: Path) -> None:
         ),
         (
             {"augment": "crop 10"},
-            "augment: `crop 10` is too large for pictures of 12x10\n"
+            "augment: `crop 10` is too large for images of 12x10\n"
             "  expected: a number below 10\n  try: crop 2",
         ),
     ],
@@ -95,7 +95,7 @@ def test_refused(photos: Path, choices: dict[str, object], told: str) -> None:
     assert not list(Path().glob("sheet*"))
 
 
-def test_words_are_read_before_the_pictures(tmp_path: Path) -> None:
+def test_words_are_read_before_the_images(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="flpi"):
         show(str(tmp_path / "nothing here"), augment="flpi")
 
@@ -106,8 +106,8 @@ def test_a_folder_that_is_not_there(photos: Path) -> None:
     assert str(caught.value) == "nowhere: there is no such folder\n  expected: a folder for the file"
 
 
-def test_nothing_is_written_among_the_pictures(photos: Path) -> None:
-    with pytest.raises(StriateError, match="would lie among the pictures, and nothing is written there"):
+def test_nothing_is_written_among_the_images(photos: Path) -> None:
+    with pytest.raises(StriateError, match="would lie among the images, and nothing is written there"):
         show(str(photos), out=photos / "sheet.png")
 
 
@@ -167,11 +167,11 @@ def test_rows_are_the_middle_and_what_training_sees() -> None:
         ("dog", "2.png"),
     ]
     for row, place in zip(rows, (1, 3, 0, 2), strict=True):
-        assert (row.pictures[0] == centre(stored, (7, 7))[place]).all()
+        assert (row.images[0] == center(stored, (7, 7))[place]).all()
         for column, epoch in ((1, 3), (2, 4)):
             index = np.array([place])
             expected = augmented(stored, index, (7, 7), read_augment(augment), seed=8, epoch=epoch)
-            assert (row.pictures[column] == expected[0]).all()
+            assert (row.images[column] == expected[0]).all()
 
 
 def test_mixup_is_shown_with_the_next_row() -> None:
@@ -180,30 +180,30 @@ def test_mixup_is_shown_with_the_next_row() -> None:
         stored, np.array([0, 1]), ["a", "b"], ("0", "1"), (4, 4), read_augment("mixup 10"), count=2,
         epochs=range(50), seed=0,
     )  # fmt: skip
-    values = [int(each[0, 0, 0]) for each in rows[0].pictures[1:]]
+    values = [int(each[0, 0, 0]) for each in rows[0].images[1:]]
     assert 0 < min(values) < 80
     assert 120 < max(values) < 200
 
 
-def test_pictures_of_other_kinds_are_shown_in_grey() -> None:
+def test_images_of_other_kinds_are_shown_in_grey() -> None:
     stored = np.linspace(-3, 5, 2 * 16 * 5).reshape(2, 4, 4, 5).astype(np.float32)
     rows = sheet_rows(
         stored, np.array([0, 1]), ["a", "b"], ("0", "1"), (4, 4), Augment(), count=2, epochs=range(1), seed=0
     )
-    first, last = rows[0].pictures[0], rows[1].pictures[0]
+    first, last = rows[0].images[0], rows[1].images[0]
     assert first.shape == (4, 4, 3)
     assert (first == first[..., :1]).all()
     assert first[0, 0, 0] == 0
     assert last[-1, -1, 0] > 240
 
 
-def test_a_sheet_holds_each_picture_enlarged_in_whole_steps() -> None:
-    picture = np.zeros((2, 2, 3), dtype=np.uint8)
-    picture[0, 0], picture[1, 1] = (255, 0, 0), (0, 0, 255)
-    sheet = draw_sheet("title", ["stored"], [Row("cat", "1.png", (picture,))])
+def test_a_sheet_holds_each_image_enlarged_in_whole_steps() -> None:
+    image = np.zeros((2, 2, 3), dtype=np.uint8)
+    image[0, 0], image[1, 1] = (255, 0, 0), (0, 0, 255)
+    sheet = draw_sheet("title", ["stored"], [Row("cat", "1.png", (image,))])
     pixels = np.asarray(sheet)
-    for colour in ((255, 0, 0), (0, 0, 255)):
-        rows, columns = np.nonzero((pixels == colour).all(axis=2))
+    for color in ((255, 0, 0), (0, 0, 255)):
+        rows, columns = np.nonzero((pixels == color).all(axis=2))
         assert len(rows) == 48 * 48
         assert np.ptp(rows) == np.ptp(columns) == 47
 
@@ -213,7 +213,7 @@ def test_any_name_can_be_drawn(name: str) -> None:
     row = Row(name, name, (np.zeros((8, 8, 3), dtype=np.uint8),) * (EPOCHS + 1))
     heads = ["stored", *(f"epoch {each}" for each in range(EPOCHS))]
     sheet = draw_sheet(name, heads, [row])
-    # What is written stays left of the first picture.
+    # What is written stays left of the first image.
     names = np.asarray(sheet)[60:]
     assert (names[:, 156:162] == (226, 228, 231)).all()
     assert (names[:, 162:170] == 0).any()

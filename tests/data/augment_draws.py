@@ -1,4 +1,4 @@
-"""Draws that a test chooses, words that a test draws, and a comparison of pictures."""
+"""Draws that a test chooses, words that a test draws, and a comparison of images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from striate.data.augment.augment import WORDS, Augment, Word
 from striate.data.augment.chance import Chance, Stream
 from striate.data.augment.crop import Crop
 from striate.data.augment.zoom import Zoom
-from striate.data.images import Pictures
+from striate.data.images import Images
 
 
 class Told(Chance):
-    """Chance whose numbers in [0, 1] are told instead of drawn, one for each picture."""
+    """Chance whose numbers in [0, 1] are told instead of drawn, one for each image."""
 
     def __init__(self, told: Mapping[Stream, Sequence[float]]) -> None:
         count = len(next(iter(told.values())))
@@ -57,7 +57,7 @@ def augments() -> st.SearchStrategy[Augment]:
     return st.lists(words(), max_size=6).map(fitting)
 
 
-def assert_same(found: Pictures, expected: object) -> None:
+def assert_same(found: Images, expected: object) -> None:
     """The same kind of numbers, the same shape and the same bytes."""
     wanted = np.asarray(expected, dtype=found.dtype) if isinstance(expected, list) else np.asarray(expected)
     assert found.dtype == wanted.dtype, f"{found.dtype} instead of {wanted.dtype}"
@@ -65,7 +65,7 @@ def assert_same(found: Pictures, expected: object) -> None:
     assert found.tobytes() == wanted.tobytes(), f"\n{found}\ninstead of\n{wanted}"
 
 
-def numbered(count: int, height: int, width: int, channels: int, dtype: str = "uint8") -> Pictures:
-    """Noise, another for each picture: any two values that change places are seen."""
+def numbered(count: int, height: int, width: int, channels: int, dtype: str = "uint8") -> Images:
+    """Noise, another for each image: any two values that change places are seen."""
     drawn = np.random.default_rng(count + 7 * height).random((count, height, width, channels))
     return (drawn * 256).astype(np.uint8) if dtype == "uint8" else (drawn * 3 - 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Pictures drawn on the spot, and a cache that is thrown away."""
+"""Images drawn on the spot, and a cache that is thrown away."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def paint() -> Paint:
-    """Saves a picture of drawn noise at a path and returns the path."""
+    """Saves an image of drawn noise at a path and returns the path."""
 
     def save(path: Path, seed: int = 0, size: tuple[int, int] = (12, 10), mode: str = "RGB") -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def paint() -> Paint:
 
 @pytest.fixture
 def photos(tmp_path: Path, paint: Paint) -> Path:
-    """A folder of two classes with ten pictures each, no two of one size."""
+    """A folder of two classes with ten images each, no two of one size."""
     folder = tmp_path / "photos"
     for label, name in enumerate(("cat", "dog")):
         for number in range(10):

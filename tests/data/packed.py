@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 
-def picture(seed: int) -> bytes:
+def image(seed: int) -> bytes:
     """A small PNG of drawn noise."""
     file = io.BytesIO()
     noise = np.random.default_rng(seed).integers(0, 256, (10, 12, 3), dtype=np.uint8)
@@ -26,7 +26,7 @@ def picture(seed: int) -> bytes:
     return file.getvalue()
 
 
-HONEST = {f"{name}/{number}.png": picture(10 * label + number)
+HONEST = {f"{name}/{number}.png": image(10 * label + number)
           for label, name in enumerate(("cat", "dog")) for number in range(3)}  # fmt: skip
 """What lies in every archive here beside the member that is not honest."""
 
@@ -118,7 +118,7 @@ def last(content: bytes, offset: int, form: str, *values: int) -> bytes:
 
 
 def encrypted() -> bytes:
-    content = with_member("cat/secret.png", picture(99))
+    content = with_member("cat/secret.png", image(99))
     return last(content, 8, "<H", 1)
 
 
@@ -149,7 +149,7 @@ def unicode_path(path: str) -> bytes:
         info = zipfile.ZipInfo("cat/8.png")
         body = struct.pack("<BL", 1, zlib.crc32(b"cat/8.png")) + path.encode()
         info.extra = struct.pack("<HH", 0x7075, len(body)) + body
-        archive.writestr(info, picture(8))
+        archive.writestr(info, image(8))
 
     return zipped(edit)
 
@@ -222,8 +222,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "tar: cut": (lambda out: tar()[:-2000], ""),
     "tar: no end": (lambda out: tar(closed=False), ""),
     "tar: two joined": (lambda out: tar() + tar(member("../canary", b"x")), ""),
-    "tar: twice": (lambda out: tar(member("cat/0.png", picture(99))), "archive-twice"),
-    "tar: twice but for case": (lambda out: tar(member("Cat/0.PNG", picture(99))), "archive-twice"),
+    "tar: twice": (lambda out: tar(member("cat/0.png", image(99))), "archive-twice"),
+    "tar: twice but for case": (lambda out: tar(member("Cat/0.PNG", image(99))), "archive-twice"),
     "tar: a file where a folder is": (lambda out: tar(member("cat", b"x")), "archive-twice"),
     "tar: a folder where a file is": (lambda out: tar(member("cat/0.png/canary", b"x")), "archive-twice"),
     "tar: deep": (lambda out: tar(member("././@LongLink", b"d/" * 300 + b"x\0", b"L"), member("a", b"x")),
@@ -251,7 +251,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
             archive.writestr(_info("bird", 0o120777), bytes(out.parent)), archive.writestr("bird/canary", "x")
         ]), "archive-link"),
     "zip: a device": (lambda out: with_member("cat/9.png", mode=0o020666), "archive-special"),
-    "zip: a program": (lambda out: with_member("cat/9.png", picture(99), mode=0o104777), "none"),
+    "zip: a program": (lambda out: with_member("cat/9.png", image(99), mode=0o104777), "none"),
     "zip: encrypted": (lambda out: encrypted(), "archive-encrypted"),
     "zip: more than declared": (lambda out: last(with_member("cat/9.png", bytes(9)), 24, "<I", 4), "archive-damaged"),
     "zip: less than declared": (lambda out: last(with_member("cat/9.png", bytes(9)), 24, "<I", 12),
@@ -276,7 +276,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "zip: no directory": (lambda out: zipped()[:-200], ""),
     "zip: one of several parts": (lambda out: patched(zipped(), len(zipped()) - 18, "<H", 1), "none"),
     "zip: an archive inside": (lambda out: with_member("cat/more.zip", zipped()), "archive-nested"),
-    "zip: twice": (lambda out: with_member("cat/0.png", picture(99)), "archive-twice"),
+    "zip: twice": (lambda out: with_member("cat/0.png", image(99)), "archive-twice"),
 }  # fmt: skip
 
 

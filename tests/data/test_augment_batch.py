@@ -1,4 +1,4 @@
-"""Augmentation of a batch: order, kinds of pictures, and that a draw depends on its picture alone."""
+"""Augmentation of a batch: order, kinds of images, and that a draw depends on its image alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from striate.data.augment.crop import Crop
 from striate.data.augment.cutout import Cutout
 from striate.data.augment.flip import Flip
 from striate.data.augment.rotate import Rotate
-from striate.data.images import centre
+from striate.data.images import center
 
 EVERY = "rotate 20, zoom 0.4, flip, vflip, jitter 0.5, grey 0.3, noise 0.1, cutout 3"
 KINDS = [(3, "uint8"), (1, "uint8"), (4, "uint8"), (3, "float32"), (2, "float32")]
@@ -24,7 +24,7 @@ KINDS = [(3, "uint8"), (1, "uint8"), (4, "uint8"), (3, "float32"), (2, "float32"
 
 @pytest.mark.parametrize(("channels", "dtype"), KINDS)
 @pytest.mark.parametrize("text", [EVERY, "crop 2, jitter 1, noise 0.3", "rotate 180", "none"])
-def test_a_picture_comes_out_the_same_whatever_comes_with_it(text: str, channels: int, dtype: str) -> None:
+def test_a_image_comes_out_the_same_whatever_comes_with_it(text: str, channels: int, dtype: str) -> None:
     stored, augment = numbered(50, 12, 13, channels, dtype), read_augment(text)
 
     def made(index: np.ndarray) -> np.ndarray:
@@ -42,7 +42,7 @@ def test_a_picture_comes_out_the_same_whatever_comes_with_it(text: str, channels
         assert_same(np.concatenate(list(parts)), every)
 
 
-def test_a_picture_that_comes_again_in_an_epoch_is_changed_otherwise() -> None:
+def test_a_image_that_comes_again_in_an_epoch_is_changed_otherwise() -> None:
     stored, augment = numbered(5, 12, 13, 3), read_augment("crop 2, noise 0.3")
     once, again, third = augmented(stored, np.array([2, 7, 12]), (10, 11), augment, seed=4, epoch=2)
     assert not (once == again).all()
@@ -65,7 +65,7 @@ def test_seed_epoch_and_place_each_change_what_is_drawn(word: str) -> None:
 
 
 @pytest.mark.parametrize("side", [6, 70])
-def test_small_and_large_pictures_are_handled_alike(side: int) -> None:
+def test_small_and_large_images_are_handled_alike(side: int) -> None:
     # Small ones are changed many at once, large ones one by one.
     stored = numbered(30, side, side, 3)
     size = (side, side)
@@ -79,20 +79,20 @@ def test_small_and_large_pictures_are_handled_alike(side: int) -> None:
 def test_without_words_the_middle_is_copied() -> None:
     stored = numbered(4, 9, 8, 3)
     found = augmented(stored, np.array([2, 0]), (5, 5), Augment(), seed=0, epoch=0)
-    assert_same(found, centre(stored, (5, 5))[[2, 0]])
+    assert_same(found, center(stored, (5, 5))[[2, 0]])
     found[...] = 0
     assert stored.any()
 
 
 @pytest.mark.parametrize("text", [EVERY, "crop 3, flip, jitter 0.2", "none"])
-def test_stored_pictures_are_never_changed(text: str, tmp_path: Path) -> None:
+def test_stored_images_are_never_changed(text: str, tmp_path: Path) -> None:
     stored = numbered(20, 12, 12, 3)
-    (tmp_path / "pictures").write_bytes(stored.tobytes())
-    mapped = np.memmap(tmp_path / "pictures", np.uint8, "r", shape=stored.shape)
+    (tmp_path / "images").write_bytes(stored.tobytes())
+    mapped = np.memmap(tmp_path / "images", np.uint8, "r", shape=stored.shape)
     index, augment = np.arange(20), read_augment(text)
     found = augmented(mapped, index, (12, 12), augment, seed=1, epoch=1)
     assert_same(found, augmented(stored, index, (12, 12), augment, seed=1, epoch=1))
-    assert (tmp_path / "pictures").read_bytes() == stored.tobytes()
+    assert (tmp_path / "images").read_bytes() == stored.tobytes()
     assert found.flags.c_contiguous
     assert found.flags.writeable
     assert type(found) is np.ndarray

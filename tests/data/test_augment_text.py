@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data.augment_draws import augments
 from striate.data.augment.argument import Argument, written
-from striate.data.augment.augment import WORDS, Augment, read_augment, suited_augment
+from striate.data.augment.augment import WORDS, Augment, default_augment, read_augment
 from striate.data.augment.crop import Crop
 from striate.data.augment.cutout import Cutout
 from striate.data.augment.flip import Flip, VFlip
@@ -168,21 +168,21 @@ def test_argument_told() -> None:
         (
             "crop 28, flip",
             (28, 40),
-            "augment: `crop 28` is too large for pictures of 28x40\n  expected: a number below 28\n  try: crop 7, flip",
+            "augment: `crop 28` is too large for images of 28x40\n  expected: a number below 28\n  try: crop 7, flip",
         ),
         (
             "cutout 40",
             (40, 28),
-            "augment: `cutout 40` is too large for pictures of 40x28\n  expected: a number below 28\n  try: cutout 7",
+            "augment: `cutout 40` is too large for images of 40x28\n  expected: a number below 28\n  try: cutout 7",
         ),
         (
             "cutout 2",
             (2, 2),
-            "augment: `cutout 2` is too large for pictures of 2x2\n  expected: a number below 2\n  try: none",
+            "augment: `cutout 2` is too large for images of 2x2\n  expected: a number below 2\n  try: none",
         ),
     ],
 )
-def test_too_large_for_the_pictures(text: str, size: tuple[int, int], told: str) -> None:
+def test_too_large_for_the_images(text: str, size: tuple[int, int], told: str) -> None:
     with pytest.raises(RecipeError) as caught:
         read_augment(text).require_fits(size)
     assert str(caught.value) == told
@@ -206,7 +206,7 @@ def test_what_fits_is_let_through() -> None:
     ],
 )
 def test_suited(size: tuple[int, int], channels: int, margin: bool, text: str) -> None:
-    augment = suited_augment(size, channels, margin=margin)
+    augment = default_augment(size, channels, margin=margin)
     assert str(augment) == text
     augment.require_fits(size)
 

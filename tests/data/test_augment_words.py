@@ -1,4 +1,4 @@
-"""What each word does to a picture: answers done by hand, and slow oracles."""
+"""What each word does to an image: answers done by hand, and slow oracles."""
 
 from __future__ import annotations
 
@@ -20,57 +20,57 @@ from striate.data.augment.mixup import Mixup, symmetric_beta
 from striate.data.augment.noise import Noise, quantiles
 from striate.data.augment.rotate import Rotate, turned
 from striate.data.augment.zoom import Zoom
-from striate.data.images import Pictures, centre
+from striate.data.images import Images, center
 
 
-def one_channel(*rows: list[int], dtype: str = "uint8") -> Pictures:
-    """A batch of one picture of one channel."""
+def one_channel(*rows: list[int], dtype: str = "uint8") -> Images:
+    """A batch of one image of one channel."""
     return np.array(rows, dtype=dtype)[None, ..., None]
 
 
 def test_the_comparison_can_fail() -> None:
-    picture = one_channel([1, 2])
-    assert_same(picture, [[[[1], [2]]]])
-    for other in ([[[[1], [3]]]], [[[[1, 2]]]], picture.astype(np.float32)):
+    image = one_channel([1, 2])
+    assert_same(image, [[[[1], [2]]]])
+    for other in ([[[[1], [3]]]], [[[[1, 2]]]], image.astype(np.float32)):
         with pytest.raises(AssertionError, match="instead of"):
-            assert_same(picture, other)
+            assert_same(image, other)
 
 
 # flip, vflip
 
 
 def test_flip() -> None:
-    pictures = np.concatenate([one_channel([1, 2, 3], [4, 5, 6])] * 2)
-    Flip().change(pictures, Told({Stream.FLIP: [0.49, 0.5]}))
-    assert_same(pictures[:1], one_channel([3, 2, 1], [6, 5, 4]))
-    assert_same(pictures[1:], one_channel([1, 2, 3], [4, 5, 6]))
+    images = np.concatenate([one_channel([1, 2, 3], [4, 5, 6])] * 2)
+    Flip().change(images, Told({Stream.FLIP: [0.49, 0.5]}))
+    assert_same(images[:1], one_channel([3, 2, 1], [6, 5, 4]))
+    assert_same(images[1:], one_channel([1, 2, 3], [4, 5, 6]))
 
 
 def test_two_epochs_show_both_sides() -> None:
     index = np.arange(1000)
     turned = []
     for epoch in range(4):
-        pictures = np.tile(np.array([0, 1], np.uint8).reshape(1, 1, 2, 1), (1000, 1, 1, 1))
-        Flip().change(pictures, Chance(7, epoch, index))
-        turned.append(pictures[:, 0, 0, 0] == 1)
+        images = np.tile(np.array([0, 1], np.uint8).reshape(1, 1, 2, 1), (1000, 1, 1, 1))
+        Flip().change(images, Chance(7, epoch, index))
+        turned.append(images[:, 0, 0, 0] == 1)
     assert 450 < turned[0].sum() < 550
     assert all((first != second).all() for first, second in pairwise(turned))
 
 
 def test_vflip() -> None:
-    pictures = np.concatenate([one_channel([1, 2], [3, 4], [5, 6])] * 2)
-    VFlip().change(pictures, Told({Stream.VFLIP: [0.5, 0.0]}))
-    assert_same(pictures[:1], one_channel([1, 2], [3, 4], [5, 6]))
-    assert_same(pictures[1:], one_channel([5, 6], [3, 4], [1, 2]))
+    images = np.concatenate([one_channel([1, 2], [3, 4], [5, 6])] * 2)
+    VFlip().change(images, Told({Stream.VFLIP: [0.5, 0.0]}))
+    assert_same(images[:1], one_channel([1, 2], [3, 4], [5, 6]))
+    assert_same(images[1:], one_channel([5, 6], [3, 4], [1, 2]))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_flip_keeps_channels_in_order(channels: int, dtype: str) -> None:
-    pictures = numbered(1, 5, 6, channels, dtype)
-    before = pictures.copy()
-    Flip().change(pictures, Told({Stream.FLIP: [0.0]}))
-    assert_same(pictures, before[:, :, ::-1])
+    images = numbered(1, 5, 6, channels, dtype)
+    before = images.copy()
+    Flip().change(images, Told({Stream.FLIP: [0.0]}))
+    assert_same(images, before[:, :, ::-1])
 
 
 # crop
@@ -92,30 +92,30 @@ def test_crop(top: float, left: float, rows: tuple[list[int], list[int]]) -> Non
     assert_same(windows, one_channel(*rows))
 
 
-def test_crop_0_stays_in_the_stored_picture() -> None:
-    picture = one_channel([1, 2, 3], [4, 5, 6], [7, 8, 9])[0]
+def test_crop_0_stays_in_the_stored_image() -> None:
+    image = one_channel([1, 2, 3], [4, 5, 6], [7, 8, 9])[0]
     found = np.empty((4, 2, 2, 1), dtype=np.uint8)
-    Crop(0).cut([picture] * 4, found, Told({Stream.TOP: [0, 0, 0.5, 0.5], Stream.LEFT: [0, 0.5, 0, 0.5]}))
+    Crop(0).cut([image] * 4, found, Told({Stream.TOP: [0, 0, 0.5, 0.5], Stream.LEFT: [0, 0.5, 0, 0.5]}))
     for window, (top, left) in zip(found, [(0, 0), (0, 1), (1, 0), (1, 1)], strict=True):
-        assert_same(window, picture[top : top + 2, left : left + 2])
+        assert_same(window, image[top : top + 2, left : left + 2])
 
 
 @pytest.mark.parametrize("pad", [0, 1, 3, 5, 9])
 def test_crop_against_padding_everything(pad: int) -> None:
-    pictures = numbered(40, 5, 7, 3)
+    images = numbered(40, 5, 7, 3)
     chance = Chance(3, 1, np.arange(40))
     windows = np.empty((40, 4, 5, 3), dtype=np.uint8)
-    Crop(pad).cut(list(pictures), windows, chance)
-    wide = np.pad(pictures, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
+    Crop(pad).cut(list(images), windows, chance)
+    wide = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
     tops = (chance.uniform(Stream.TOP) * (5 + 2 * pad - 4 + 1)).astype(int)
     lefts = (chance.uniform(Stream.LEFT) * (7 + 2 * pad - 5 + 1)).astype(int)
     for place, (top, left) in enumerate(zip(tops, lefts, strict=True)):
         assert_same(windows[place], wide[place, top : top + 4, left : left + 5])
 
 
-def test_centre() -> None:
-    assert_same(centre(one_channel([1, 2, 3], [4, 5, 6], [7, 8, 9]), (1, 1)), one_channel([5]))
-    assert_same(centre(one_channel([1, 2, 3, 4]), (1, 2)), one_channel([2, 3]))
+def test_center() -> None:
+    assert_same(center(one_channel([1, 2, 3], [4, 5, 6], [7, 8, 9]), (1, 1)), one_channel([5]))
+    assert_same(center(one_channel([1, 2, 3, 4]), (1, 2)), one_channel([2, 3]))
 
 
 # zoom
@@ -127,27 +127,27 @@ def zoom_told(area: float, aspect: float, top: float, left: float) -> Told:
 
 def test_zoom_of_a_quarter() -> None:
     # A quarter of the area, as wide as high: 2x2 of 4x4, which the network's 2x2 needs no resizing for.
-    picture = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+    image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
     windows = np.empty((1, 2, 2, 1), dtype=np.uint8)
-    Zoom(0.25).cut([picture], windows, zoom_told(0.0, 0.5, 1.0, 0.0))
+    Zoom(0.25).cut([image], windows, zoom_told(0.0, 0.5, 1.0, 0.0))
     assert_same(windows, one_channel([8, 9], [12, 13]))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_zoom_of_the_whole_changes_nothing(channels: int, dtype: str) -> None:
-    picture = numbered(1, 6, 5, channels, dtype)
-    windows = np.empty_like(picture)
-    Zoom(0.3).cut(list(picture), windows, zoom_told(1.0, 0.7, 0.3, 0.2))
-    assert_same(windows, picture)
+    image = numbered(1, 6, 5, channels, dtype)
+    windows = np.empty_like(image)
+    Zoom(0.3).cut(list(image), windows, zoom_told(1.0, 0.7, 0.3, 0.2))
+    assert_same(windows, image)
 
 
 def test_zoom_averages_what_it_makes_smaller() -> None:
     # Every second column is white: without the mean over a pixel's footprint some would be all white or black.
-    picture = np.zeros((16, 16, 1), dtype=np.uint8)
-    picture[:, ::2] = 255
+    image = np.zeros((16, 16, 1), dtype=np.uint8)
+    image[:, ::2] = 255
     windows = np.empty((1, 4, 4, 1), dtype=np.uint8)
-    Zoom(1).cut([picture], windows, zoom_told(0.5, 0.5, 0.5, 0.5))
+    Zoom(1).cut([image], windows, zoom_told(0.5, 0.5, 0.5, 0.5))
     assert windows.min() >= 110
     assert windows.max() <= 145
 
@@ -178,7 +178,7 @@ def test_zoom_draws_areas_and_places_evenly() -> None:
     assert np.log(aspect).mean() == pytest.approx(0, abs=0.01)
     assert ((left + right) / 2).mean() == pytest.approx(0.5, abs=0.01)
     assert ((top + bottom) / 2).mean() == pytest.approx(0.5, abs=0.01)
-    # A window as wide as the picture has one place.
+    # A window as wide as the image has one place.
     across, down = (left + 5e-5) / (1 - right + left + 1e-4), (top + 5e-5) / (1 - bottom + top + 1e-4)
     assert np.abs(np.corrcoef([area, aspect, across, down]) - np.eye(4)).max() < 0.03
 
@@ -189,21 +189,21 @@ def test_zoom_draws_areas_and_places_evenly() -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize(("angle", "quarters"), [(0.5, 0), (1.0, 1), (0.0, -1)])
 def test_rotate_by_right_angles(dtype: str, angle: float, quarters: int) -> None:
-    picture = numbered(1, 6, 6, 3, dtype)[0]
-    (found,) = Rotate(90).turn([picture], Told({Stream.ANGLE: [angle]}))
-    assert found.dtype == picture.dtype
+    image = numbered(1, 6, 6, 3, dtype)[0]
+    (found,) = Rotate(90).turn([image], Told({Stream.ANGLE: [angle]}))
+    assert found.dtype == image.dtype
     # Pillow cuts the fraction off, so that a rounding error can take one level.
-    assert np.abs(found.astype(float) - np.rot90(picture, quarters).astype(float)).max() <= (
+    assert np.abs(found.astype(float) - np.rot90(image, quarters).astype(float)).max() <= (
         1 if dtype == "uint8" else 1e-5
     )
 
 
 def test_rotate_takes_angles_from_both_sides_evenly() -> None:
     # A bright pixel right of the middle goes up where the angle is positive: counter-clockwise.
-    picture = np.zeros((11, 11, 1), dtype=np.float32)
-    picture[5, 10] = 1
+    image = np.zeros((11, 11, 1), dtype=np.float32)
+    image[5, 10] = 1
     angles = Chance(0, 0, np.arange(400)).uniform(Stream.ANGLE, -40, 40)
-    found = Rotate(40).turn([picture] * 400, Chance(0, 0, np.arange(400)))
+    found = Rotate(40).turn([image] * 400, Chance(0, 0, np.arange(400)))
     up = np.array([each[:5].sum() > each[6:].sum() for each in found])
     far = np.abs(angles) > 8
     assert (up == (angles > 0))[far].all()
@@ -219,22 +219,22 @@ def test_rotate_brings_in_no_other_values(degrees: float, size: tuple[int, int])
 @pytest.mark.parametrize("degrees", [-50.0, 12.0, 30.0])
 @pytest.mark.parametrize("size", [(9, 9), (6, 11), (2, 13)])
 def test_rotate_against_an_oracle(degrees: float, size: tuple[int, int]) -> None:
-    picture = numbered(1, *size, 2, "float32")[0]
-    found, expected = turned(picture, degrees), slowly_turned(picture, degrees)
+    image = numbered(1, *size, 2, "float32")[0]
+    found, expected = turned(image, degrees), slowly_turned(image, degrees)
     assert np.abs(found - expected).max() < 1e-5
-    assert np.abs(found - slowly_turned(picture, degrees + 1)).max() > 1e-3
+    assert np.abs(found - slowly_turned(image, degrees + 1)).max() > 1e-3
 
 
-def slowly_turned(picture: Pictures, degrees: float) -> Pictures:
+def slowly_turned(image: Images, degrees: float) -> Images:
     """Bilinear, pixel by pixel, in float64, the border continued as in a mirror."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
 
-    def at(row: int, column: int) -> Pictures:
+    def at(row: int, column: int) -> Images:
         row, column = row % (2 * height), column % (2 * width)
-        return picture[min(row, 2 * height - 1 - row), min(column, 2 * width - 1 - column)].astype(np.float64)
+        return image[min(row, 2 * height - 1 - row), min(column, 2 * width - 1 - column)].astype(np.float64)
 
-    made = np.empty(picture.shape)
+    made = np.empty(image.shape)
     for row in range(height):
         for column in range(width):
             x, y = column + 0.5 - width / 2, row + 0.5 - height / 2
@@ -273,34 +273,34 @@ def jitter_told(brightness: float, contrast: float, saturation: float) -> Told:
 )
 def test_jitter_of_one_channel(factors: tuple[float, float, float], expected: list[list[int]]) -> None:
     # The mean is 65; contrast 0.5 gives 37.5, 42.5, 47.5 and 132.5, which round up.
-    pictures = one_channel([10, 20], [30, 200])
-    Jitter(1).change(pictures, jitter_told(*factors))
-    assert_same(pictures, one_channel(*expected))
+    images = one_channel([10, 20], [30, 200])
+    Jitter(1).change(images, jitter_told(*factors))
+    assert_same(images, one_channel(*expected))
 
 
 def test_jitter_without_saturation_is_grey() -> None:
-    pictures = np.array([[[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]], dtype=np.uint8)
-    Jitter(1).change(pictures, jitter_told(1, 1, 0))
-    assert_same(pictures, [[[[76] * 3, [150] * 3, [29] * 3]]])
+    images = np.array([[[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]], dtype=np.uint8)
+    Jitter(1).change(images, jitter_told(1, 1, 0))
+    assert_same(images, [[[[76] * 3, [150] * 3, [29] * 3]]])
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_jitter_against_an_oracle(channels: int, dtype: str) -> None:
-    pictures = numbered(9, 4, 5, channels, dtype)
+    images = numbered(9, 4, 5, channels, dtype)
     chance = Chance(5, 6, np.arange(9))
-    found = pictures.copy()
+    found = images.copy()
     Jitter(0.6).change(found, chance)
     streams = (Stream.BRIGHTNESS, Stream.CONTRAST, Stream.SATURATION)
     factors = np.stack([chance.uniform(stream, 0.4, 1.6) for stream in streams], axis=1)
-    for picture, made, (b, c, s) in zip(pictures, found, factors, strict=True):
-        x = b * picture.astype(np.float64)
+    for image, made, (b, c, s) in zip(images, found, factors, strict=True):
+        x = b * image.astype(np.float64)
         luminance = x @ np.array([0.299, 0.587, 0.114]) if channels == 3 else x.mean(axis=2)
         if channels == 3:
             x = s * x + (1 - s) * luminance[..., None]
         x = c * x + (1 - c) * luminance.mean()
         if dtype == "uint8":
-            # Either neighbour where the exact value lies between two levels but for rounding.
+            # Either neighbor where the exact value lies between two levels but for rounding.
             assert np.abs(made - np.clip(x, 0, 255)).max() < 0.501
         else:
             assert np.abs(made - x).max() < 1e-5
@@ -317,43 +317,43 @@ def test_jitter_draws_within_bounds_and_apart() -> None:
 
 
 def test_grey() -> None:
-    pictures = np.array([[[[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]]] * 2, dtype=np.uint8)
-    before = pictures.copy()
-    Grey(0.25).change(pictures, Told({Stream.GREY: [0.24, 0.25]}))
-    assert_same(pictures[0], [[[76] * 3, [150] * 3, [29] * 3, [9] * 3]])
-    assert_same(pictures[1], before[1])
+    images = np.array([[[[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]]] * 2, dtype=np.uint8)
+    before = images.copy()
+    Grey(0.25).change(images, Told({Stream.GREY: [0.24, 0.25]}))
+    assert_same(images[0], [[[76] * 3, [150] * 3, [29] * 3, [9] * 3]])
+    assert_same(images[1], before[1])
 
 
 def test_grey_is_pillows() -> None:
-    pictures = numbered(3, 40, 50, 3)
-    expected = [np.asarray(Image.fromarray(each).convert("L")) for each in pictures]
-    Grey(1).change(pictures, Chance(0, 0, np.arange(3)))
-    for made, wanted in zip(pictures, expected, strict=True):
+    images = numbered(3, 40, 50, 3)
+    expected = [np.asarray(Image.fromarray(each).convert("L")) for each in images]
+    Grey(1).change(images, Chance(0, 0, np.arange(3)))
+    for made, wanted in zip(images, expected, strict=True):
         assert (made == made[..., :1]).all()
         assert np.abs(made[..., 0].astype(int) - wanted).max() <= 1
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
-def test_grey_leaves_pictures_without_colour_alone(channels: int) -> None:
-    pictures = numbered(3, 4, 5, channels)
-    before = pictures.copy()
-    Grey(1).change(pictures, Chance(0, 0, np.arange(3)))
-    assert_same(pictures, before)
+def test_grey_leaves_images_without_color_alone(channels: int) -> None:
+    images = numbered(3, 4, 5, channels)
+    before = images.copy()
+    Grey(1).change(images, Chance(0, 0, np.arange(3)))
+    assert_same(images, before)
 
 
 def test_grey_takes_its_share() -> None:
-    pictures = np.broadcast_to(np.array([200, 0, 0], dtype=np.uint8), (4000, 1, 1, 3)).copy()
-    Grey(0.3).change(pictures, Chance(0, 0, np.arange(4000)))
-    assert (pictures[:, 0, 0, 1] > 0).mean() == pytest.approx(0.3, abs=0.03)
+    images = np.broadcast_to(np.array([200, 0, 0], dtype=np.uint8), (4000, 1, 1, 3)).copy()
+    Grey(0.3).change(images, Chance(0, 0, np.arange(4000)))
+    assert (images[:, 0, 0, 1] > 0).mean() == pytest.approx(0.3, abs=0.03)
 
 
 # noise
 
 
 def test_noise_is_gaussian() -> None:
-    pictures = np.full((4, 64, 64, 3), 128, dtype=np.uint8)
-    Noise(0.05).change(pictures, Chance(1, 1, np.arange(4)))
-    steps = (pictures.astype(float) - 128) / (255 * 0.05)
+    images = np.full((4, 64, 64, 3), 128, dtype=np.uint8)
+    Noise(0.05).change(images, Chance(1, 1, np.arange(4)))
+    steps = (images.astype(float) - 128) / (255 * 0.05)
     assert steps.mean() == pytest.approx(0, abs=0.02)
     assert steps.std() == pytest.approx(1, abs=0.02)
     for bound, share in [(0.5, 0.3829), (1, 0.6827), (2, 0.9545)]:
@@ -365,37 +365,37 @@ def test_noise_is_gaussian() -> None:
 
 
 def test_noise_keeps_bytes_in_their_range() -> None:
-    pictures = np.array([0, 255], dtype=np.uint8).repeat(3000).reshape(2, 30, 100, 1)
-    Noise(1).change(pictures, Chance(1, 1, np.arange(2)))
-    assert (pictures[0] == 0).mean() == pytest.approx(0.5, abs=0.05)
-    assert (pictures[1] == 255).mean() == pytest.approx(0.5, abs=0.05)
+    images = np.array([0, 255], dtype=np.uint8).repeat(3000).reshape(2, 30, 100, 1)
+    Noise(1).change(images, Chance(1, 1, np.arange(2)))
+    assert (images[0] == 0).mean() == pytest.approx(0.5, abs=0.05)
+    assert (images[1] == 255).mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_noise_of_real_numbers_is_in_units_of_their_range() -> None:
-    pictures = np.zeros((2, 60, 60, 2), dtype=np.float32)
-    pictures[0, 0, 0, 0] = 4
-    Noise(0.1).change(pictures, Chance(1, 1, np.arange(2)))
-    assert pictures[0].std() == pytest.approx(0.4, abs=0.02)
-    assert not pictures[1].any()
+    images = np.zeros((2, 60, 60, 2), dtype=np.float32)
+    images[0, 0, 0, 0] = 4
+    Noise(0.1).change(images, Chance(1, 1, np.arange(2)))
+    assert images[0].std() == pytest.approx(0.4, abs=0.02)
+    assert not images[1].any()
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("least", "most"), [(0, 3e38), (-3e38, 3e38)])
 def test_noise_of_the_largest_real_numbers_stays_finite(least: float, most: float) -> None:
-    pictures = np.zeros((2, 60, 60, 1), dtype=np.float32)
-    pictures[0, 0, 0, 0], pictures[0, 1, 1, 0] = least, most
-    Noise(1).change(pictures, Chance(1, 1, np.arange(2)))
-    assert np.isfinite(pictures).all()
-    assert len(np.unique(pictures[0])) > 1000, "there is noise, and not only the two ends"
-    assert not pictures[1].any()
+    images = np.zeros((2, 60, 60, 1), dtype=np.float32)
+    images[0, 0, 0, 0], images[0, 1, 1, 0] = least, most
+    Noise(1).change(images, Chance(1, 1, np.arange(2)))
+    assert np.isfinite(images).all()
+    assert len(np.unique(images[0])) > 1000, "there is noise, and not only the two ends"
+    assert not images[1].any()
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("channels", [1, 3])
 def test_jitter_of_the_largest_real_numbers_stays_finite(channels: int) -> None:
-    pictures = np.random.default_rng(1).uniform(-3.4e38, 3.4e38, (40, 6, 6, channels)).astype(np.float32)
-    Jitter(1).change(pictures, Chance(1, 1, np.arange(40)))
-    assert np.isfinite(pictures).all()
+    images = np.random.default_rng(1).uniform(-3.4e38, 3.4e38, (40, 6, 6, channels)).astype(np.float32)
+    Jitter(1).change(images, Chance(1, 1, np.arange(40)))
+    assert np.isfinite(images).all()
 
 
 def test_quantiles() -> None:
@@ -424,16 +424,16 @@ def test_quantiles() -> None:
     ],
 )
 def test_cutout(side: int, row: float, column: float, expected: list[list[int]]) -> None:
-    pictures = np.ones((1, 3, 3, 2), dtype=np.uint8)
-    Cutout(side).change(pictures, Told({Stream.CUTOUT_ROW: [row], Stream.CUTOUT_COLUMN: [column]}))
+    images = np.ones((1, 3, 3, 2), dtype=np.uint8)
+    Cutout(side).change(images, Told({Stream.CUTOUT_ROW: [row], Stream.CUTOUT_COLUMN: [column]}))
     for channel in range(2):
-        assert_same(pictures[..., channel : channel + 1], one_channel(*expected))
+        assert_same(images[..., channel : channel + 1], one_channel(*expected))
 
 
 def test_cutout_middles_are_drawn_from_all_pixels_alike() -> None:
-    pictures = np.ones((6000, 4, 5, 1), dtype=np.uint8)
-    Cutout(1).change(pictures, Chance(0, 0, np.arange(6000)))
-    holes = 6000 - pictures.sum(axis=0)[..., 0]
+    images = np.ones((6000, 4, 5, 1), dtype=np.uint8)
+    Cutout(1).change(images, Chance(0, 0, np.arange(6000)))
+    holes = 6000 - images.sum(axis=0)[..., 0]
     assert holes.sum() == 6000
     assert holes.min() > 220
     assert holes.max() < 380
@@ -471,5 +471,5 @@ def test_mixup_pairs_each_with_the_next() -> None:
     assert mix.weights.tolist() == pytest.approx([0.25, 0.5, 1.0], abs=1e-4)
 
 
-def test_mixup_of_one_picture_is_that_picture() -> None:
+def test_mixup_of_one_image_is_that_image() -> None:
     assert Mixup(0.2).mix(Chance(0, 0, np.array([17]))).partners.tolist() == [0]

@@ -1,4 +1,4 @@
-"""Batches: every picture once an epoch, the same whatever is asked for before, and the next one made in time."""
+"""Batches: every image once an epoch, the same whatever is asked for before, and the next one made in time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data.augment_draws import assert_same, numbered
 from striate.data.augment.augment import Augment, augmented, read_augment
 from striate.data.augment.batches import Batch, TrainingBatches, class_weights, evaluation_batches
 from striate.data.augment.chance import Chance
-from striate.data.images import centre
+from striate.data.images import center
 
 TEXT = "zoom 0.5, flip, noise 0.1, cutout 2, mixup 0.3"
 
@@ -25,7 +25,7 @@ def training(count: int = 23, batch: int = 5, text: str = TEXT, seed: int = 0) -
 
 
 def assert_same_batch(found: Batch, expected: Batch) -> None:
-    assert_same(found.pictures, expected.pictures)
+    assert_same(found.images, expected.images)
     assert found.labels.tolist() == expected.labels.tolist()
     assert found.index.tolist() == expected.index.tolist()
     assert (found.mix is None) == (expected.mix is None)
@@ -41,7 +41,7 @@ def test_the_comparison_can_fail() -> None:
         assert_same_batch(first, second)
 
 
-def test_an_epoch_holds_each_picture_once_with_its_label() -> None:
+def test_an_epoch_holds_each_image_once_with_its_label() -> None:
     batches = training(20, 5, "none")
     seen = list(batches.epoch(0))
     assert batches.steps == len(seen) == 4
@@ -50,7 +50,7 @@ def test_an_epoch_holds_each_picture_once_with_its_label() -> None:
     for each in seen:
         assert each.labels.tolist() == (each.index % 4).tolist()
         assert each.mix is None
-        assert_same(each.pictures, centre(batches.pictures, (6, 6))[each.index])
+        assert_same(each.images, center(batches.images, (6, 6))[each.index])
 
 
 def test_the_smaller_rest_is_left_out_and_is_another_one_in_each_epoch() -> None:
@@ -63,7 +63,7 @@ def test_the_smaller_rest_is_left_out_and_is_another_one_in_each_epoch() -> None
     assert len(set(rests)) == 3
 
 
-def test_fewer_pictures_than_a_batch_make_one_step() -> None:
+def test_fewer_images_than_a_batch_make_one_step() -> None:
     batches = training(3, 64)
     (only,) = batches.epoch(0)
     assert batches.steps == 1
@@ -83,17 +83,17 @@ def test_batches_are_what_augmented_makes_and_mixed_by_the_word() -> None:
     batches = training(seed=9)
     for each in batches.epoch(1):
         index = each.index
-        expected = augmented(batches.pictures, index, (6, 6), batches.augment, seed=9, epoch=1)
+        expected = augmented(batches.images, index, (6, 6), batches.augment, seed=9, epoch=1)
         mix = batches.augment.mix(Chance(9, 1, index))
         assert_same_batch(each, Batch(expected, index % 4, index, mix))
 
 
-def test_the_size_of_a_batch_changes_no_picture() -> None:
+def test_the_size_of_a_batch_changes_no_image() -> None:
     def by_place(batch: int) -> dict[int, bytes]:
         return {
-            place: picture.tobytes()
+            place: image.tobytes()
             for each in training(20, batch).epoch(3)
-            for place, picture in zip(each.index.tolist(), each.pictures, strict=True)
+            for place, image in zip(each.index.tolist(), each.images, strict=True)
         }
 
     assert by_place(20) == by_place(4) == by_place(1)
@@ -147,11 +147,11 @@ def test_an_error_of_the_maker_reaches_the_user() -> None:
         list(broken.epoch(0))
 
 
-def test_evaluation_batches_are_all_pictures_in_order() -> None:
+def test_evaluation_batches_are_all_images_in_order() -> None:
     stored, labels = numbered(7, 8, 9, 1), np.arange(7)
     seen = list(evaluation_batches(stored, labels, (6, 5), 3))
     assert [len(each.labels) for each in seen] == [3, 3, 1]
-    assert_same(np.concatenate([each.pictures for each in seen]), centre(stored, (6, 5)))
+    assert_same(np.concatenate([each.images for each in seen]), center(stored, (6, 5)))
     for key in ("labels", "index"):
         assert np.concatenate([getattr(each, key) for each in seen]).tolist() == list(range(7))
 
@@ -165,12 +165,12 @@ def test_class_weights_by_hand() -> None:
 
 def test_batches_carry_their_importance() -> None:
     labels = np.array([0, 0, 0, 1] * 5)
-    pictures = np.zeros((20, 4, 4, 1), dtype=np.uint8)
-    weighed = TrainingBatches(pictures, labels, (4, 4), 5, Augment(), 1, importance=class_weights(labels))
+    images = np.zeros((20, 4, 4, 1), dtype=np.uint8)
+    weighed = TrainingBatches(images, labels, (4, 4), 5, Augment(), 1, importance=class_weights(labels))
     for batch in weighed.epoch(0):
         assert batch.importance is not None
         assert batch.importance.tolist() == pytest.approx([2.0 if label else 2 / 3 for label in batch.labels])
-    even = TrainingBatches(pictures, labels, (4, 4), 5, Augment(), 1, balanced=True)
+    even = TrainingBatches(images, labels, (4, 4), 5, Augment(), 1, balanced=True)
     batches = list(even.epoch(0))
     assert np.bincount(np.concatenate([batch.labels for batch in batches])).tolist() == [10, 10]
     assert max(batch.index.max() for batch in batches) < 20

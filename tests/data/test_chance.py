@@ -39,9 +39,9 @@ def test_uniform_is_even_and_below_one() -> None:
 
 
 def test_streams_seeds_and_epochs_are_apart() -> None:
-    pictures = np.arange(20_000)
-    drawn = [uniform(0, 0, pictures, stream) for stream in Stream]
-    drawn += [uniform(1, 0, pictures, Stream.FLIP), uniform(0, 1, pictures, Stream.FLIP)]
+    images = np.arange(20_000)
+    drawn = [uniform(0, 0, images, stream) for stream in Stream]
+    drawn += [uniform(1, 0, images, Stream.FLIP), uniform(0, 1, images, Stream.FLIP)]
     assert np.abs(np.corrcoef(drawn) - np.eye(len(drawn))).max() < 0.035
 
 
@@ -55,7 +55,7 @@ def test_the_streams_keep_their_numbers() -> None:
     assert [each.name for each in Stream] == names.split()
 
 
-def slowly(seed: int, epoch: int, picture: int, stream: int) -> float:
+def slowly(seed: int, epoch: int, image: int, stream: int) -> float:
     """The formula in whole numbers of Python."""
     golden, word = 0x9E3779B97F4A7C15, 2**64 - 1
 
@@ -66,26 +66,26 @@ def slowly(seed: int, epoch: int, picture: int, stream: int) -> float:
         return z ^ (z >> 31)
 
     key = mix(mix((seed + golden) & word) ^ epoch) + stream * golden
-    return (mix(mix((picture + key) & word)) >> 11) / 2**53
+    return (mix(mix((image + key) & word)) >> 11) / 2**53
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**63 - 1])
 @pytest.mark.parametrize("stream", [Stream.ORDER, Stream.FLIP, Stream.MIXUP])
 def test_what_is_drawn_stays_what_it_is(seed: int, stream: Stream) -> None:
     # Runs that were stopped must go on as they began: the formula and the streams may never change.
-    pictures = np.array([0, 1, 10**12])
-    found = uniform(seed, 3, pictures, stream).tolist()
-    assert found == [slowly(seed, 3, picture, stream) for picture in pictures.tolist()]
-    assert found != [slowly(seed, 4, picture, stream) for picture in pictures.tolist()]
+    images = np.array([0, 1, 10**12])
+    found = uniform(seed, 3, images, stream).tolist()
+    assert found == [slowly(seed, 3, image, stream) for image in images.tolist()]
+    assert found != [slowly(seed, 4, image, stream) for image in images.tolist()]
 
 
 def test_parts_draw_what_the_whole_draws() -> None:
-    pictures = np.array([4, 4, 8, 1, 0])
-    whole = Chance(3, 2, pictures)
-    parts = list(Chance(3, 2, pictures).parts(2))
+    images = np.array([4, 4, 8, 1, 0])
+    whole = Chance(3, 2, images)
+    parts = list(Chance(3, 2, images).parts(2))
     assert [part.indices(5) for part, _ in parts] == [(0, 2, 1), (2, 4, 1), (4, 5, 1)]
     for part, chance in parts:
-        assert chance.pictures.tolist() == pictures[part].tolist()
+        assert chance.images.tolist() == images[part].tolist()
         assert chance.uniform(Stream.TOP).tolist() == whole.uniform(Stream.TOP)[part].tolist()
         assert chance.below(9, Stream.LEFT).tolist() == whole.below(9, Stream.LEFT)[part].tolist()
         found, expected = chance.sequences(3, Stream.NOISE), whole.sequences(3, Stream.NOISE)[part]

@@ -19,9 +19,9 @@ from data.conftest import Paint
 from data.packed import (
     HONEST,
     header,
+    image,
     member,
     pax,
-    picture,
     tar,
     with_member,
     written_tar,
@@ -74,7 +74,7 @@ def test_an_archive_is_the_folder_that_was_packed(name: str, here: Path, photos:
     assert found.record == expected.record | {"source": name}
     assert found.name == name.split(".")[0]
     assert (found.train.names, found.val.names) == (expected.train.names, expected.val.names)
-    assert (found.train.pictures == expected.train.pictures).all()
+    assert (found.train.images == expected.train.images).all()
 
 
 @pytest.mark.parametrize("top", ["", "wrapper"])
@@ -99,7 +99,7 @@ def test_idx_files_and_batches_in_an_archive(here: Path) -> None:
         (here / "mnist.tar").write_bytes(content)
         listing = list_data("mnist.tar")
         assert (listing.name, listing.kind, listing.classes) == ("mnist", "idx", ("0", "1"))
-        assert listing.arrays[0].pictures.shape == (4, 4, 4, 1)
+        assert listing.arrays[0].images.shape == (4, 4, 4, 1)
     batch = b"".join(bytes([label]) + bytes(3072) for label in (0, 1, 1))
     (here / "cifar.tgz").write_bytes(
         gzip.compress(tar(member("cifar-10-batches-bin/data_batch_1.bin", batch), honest=False))
@@ -133,7 +133,7 @@ def test_it_is_unpacked_once_and_anew_where_it_is_gone(
         damage()
         assert list_data("a.zip").entries == first.entries
         assert first.entries[0].path.read_bytes() == HONEST["cat/0.png"]
-    (here / "a.zip").write_bytes(with_member("cat/9.png", picture(9)))
+    (here / "a.zip").write_bytes(with_member("cat/9.png", image(9)))
     assert len(list_data("a.zip").entries) == 7
     assert len(list((cache / "archives").iterdir())) == 2
 
@@ -142,7 +142,7 @@ def test_modes_are_ours(here: Path, cache: Path) -> None:
     before = os.umask(0o022)
     try:
         (here / "a.tar").write_bytes(tar())
-        (here / "b.zip").write_bytes(with_member("cat/9.png", picture(9), mode=0o106777))
+        (here / "b.zip").write_bytes(with_member("cat/9.png", image(9), mode=0o106777))
         paths = [each.path for name in ("a.tar", "b.zip") for each in list_data(name).entries]
     finally:
         os.umask(before)
@@ -156,7 +156,7 @@ def test_what_is_left_out_is_named_as_in_the_archive(here: Path) -> None:
         member("__MACOSX/cat/._0.png", b"x"),
         member("__MACOSX/cat/._1.png", b"x"),
         member("cat/.DS_Store", b"x"),
-        member("cat/\xff\n.png", picture(50)),
+        member("cat/\xff\n.png", image(50)),
     )
     (here / "my.tar").write_bytes(content)
     listing = list_data("my.tar")
@@ -183,7 +183,7 @@ def test_what_is_left_out_is_named_as_in_the_archive(here: Path) -> None:
     ],
 )
 def test_names_of_zips_are_read_as_they_were_meant(flags: int, raw: bytes, name: str, here: Path) -> None:
-    content = with_member("x" * len(raw) + "/1.png", picture(9)).replace(b"x" * len(raw), raw)
+    content = with_member("x" * len(raw) + "/1.png", image(9)).replace(b"x" * len(raw), raw)
     for place in (content.rfind(b"PK\x01\x02") + 8, content.rfind(b"PK\x03\x04") + 6):
         content = content[:place] + flags.to_bytes(2, "little") + content[place + 2 :]
     (here / "a.zip").write_bytes(content)
@@ -216,7 +216,7 @@ def test_long_names_of_every_writer(here: Path, paint: Paint) -> None:
 def test_zip64_and_members_written_as_a_stream(here: Path) -> None:
     def edit(file: zipfile.ZipFile) -> None:
         with file.open("cat/9.png", "w", force_zip64=True) as out:
-            out.write(picture(9))
+            out.write(image(9))
 
     (here / "a.zip").write_bytes(zipped(edit))
     assert len(list_data("a.zip").entries) == 7
@@ -271,13 +271,13 @@ def test_errors_of_whole_archives(here: Path) -> None:
     with zipfile.ZipFile(here / "d.zip", "w"):
         pass
     assert error_of("d.zip") == (
-        "d.zip: it holds no files\n  expected: an archive of pictures in class folders\n"
-        "  try: pack a folder with one folder of pictures a class"
+        "d.zip: it holds no files\n  expected: an archive of images in class folders\n"
+        "  try: pack a folder with one folder of images a class"
     )
     (here / "e.tar").write_bytes(tar(member("a", kind=b"6"), honest=False))
     assert error_of("e.tar") == (
         "e.tar: its only file cannot be used\n    a: it is a pipe\n"
-        "  expected: an archive of pictures in class folders\n  try: pack the file itself"
+        "  expected: an archive of images in class folders\n  try: pack the file itself"
     )
     (here / "f.tar").write_bytes(tar(member("cat/0.png", b"x"), honest=False))
     assert error_of("f.tar").startswith("f.tar: there is only one class, cat\n")
@@ -369,7 +369,7 @@ def test_a_killed_extraction_leaves_nothing_that_looks_finished(here: Path, cach
     os.utime(left, (0, 0))
     for each in left.iterdir():
         os.utime(each, (0, 0))
-    (here / "b.zip").write_bytes(with_member("cat/9.png", picture(9)))
+    (here / "b.zip").write_bytes(with_member("cat/9.png", image(9)))
     list_data("b.zip")
     assert not left.exists(), "a day later it is swept"
 
@@ -406,7 +406,7 @@ def test_little_memory_is_taken(here: Path) -> None:
 def test_a_manifest_of_an_archive_is_refused(here: Path, photos: Path) -> None:
     written_zip(photos, here / "a.zip")
     checked = check("a.zip")
-    assert (checked.pictures, checked.kind, checked.unpacked) == (20, "folder", True)
+    assert (checked.images, checked.kind, checked.unpacked) == (20, "folder", True)
     with pytest.raises(StriateError) as error:
         fixed_manifest(checked, here / "m.csv")
     assert str(error.value) == (

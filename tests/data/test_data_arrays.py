@@ -27,15 +27,15 @@ def idx(values: np.ndarray, packed: bool = False) -> bytes:
 
 @pytest.fixture
 def mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Forty pictures and ten, of 28x28, with the labels 0 to 3."""
+    """Forty images and ten, of 28x28, with the labels 0 to 3."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "m"
     folder.mkdir()
     draw = np.random.default_rng(0)
     for split, count, packed in (("train", 40, True), ("t10k", 10, False)):
         end = ".gz" if packed else ""
-        pictures = draw.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        (folder / f"{split}-images-idx3-ubyte{end}").write_bytes(idx(pictures, packed))
+        images = draw.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        (folder / f"{split}-images-idx3-ubyte{end}").write_bytes(idx(images, packed))
         (folder / f"{split}-labels-idx1-ubyte{end}").write_bytes(idx(np.arange(count) % 4, packed))
     return folder
 
@@ -45,15 +45,13 @@ def test_idx(mnist: Path) -> None:
     assert (listing.kind, listing.classes) == ("idx", ("0", "1", "2", "3"))
     train, test = listing.arrays
     assert (train.split, test.split) == ("train", "test")
-    assert train.pictures.shape == (40, 28, 28, 1)
-    assert (
-        train.pictures == np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), dtype=np.uint8)
-    ).all()
+    assert train.images.shape == (40, 28, 28, 1)
+    assert (train.images == np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), dtype=np.uint8)).all()
     assert train.labels.tolist() == [0, 1, 2, 3] * 10
     data = gather("m", val_share=0.2)
     assert (data.size, data.stored_size, data.channels) == ((28, 28), (28, 28), 1)
     assert (len(data.train.labels), len(data.val.labels), data.test and len(data.test.labels)) == (32, 8, 10)
-    assert data.train.pictures.dtype == np.uint8
+    assert data.train.images.dtype == np.uint8
     assert data.test is not None
     assert data.test.names[:2] == ("test/0", "test/1")
 
@@ -62,7 +60,7 @@ def test_idx_resized_when_asked(mnist: Path) -> None:
     steps: list[tuple[int, int]] = []
     data = gather("m", size=32, progress=lambda done, total: steps.append((done, total)))
     assert (data.size, data.stored_size) == ((32, 32), (32, 32))
-    assert data.train.pictures.shape[1:] == (32, 32, 1)
+    assert data.train.images.shape[1:] == (32, 32, 1)
     assert steps == [(done, 50) for done in range(1, 51)]
 
 
@@ -85,8 +83,8 @@ HOSTILE = {
               "  expected: a header that agrees with the file\n  try: fetch it again"),
     "long": (idx(np.zeros((2, 3, 3))) + b"x", f"m/{IMAGES}: it declares 2 x 3 x 3 = 18 values and holds more\n"
              "  expected: a header that agrees with the file\n  try: fetch it again"),
-    "no pictures": (idx(np.zeros((0, 3, 3))), "m/train-labels-idx1-ubyte.gz: there are 40 labels for 0 pictures\n"
-                    "  expected: one label a picture"),
+    "no images": (idx(np.zeros((0, 3, 3))), "m/train-labels-idx1-ubyte.gz: there are 40 labels for 0 images\n"
+                    "  expected: one label an image"),
 }  # fmt: skip
 
 
@@ -112,9 +110,9 @@ def test_idx_beyond_the_memory(mnist: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ResourceError) as error:
         list_data("m")
     assert str(error.value) == (
-        f"m/{IMAGES}: it declares 31,360 bytes of pictures\n"
+        f"m/{IMAGES}: it declares 31,360 bytes of images\n"
         "  expected: at most the 1,000 bytes of memory of this machine\n"
-        "  try: give the pictures as files in class folders: they are read piece by piece"
+        "  try: give the images as files in class folders: they are read piece by piece"
     )
 
 
@@ -152,10 +150,10 @@ def test_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (listing.kind, listing.classes) == ("cifar", ("plane", "car"))
     train, test = listing.arrays
     assert train.labels.tolist() == [0, 1, *[1] * 8, 0]  # data_batch_10 comes after data_batch_2
-    assert train.pictures[0, 31, 31].tolist() == [10, 20, 30]
-    assert train.pictures[1, 1, 2].tolist() == [34, 34, 34]  # row 1, column 2: 32 + 2 in each plane
-    assert train.pictures.flags.c_contiguous
-    assert test.pictures.shape == (1, 32, 32, 3)
+    assert train.images[0, 31, 31].tolist() == [10, 20, 30]
+    assert train.images[1, 1, 2].tolist() == [34, 34, 34]  # row 1, column 2: 32 + 2 in each plane
+    assert train.images.flags.c_contiguous
+    assert test.images.shape == (1, 32, 32, 3)
 
     (folder / "batches.meta.txt").write_text("plane\n")
     with pytest.raises(DataError) as error:
@@ -197,24 +195,24 @@ def test_cifar_100(tmp_path: Path) -> None:
     listing = list_data(tmp_path)
     assert listing.classes == ("apple", "bear")
     assert listing.arrays[0].labels.tolist() == [0, 1]
-    assert listing.arrays[0].pictures[1, 0, 0].tolist() == [4, 5, 6]
+    assert listing.arrays[0].images[1, 0, 0].tolist() == [4, 5, 6]
 
 
 def test_npz_by_keras_and_by_medmnist(tmp_path: Path) -> None:
-    pictures = np.arange(12 * 5 * 6 * 3).reshape(12, 5, 6, 3) % 256
+    images = np.arange(12 * 5 * 6 * 3).reshape(12, 5, 6, 3) % 256
     labels = np.array([3, 7, 9] * 4)
-    np.savez(tmp_path / "k.npz", x_train=pictures, y_train=labels, x_test=pictures[:2], y_test=labels[:2])
+    np.savez(tmp_path / "k.npz", x_train=images, y_train=labels, x_test=images[:2], y_test=labels[:2])
     np.savez_compressed(
-        tmp_path / "m.npz", train_images=pictures[..., 0].astype(np.uint8), train_labels=labels[:, None],
-        val_images=pictures[:3, ..., 0].astype(np.uint8), val_labels=labels[:3, None].astype(np.uint8),
+        tmp_path / "m.npz", train_images=images[..., 0].astype(np.uint8), train_labels=labels[:, None],
+        val_images=images[:3, ..., 0].astype(np.uint8), val_labels=labels[:3, None].astype(np.uint8),
     )  # fmt: skip
     keras, medmnist = list_data(tmp_path / "k.npz"), list_data(tmp_path / "m.npz")
     assert keras.classes == medmnist.classes == ("3", "7", "9")
-    assert keras.arrays[0].pictures.dtype == np.uint8  # whole numbers in 0..255 are bytes
-    assert (keras.arrays[0].pictures == pictures).all()
+    assert keras.arrays[0].images.dtype == np.uint8  # whole numbers in 0..255 are bytes
+    assert (keras.arrays[0].images == images).all()
     assert keras.arrays[0].labels.tolist() == [0, 1, 2] * 4
     assert [each.split for each in medmnist.arrays] == ["train", "val"]
-    assert medmnist.arrays[0].pictures.shape == (12, 5, 6, 1)
+    assert medmnist.arrays[0].images.shape == (12, 5, 6, 1)
     data = gather(tmp_path / "m.npz")
     assert (data.size, data.test, data.record["validation"]) == ((5, 6), None, {"made": False})
 
@@ -245,10 +243,10 @@ def test_npz_labels_of_other_kinds(tmp_path: Path, labels: np.ndarray, classes: 
 
 
 def test_npz_of_real_numbers_and_text_labels(tmp_path: Path) -> None:
-    pictures = np.random.default_rng(0).normal(size=(8, 4, 4, 2))
-    np.savez(tmp_path / "r.npz", x_train=pictures, y_train=np.array(["b", "a"] * 4))
+    images = np.random.default_rng(0).normal(size=(8, 4, 4, 2))
+    np.savez(tmp_path / "r.npz", x_train=images, y_train=np.array(["b", "a"] * 4))
     data = gather(tmp_path / "r.npz", val_share=0.25)
-    assert (data.classes, data.channels, data.train.pictures.dtype) == (("a", "b"), 2, np.float32)
+    assert (data.classes, data.channels, data.train.images.dtype) == (("a", "b"), 2, np.float32)
     assert data.record["dtype"] == "float32"
 
 
@@ -260,7 +258,7 @@ NPZ = "arrays named x_train, y_train, x_test, y_test, or train_images, train_lab
     [
         (
             {"a": np.zeros(3)},
-            f"a.npz: it holds a\n  expected: {NPZ}\n  try: numpy.savez(FILE, x_train=pictures, y_train=labels)",
+            f"a.npz: it holds a\n  expected: {NPZ}\n  try: numpy.savez(FILE, x_train=images, y_train=labels)",
         ),
         (
             {"x_train": np.zeros((2, 3, 3)), "y_train": np.array(["a", "b"], object)},
@@ -270,27 +268,27 @@ NPZ = "arrays named x_train, y_train, x_test, y_test, or train_images, train_lab
         (
             {"x_train": np.zeros((2, 3, 8, 8)), "y_train": np.zeros(2, int)},
             "a.npz: x_train: its shape (2, 3, 8, 8) looks like (N, C, H, W)\n  expected: (N, H, W, C)\n"
-            "  try: numpy.moveaxis(pictures, 1, -1) before saving",
+            "  try: numpy.moveaxis(images, 1, -1) before saving",
         ),
         ({"x_train": np.zeros((2, 3, 3))}, f"a.npz: there is no array `y_train`\n  expected: {NPZ}"),
         (
             {"x_train": np.zeros((2, 3)), "y_train": np.zeros(2, int)},
             "a.npz: x_train: its shape is (2, 3)\n"
-            "  expected: (N, H, W) or (N, H, W, C), at least one picture\n"
-            "  try: pictures.reshape(-1, height, width, channels) before saving",
+            "  expected: (N, H, W) or (N, H, W, C), at least one image\n"
+            "  try: images.reshape(-1, height, width, channels) before saving",
         ),
         (
             {"x_train": np.zeros((2, 3, 32, 32)), "y_train": np.zeros(2, int)},
             "a.npz: x_train: its shape (2, 3, 32, 32) looks like (N, C, H, W)\n  expected: (N, H, W, C)\n"
-            "  try: numpy.moveaxis(pictures, 1, -1) before saving",
+            "  try: numpy.moveaxis(images, 1, -1) before saving",
         ),
         (
             {"x_train": np.zeros((2, 3, 3)), "y_train": np.zeros(3, int)},
-            "a.npz: y_train: there are 3 labels for 2 pictures\n  expected: one label a picture",
+            "a.npz: y_train: there are 3 labels for 2 images\n  expected: one label an image",
         ),
         (
             {"x_train": np.zeros((2, 3, 3)), "y_train": np.zeros((2, 14), int)},
-            "a.npz: y_train: its shape is (2, 14)\n  expected: one label a picture: (N,) or (N, 1)\n"
+            "a.npz: y_train: its shape is (2, 14)\n  expected: one label an image: (N,) or (N, 1)\n"
             "  try: where it is one-hot, labels.argmax(axis=1) before saving",
         ),
         (
@@ -299,7 +297,7 @@ NPZ = "arrays named x_train, y_train, x_test, y_test, or train_images, train_lab
         ),
         (
             {"x_train": np.full((2, 3, 3), np.nan), "y_train": np.arange(2)},
-            "a.npz: each of its 2 pictures holds NaN or infinity\n  expected: finite numbers\n"
+            "a.npz: each of its 2 images holds NaN or infinity\n  expected: finite numbers\n"
             "  try: replace those values",
         ),
     ],
@@ -329,7 +327,7 @@ def test_npz_is_never_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert str(error.value) == (
         "a.npz: x_train: it holds Python objects, and opening them could run code\n"
         "  expected: an array of numbers\n"
-        "  try: stack the pictures into one (N, H, W, C) array of uint8 before saving"
+        "  try: stack the images into one (N, H, W, C) array of uint8 before saving"
     )
     assert not (tmp_path / "trapped").exists()
 
@@ -369,20 +367,20 @@ def test_npz_whose_members_lack_their_suffix(tmp_path: Path) -> None:
             np.save(file, array)
             archive.writestr(name, file.getvalue())
     (split,) = list_data(tmp_path / "a.npz").arrays
-    assert split.pictures.shape == (2, 3, 3, 1)
+    assert split.images.shape == (2, 3, 3, 1)
 
 
 def test_npz_of_values_that_no_float32_holds(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x_train=np.full((2, 3, 3), -1.7e308), y_train=np.arange(2))
-    with pytest.raises(DataError, match="each of its 2 pictures holds NaN or infinity"):
+    with pytest.raises(DataError, match="each of its 2 images holds NaN or infinity"):
         list_data(tmp_path / "a.npz")
 
 
-def test_one_npz_picture_with_nan_is_named_and_left_out(tmp_path: Path) -> None:
-    pictures = np.random.default_rng(0).random((12, 4, 4), np.float32)
-    pictures[3, 1, 2], pictures[10, 0, 0] = np.nan, np.inf
+def test_one_npz_image_with_nan_is_named_and_left_out(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).random((12, 4, 4), np.float32)
+    images[3, 1, 2], images[10, 0, 0] = np.nan, np.inf
     labels = np.arange(12) % 2
-    np.savez(tmp_path / "a.npz", x_train=pictures, y_train=labels, x_test=pictures[9:11], y_test=labels[9:11])
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=labels, x_test=images[9:11], y_test=labels[9:11])
     data = gather(tmp_path / "a.npz", val_share=0.2)
     assert [(each.code, each.name, each.reason) for each in data.findings if each.left_out] == [
         ("not-finite", "train/03", "it holds NaN or infinity"),
@@ -394,7 +392,7 @@ def test_one_npz_picture_with_nan_is_named_and_left_out(tmp_path: Path) -> None:
     assert data.test is not None
     assert (data.test.names, data.test.labels.tolist()) == (("test/0",), [1])
     checked = check(tmp_path / "a.npz")
-    assert (checked.files, checked.pictures, checked.number("error")) == (14, 11, 3)
+    assert (checked.files, checked.images, checked.number("error")) == (14, 11, 3)
 
 
 def test_numpy_s_advice_to_unpickle_is_not_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,7 +428,7 @@ def test_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) ->
     assert data.classes == tuple("0123456789")
     assert (len(data.train.labels), len(data.val.labels), len(data.test.labels)) == (1295, 142, 360)
     # scikit-learn's first digit begins 0 0 5 13 9 1 0 0; round(v * 255 / 16)
-    first = list_data("digits").arrays[0].pictures[0, 0, :, 0]
+    first = list_data("digits").arrays[0].images[0, 0, :, 0]
     assert first.tolist() == [0, 0, 80, 207, 143, 16, 0, 0]
     assert not cache.exists()  # arrays need no store
 
@@ -446,6 +444,6 @@ def test_a_folder_called_digits_wins(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason="the real MNIST is not at ../shared/data")
 def test_the_real_mnist() -> None:
     train, test = list_data(REAL / "mnist").arrays
-    assert (train.pictures.shape, test.pictures.shape) == ((60000, 28, 28, 1), (10000, 28, 28, 1))
+    assert (train.images.shape, test.images.shape) == ((60000, 28, 28, 1), (10000, 28, 28, 1))
     # Its known mean: 0.1307 of 255.
-    assert train.pictures.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
+    assert train.images.mean() / 255 == pytest.approx(0.1307, abs=5e-5)

@@ -23,7 +23,7 @@ from striate.errors import StriateError
 def entry(folder: Path, used: float, size_bytes: int = 1000) -> Path:
     """An entry that was used last so many seconds after 1970."""
     folder.mkdir(parents=True)
-    (folder / "pictures").write_bytes(bytes(size_bytes))
+    (folder / "images").write_bytes(bytes(size_bytes))
     os.utime(folder, (used, used))
     return folder
 
@@ -67,7 +67,7 @@ def test_what_lies_there(photos: Path, cache: Path, tmp_path: Path) -> None:
         (tmp_path / "web" / name).write_bytes(b"1234")
     found = inventory(cache, tmp_path / "web")
     assert [(each.kind, each.about, each.in_use) for each in found] == [
-        ("store", "20 pictures of 3x37x37, uint8", True),
+        ("store", "20 images of 3x37x37, uint8", True),
         ("archives", str(tmp_path / "a.zip"), True),
         ("downloads", "12-net.pth", False),
         ("ledger", "", False),
@@ -152,7 +152,7 @@ def test_the_oldest_goes_first(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_new_store_makes_room_and_stays(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIATE_CACHE_LIMIT", "1k")
     old = entry(cache / "store" / "old", 10)
-    assert gather(photos).train.pictures.shape == (18, 37, 37, 3)
+    assert gather(photos).train.images.shape == (18, 37, 37, 3)
     assert not old.exists()
     assert len(list((cache / "store").iterdir())) == 1
 
@@ -191,4 +191,4 @@ def test_what_was_left_of_holding_goes_after_a_day(cache: Path) -> None:
         if age:
             os.utime(used / name, (age, age))
     assert not cached.in_use(used)
-    assert sorted(os.listdir(used)) == [".used-2-new", "pictures"]
+    assert sorted(os.listdir(used)) == [".used-2-new", "images"]

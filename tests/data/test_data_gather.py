@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from data.conftest import Paint
-from striate.data.decode.picture import prepare_picture
+from striate.data.decode.image import prepare_image
 from striate.data.files.finding import Finding
 from striate.data.gather import gather
 from striate.data.split import make_validation
@@ -32,11 +32,11 @@ def test_the_whole_of_a_small_folder(photos: Path, monkeypatch: pytest.MonkeyPat
     assert data.test is None
     assert data.findings == ()
     for split in (data.train, data.val):
-        assert (split.pictures.dtype, split.labels.dtype) == (np.uint8, np.int64)
-        for picture, label, name in zip(split.pictures, split.labels, split.names, strict=True):
+        assert (split.images.dtype, split.labels.dtype) == (np.uint8, np.int64)
+        for image, label, name in zip(split.images, split.labels, split.names, strict=True):
             assert data.classes[label] == name.split("/")[0]
-            alone = prepare_picture(photos / name, stored_size=(37, 37), channels=3)
-            assert (picture == alone).all()  # a single prediction sees what training saw
+            alone = prepare_image(photos / name, stored_size=(37, 37), channels=3)
+            assert (image == alone).all()  # a single prediction sees what training saw
     assert sorted(data.train.names + data.val.names) == sorted(
         f"{name}/{number}.png" for name in ("cat", "dog") for number in range(10)
     )
@@ -66,31 +66,31 @@ def test_the_whole_of_a_small_folder(photos: Path, monkeypatch: pytest.MonkeyPat
     }
 
 
-def test_progress_counts_pictures(photos: Path) -> None:
+def test_progress_counts_images(photos: Path) -> None:
     said: list[tuple[int, int]] = []
     gather(photos, progress=lambda done, total: said.append((done, total)))
     assert said == [(done // 2, 20) for done in range(1, 41)]
 
 
-def test_small_pictures_of_one_size_are_kept_exactly(tmp_path: Path, paint: Paint) -> None:
+def test_small_images_of_one_size_are_kept_exactly(tmp_path: Path, paint: Paint) -> None:
     for number in range(6):
         paint(tmp_path / "p" / "ab"[number % 2] / f"{number}.png", number, (24, 16))
     data = gather(tmp_path / "p")
     assert (data.size, data.stored_size) == ((16, 24), (16, 24))
-    for picture, name in zip(data.train.pictures, data.train.names, strict=True):
+    for image, name in zip(data.train.images, data.train.names, strict=True):
         with Image.open(tmp_path / "p" / name) as original:
-            assert (picture == np.asarray(original)).all()
+            assert (image == np.asarray(original)).all()
 
 
-def test_grey_stays_grey_unless_one_is_in_colour(tmp_path: Path, paint: Paint) -> None:
+def test_grey_stays_grey_unless_one_is_in_color(tmp_path: Path, paint: Paint) -> None:
     for number in range(6):
         paint(tmp_path / "p" / "ab"[number % 2] / f"{number}.png", number, mode="L")
     assert gather(tmp_path / "p").channels == 1
     paint(tmp_path / "p" / "a" / "9.png", 9)
     data = gather(tmp_path / "p")
     assert data.channels == 3
-    for name, picture in zip(data.train.names, data.train.pictures, strict=True):
-        grey = (picture[..., 0] == picture[..., 1]).all() and (picture[..., 0] == picture[..., 2]).all()
+    for name, image in zip(data.train.names, data.train.images, strict=True):
+        grey = (image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all()
         assert grey == (name != "a/9.png")
 
 
@@ -103,9 +103,9 @@ def test_arrays_of_many_channels_and_of_real_numbers(tmp_path: Path) -> None:
         arrays[f"{path.parent.name}/{path.name}"] = draw.normal(0, 1e3, (9, 7, 6)).astype(np.float32)
         np.save(path, arrays[f"{path.parent.name}/{path.name}"])
     data = gather(tmp_path / "p")
-    assert (data.channels, data.size, data.train.pictures.dtype) == (6, (9, 7), np.float32)
-    for picture, name in zip(data.train.pictures, data.train.names, strict=True):
-        assert (picture == arrays[name]).all()
+    assert (data.channels, data.size, data.train.images.dtype) == (6, (9, 7), np.float32)
+    for image, name in zip(data.train.images, data.train.names, strict=True):
+        assert (image == arrays[name]).all()
 
 
 def test_an_array_that_is_not_finite(tmp_path: Path) -> None:
@@ -129,9 +129,9 @@ def test_labels_over_the_splits(tmp_path: Path, paint: Paint) -> None:
     assert data.test.labels.tolist() == [1, 2]
     assert data.record["validation"] == {"made": False}
     assert [(each.code, each.name, each.reason) for each in data.findings] == [
-        ("one-picture-class", "a", "it has one picture in all"),
-        ("split-lacks-class", "val", "it has no picture of a, c"),
-        ("split-lacks-class", "test", "it has no picture of a"),
+        ("one-image-class", "a", "it has one image in all"),
+        ("split-lacks-class", "val", "it has no image of a, c"),
+        ("split-lacks-class", "test", "it has no image of a"),
     ]
 
 
@@ -165,7 +165,7 @@ def test_the_same_every_time_on_any_number_of_threads(
     for threads in (1, 2, 7):
         monkeypatch.setattr("striate.threads.cores", lambda threads=threads: threads)
         data = gather(photos, cache=tmp_path / str(threads))
-        records.append((data.record, data.train.names, data.train.pictures.tobytes()))
+        records.append((data.record, data.train.names, data.train.images.tobytes()))
     assert records[0] == records[1] == records[2]
 
 
@@ -236,4 +236,4 @@ def test_real_photos(tmp_path: Path) -> None:
     data = gather(tmp_path / "m.csv")
     assert (data.size, data.stored_size, data.channels) == ((128, 128), (146, 146), 3)
     assert data.findings == ()
-    assert 60 < data.train.pictures.mean() < 180
+    assert 60 < data.train.images.mean() < 180

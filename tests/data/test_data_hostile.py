@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from data.conftest import Paint
 from striate.data.decode.decode import decode, read_header
-from striate.data.decode.picture import prepare_picture
+from striate.data.decode.image import prepare_image
 from striate.data.files.finding import Finding, Unreadable
 from striate.data.gather import gather
 from striate.errors import DataError
@@ -77,11 +77,11 @@ OUT = "move it out of the class folders"
 # name, content, code, reason, cure
 BAD = [
     ("empty.jpg", b"", "empty-file", "the file is empty", GONE),
-    ("page.jpg", b"<!DOCTYPE html><p>404", "not-a-picture", "it is an HTML page", OUT),
-    ("notes.txt", b"hello\n", "not-a-picture", "it is a text", OUT),
-    ("noise.png", bytes(range(256)), "not-a-picture", "it is a file of no known kind", OUT),
-    ("archive.jpg", b"PK\x03\x04" + bytes(30), "not-a-picture", "it is a ZIP archive", OUT),
-    ("BM.txt", b"BMW is a make of cars", "not-a-picture", "it is a text", OUT),
+    ("page.jpg", b"<!DOCTYPE html><p>404", "not-a-image", "it is an HTML page", OUT),
+    ("notes.txt", b"hello\n", "not-a-image", "it is a text", OUT),
+    ("noise.png", bytes(range(256)), "not-a-image", "it is a file of no known kind", OUT),
+    ("archive.jpg", b"PK\x03\x04" + bytes(30), "not-a-image", "it is a ZIP archive", OUT),
+    ("BM.txt", b"BMW is a make of cars", "not-a-image", "it is a text", OUT),
     ("a.psd", b"8BPS" + bytes(30), "unsupported-format", "it is a Photoshop document, which is not opened", PNG_JPEG),
     ("eps.jpg", b"%!PS-Adobe-3.0 EPSF", "unsupported-format", "it is a PostScript document, which is not opened",
      PNG_JPEG),
@@ -90,7 +90,7 @@ BAD = [
      PNG_JPEG),
     ("fits.tif", b"SIMPLE  =  T", "unsupported-format", "it is a FITS file, which is not opened", PNG_JPEG),
     ("phone.jpg", b"\0\0\0\x18ftypheic", "unsupported-format",
-     "it is a HEIC picture, and its decoder is not installed", "pip install pillow-heif, or save it as JPEG"),
+     "it is a HEIC image, and its decoder is not installed", "pip install pillow-heif, or save it as JPEG"),
     ("bomb.png", png_bomb(50_000), "too-many-pixels",
      "its header declares 50,000 x 50,000 pixels, and 100,000,000 are the most",
      "shrink it, or raise max_pixels if you trust it"),
@@ -108,13 +108,13 @@ BAD = [
      "it declares (9, 9) values of uint8 and ends before them", GONE),
     ("checksum.png", png_bomb(9)[:30] + b"xx" + png_bomb(9)[32:], "unreadable", None, GONE),
     ("first.npy", npy(np.zeros((3, 40, 50), np.uint8)), "channels-first", "its shape (3, 40, 50) looks like (C, H, W)",
-     "numpy.moveaxis(picture, 0, -1)"),
+     "numpy.moveaxis(image, 0, -1)"),
     ("real.npy", npy(np.zeros((9, 9, 3))), "values-differ",
      "it holds real numbers, where most hold 8-bit values", "save all with one kind of number, on one scale"),
     ("object.npy", npy(np.array([{}], dtype=object)), "unreadable", "its values are object, not numbers",
      "save it as an array of uint8 or float32"),
     ("bands.npy", npy(np.zeros((9, 9, 7), np.uint8)), "channels-differ", "it has 7 channels, where most have 3",
-     "give pictures with equally many channels"),
+     "give images with equally many channels"),
 ]  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def test_strict(hostile: Path) -> None:
     assert lines[1].startswith("    cat/")
     assert lines[6] == "    and 23 more"
     assert lines[7:] == [
-        "  expected: only pictures that can be read, in class folders",
+        "  expected: only images that can be read, in class folders",
         "  try: mend or move them, or leave the check less strict",
     ]
 
@@ -177,8 +177,8 @@ def test_strict_about_warnings(photos: Path, monkeypatch: pytest.MonkeyPatch) ->
         gather("photos", strict=True)
     assert str(error.value) == (
         "photos: 1 warning, and the check is strict\n"
-        "    cat/0.png: labelled cat, and the same picture as dog/copy.png, labelled dog\n"
-        "  expected: pictures of which nothing is odd\n"
+        "    cat/0.png: labelled cat, and the same image as dog/copy.png, labelled dog\n"
+        "  expected: images of which nothing is odd\n"
         "  try: striate check photos, which tells all"
     )
 
@@ -194,7 +194,7 @@ def test_nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "p: not one of its 2 files can be used\n"
         "    a/1.jpg: the file is empty\n"
         "    b/2.jpg: it is an HTML page\n"
-        "  expected: a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or .npy picture\n"
+        "  expected: a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or .npy image\n"
         "  try: mend or remove the file and move it out of the class folders"
     )
 
@@ -208,7 +208,7 @@ def test_nothing_left_after_decoding(tmp_path: Path) -> None:
             gather(tmp_path / "p")
 
 
-def test_a_class_without_a_readable_picture_leaves_the_index(photos: Path, paint: Paint) -> None:
+def test_a_class_without_a_readable_image_leaves_the_index(photos: Path, paint: Paint) -> None:
     for name in ("ant", "eel"):
         (photos / name).mkdir()
         (photos / name / "1.jpg").write_bytes(jpeg()[:-900] if name == "ant" else b"")
@@ -231,7 +231,7 @@ def test_the_limit_on_pixels_is_the_callers(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(Unreadable, match="64 x 64 pixels, and 4,095 are the most"):
         decode(jpeg(), max_pixels=4095)
     with pytest.raises(Unreadable, match="64 x 64 pixels"):
-        prepare_picture(Image.new("L", (64, 64)), stored_size=(8, 8), channels=1, max_pixels=4095)
+        prepare_image(Image.new("L", (64, 64)), stored_size=(8, 8), channels=1, max_pixels=4095)
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
@@ -267,20 +267,20 @@ def test_the_limit_holds_for_what_is_remembered(tmp_path: Path, limit: int) -> N
         data = gather(tmp_path / "p", val_share=0.5, max_pixels=limit)
         assert not any(each.left_out for each in data.findings)
     else:
-        with pytest.raises(DataError, match="no class has two pictures"):
+        with pytest.raises(DataError, match="no class has two images"):
             gather(tmp_path / "p", val_share=0.5, max_pixels=limit)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("seed", range(3))
 def test_damaged_bytes_raise_nothing_else(seed: int) -> None:
-    """Cut anywhere, flipped anywhere: a picture or an `Unreadable`, never another exception."""
+    """Cut anywhere, flipped anywhere: an image or an `Unreadable`, never another exception."""
     draw = np.random.default_rng(seed)
-    picture = Image.fromarray(draw.integers(0, 256, (20, 24, 3), dtype=np.uint8))
-    wholes = [npy(np.asarray(picture))]
+    image = Image.fromarray(draw.integers(0, 256, (20, 24, 3), dtype=np.uint8))
+    wholes = [npy(np.asarray(image))]
     for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"):
         file = io.BytesIO()
-        picture.save(file, form)
+        image.save(file, form)
         wholes.append(file.getvalue())
     reasons = []
     for whole in wholes:
@@ -290,7 +290,7 @@ def test_damaged_bytes_raise_nothing_else(seed: int) -> None:
                 broken[int(draw.integers(0, min(len(broken), 200)))] = int(draw.integers(0, 256))
             try:
                 header = read_header(bytes(broken), max_pixels=10**6)
-                prepare_picture(
+                prepare_image(
                     bytes(broken), stored_size=(16, 16), channels=header.channels,
                     dtype="uint8" if header.bytes else "float32", max_pixels=10**6,
                 )  # fmt: skip
@@ -300,23 +300,23 @@ def test_damaged_bytes_raise_nothing_else(seed: int) -> None:
     assert all(each.isprintable() for each in reasons)
 
 
-def test_a_single_picture_names_its_path(tmp_path: Path) -> None:
+def test_a_single_image_names_its_path(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(b"<html>")
     with pytest.raises(DataError) as error:
-        prepare_picture(tmp_path / "x.jpg", stored_size=(8, 8), channels=3)
+        prepare_image(tmp_path / "x.jpg", stored_size=(8, 8), channels=3)
     assert str(error.value) == (
         f"{tmp_path / 'x.jpg'}: it is an HTML page\n"
-        "  expected: a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or .npy picture\n"
+        "  expected: a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or .npy image\n"
         "  try: move it out of the class folders"
     )
     with pytest.raises(DataError, match="there is no such file"):
-        prepare_picture(tmp_path / "y.jpg", stored_size=(8, 8), channels=3)
+        prepare_image(tmp_path / "y.jpg", stored_size=(8, 8), channels=3)
     with pytest.raises(DataError, match="it is no ordinary file"):
-        prepare_picture(tmp_path, stored_size=(8, 8), channels=3)
+        prepare_image(tmp_path, stored_size=(8, 8), channels=3)
     with pytest.raises(DataError, match="there cannot be a file of this name"):
-        prepare_picture("a\0b", stored_size=(8, 8), channels=3)
+        prepare_image("a\0b", stored_size=(8, 8), channels=3)
     with pytest.raises(DataError, match=r"its shape is \(3,\)"):
-        prepare_picture(np.zeros(3), stored_size=(8, 8), channels=3)
+        prepare_image(np.zeros(3), stored_size=(8, 8), channels=3)
 
 
 def test_a_decoder_that_was_installed_meanwhile(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,9 +332,9 @@ def test_a_decoder_that_was_installed_meanwhile(photos: Path, monkeypatch: pytes
     assert len(data.train.names) + len(data.val.names) == 21
 
 
-def test_a_real_heic_picture(tmp_path: Path) -> None:
+def test_a_real_heic_image(tmp_path: Path) -> None:
     heif = pytest.importorskip("pillow_heif")
     ramp = Image.fromarray(np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))).convert("RGB")
     heif.from_pillow(ramp).save(tmp_path / "a.heic", quality=95)
-    found = prepare_picture(tmp_path / "a.heic", stored_size=(48, 64), channels=3)
+    found = prepare_image(tmp_path / "a.heic", stored_size=(48, 64), channels=3)
     assert abs(found.astype(int) - np.asarray(ramp).astype(int)).max() < 12

@@ -20,7 +20,7 @@ FORMS = (
     "batches, a .zip or .tar(.gz, .bz2, .xz) of one of these, an .npz, a manifest (.csv, .tsv or .jsonl), or a "
     "built-in name: digits"
 )
-FOLDERS = "a folder with one folder of pictures a class, or train/, val/ and test/ folders of such folders"
+FOLDERS = "a folder with one folder of images a class, or train/, val/ and test/ folders of such folders"
 
 
 def error_of(source: str | Path) -> str:
@@ -109,7 +109,7 @@ def test_parts_that_are_taken_for_classes(here: Path) -> None:
     assert list_data("p").classes == ("batch1", "batch2")
     assert list_data("p").findings == same_folders(
         "batch1/ and batch2/ are learnt as the classes, and all hold the folders cat/ and dog/",
-        "if cat/ and dog/ are the classes, give one folder a class, with the pictures of batch1/ and batch2/ together",
+        "if cat/ and dog/ are the classes, give one folder a class, with the images of batch1/ and batch2/ together",
     )
 
 
@@ -139,11 +139,11 @@ def test_data_for_detection_are_no_classes(here: Path, files: tuple[str, ...], n
     assert error_of("p") == (
         f"p: {named} are no classes: this is laid out as data for detection or segmentation\n"
         f"  expected: {FOLDERS}\n"
-        "  try: one folder of pictures a class, or a manifest.csv with the columns path,label"
+        "  try: one folder of images a class, or a manifest.csv with the columns path,label"
     )
 
 
-def test_splits_of_loose_pictures_beside_annotations(here: Path) -> None:
+def test_splits_of_loose_images_beside_annotations(here: Path) -> None:
     touch(here / "p", "train2017/1.jpg", "val2017/1.jpg", "annotations/x.json")
     assert error_of("p").startswith("p: train2017/ holds no class folders\n")
 
@@ -172,7 +172,7 @@ def test_train_may_be_a_class_of_vehicles(here: Path) -> None:
     assert list_data("q").classes == ("car", "train")
 
 
-def test_splits_of_loose_pictures_are_no_classes(here: Path) -> None:
+def test_splits_of_loose_images_are_no_classes(here: Path) -> None:
     touch(here / "p", "train/1.jpg", "train/2.jpg", "test/1.jpg")
     assert error_of("p") == (
         "p: train/ holds no class folders\n"
@@ -257,7 +257,7 @@ def test_nothing_at_all() -> None:
     assert error_of("").startswith("'': there is no such file or folder")
 
 
-def test_missing_with_a_neighbour(here: Path) -> None:
+def test_missing_with_a_neighbor(here: Path) -> None:
     touch(here, "photos/a/1")
     assert error_of("photoz") == (
         "photoz: there is no such file or folder, and no built-in data of this name\n"
@@ -291,7 +291,7 @@ def test_one_class(here: Path) -> None:
     assert error_of("p") == (
         "p: there is only one class, cat\n"
         "  expected: at least two classes to tell apart\n"
-        "  try: add a second class of pictures; one of `other` things will do"
+        "  try: add a second class of images; one of `other` things will do"
     )
 
 
@@ -304,12 +304,12 @@ def test_one_folder_with_the_classes_in_it(here: Path) -> None:
     )
 
 
-def test_one_split_of_loose_pictures(here: Path) -> None:
+def test_one_split_of_loose_images(here: Path) -> None:
     touch(here / "p", "train/1.jpg", "train/2.jpg", "labels.csv")
     assert error_of("p").startswith("p: train/ holds no class folders\n")
 
 
-def test_a_split_of_one_folder_of_pictures_is_unlabelled(here: Path) -> None:
+def test_a_split_of_one_folder_of_images_is_unlabelled(here: Path) -> None:
     """As val/images/ of Tiny ImageNet, which would be a class of its own."""
     touch(here / "p", "train/n01/images/1.jpg", "train/n02/images/1.jpg", "val/images/1.jpg", "val/val.txt")
     listing = list_data("p")
@@ -328,11 +328,11 @@ HELD_ELSEWHERE = {
     "list.txt": "save it as .csv, with path,label in the first line",
     "labels.xlsx": "save it as .csv, with path,label in the first line",
     "labels.json": 'one object a line, {"path": "a.jpg", "label": "cat"}, as .jsonl',
-    "data.yaml": "the folder that holds the pictures",
-    "cat.jpg": "a folder of class folders; or striate predict RUN PICTURE",
-    "data.pt": 'as arrays, numpy.savez("data.npz", x_train=pictures, y_train=labels)',
-    "data.h5": 'as arrays, numpy.savez("data.npz", x_train=pictures, y_train=labels)',
-    "x.npy": 'as arrays, numpy.savez("data.npz", x_train=pictures, y_train=labels)',
+    "data.yaml": "the folder that holds the images",
+    "cat.jpg": "a folder of class folders; or striate predict RUN IMAGE",
+    "data.pt": 'as arrays, numpy.savez("data.npz", x_train=images, y_train=labels)',
+    "data.h5": 'as arrays, numpy.savez("data.npz", x_train=images, y_train=labels)',
+    "x.npy": 'as arrays, numpy.savez("data.npz", x_train=images, y_train=labels)',
 }
 
 
@@ -340,7 +340,7 @@ HELD_ELSEWHERE = {
 def test_what_is_kept_in_a_way_that_is_not_read(here: Path, name: str) -> None:
     (here / name).write_bytes(b"PK\x03\x04")
     assert error_of(name) == (
-        f"{name}: this is no file of pictures and labels\n  expected: {FORMS}\n  try: {HELD_ELSEWHERE[name]}"
+        f"{name}: this is no file of images and labels\n  expected: {FORMS}\n  try: {HELD_ELSEWHERE[name]}"
     )
 
 
@@ -355,14 +355,14 @@ def test_one_file_of_several(here: Path, name: str) -> None:
 def test_no_class_folders(here: Path) -> None:
     touch(here / "p", "1.jpg", "2.JPG", "notes.txt")
     assert error_of("p/") == (
-        "p/: 2 pictures lie directly in this folder, in no class folder\n"
+        "p/: 2 images lie directly in this folder, in no class folder\n"
         f"  expected: {FOLDERS}\n"
-        "  try: make one folder a class, as p/cat/ and p/dog/, and move each picture into its own, "
+        "  try: make one folder a class, as p/cat/ and p/dog/, and move each image into its own, "
         "or write a manifest.csv with the columns path,label"
     )
     touch(here / "q", "notes.txt")
     assert error_of("q") == (
-        f"q: there are no class folders, only 1 file that looks like no picture\n  expected: {FOLDERS}"
+        f"q: there are no class folders, only 1 file that looks like no image\n  expected: {FOLDERS}"
     )
 
 
@@ -413,10 +413,10 @@ def test_a_file_of_another_kind(here: Path) -> None:
     ):
         (here / name).write_bytes(content)
         assert error_of(name) == (
-            f"{name}: this is no file of pictures and labels\n  expected: {FORMS}\n"
+            f"{name}: this is no file of images and labels\n  expected: {FORMS}\n"
             "  try: unpack it and give the folder"
         )
-    assert error_of("net.dat") == f"net.dat: this is no file of pictures and labels\n  expected: {FORMS}"
+    assert error_of("net.dat") == f"net.dat: this is no file of images and labels\n  expected: {FORMS}"
 
 
 def test_a_pipe_is_not_opened(here: Path) -> None:
@@ -499,7 +499,7 @@ BROKEN = {
         "headless.csv:1: there is no column `path`\n    a.jpg,cat\n"
         f"  expected: {COLUMNS}\n  try: name the columns in the first line, as path,label",
     ),
-    # Ignored, this one would train on the test pictures.
+    # Ignored, this one would train on the test images.
     "spilt.csv": (
         "path,label,spilt\na,b,test\n",
         f"spilt.csv:1: the column `spilt` is not known\n  expected: {COLUMNS}\n"
@@ -522,7 +522,7 @@ BROKEN = {
         "path,label\na,\n",
         "blank.csv:2: the label is empty\n  expected: a path and a label in each line",
     ),
-    "rows.csv": ("path,label\n", f"rows.csv: the manifest names no pictures\n  expected: {COLUMNS}"),
+    "rows.csv": ("path,label\n", f"rows.csv: the manifest names no images\n  expected: {COLUMNS}"),
     "text.jsonl": (
         '{"path": "a", "label": 1}\nnonsense\n',
         'text.jsonl:2: this line is no JSON object\n    nonsense\n  expected: {"path": "a.jpg", "label": "cat"}',
@@ -551,7 +551,7 @@ BROKEN = {
         "label,pixel0,pixel1\n1,0,0\n",
         "pixels.csv:1: there is no column `path`\n    label,pixel0,pixel1\n"
         f"  expected: {COLUMNS}\n"
-        '  try: pictures as files; or as arrays, numpy.savez("data.npz", x_train=pixels.reshape(-1, 28, 28), '
+        '  try: images as files; or as arrays, numpy.savez("data.npz", x_train=pixels.reshape(-1, 28, 28), '
         "y_train=labels)",
     ),
     "long.csv": (
@@ -580,7 +580,7 @@ BROKEN = {
     "single.csv": (
         "path,label\na,b\n",
         "single.csv: there is only one class, b\n  expected: at least two classes to tell apart\n"
-        "  try: add a second class of pictures; one of `other` things will do",
+        "  try: add a second class of images; one of `other` things will do",
     ),
 }
 
@@ -615,27 +615,27 @@ def rows_of(column: str, values: list[str]) -> str:
 UNREAD = {
     "subset": (
         ["train", "test", "dev"] * 4,
-        "it seems to say in which split a picture is (dev, test, train), and is not read",
+        "it seems to say in which split an image is (dev, test, train), and is not read",
         "rename `subset` to `split`",
     ),
     "is_valid": (
         ["True", "False"] * 6,
-        "it seems to say in which split a picture is (False, True), and is not read",
+        "it seems to say in which split an image is (False, True), and is not read",
         "a column `split` with val where `is_valid` is True, and train elsewhere",
     ),
     "istrain": (
         ["0", "1"] * 6,
-        "it seems to say in which split a picture is (0, 1), and is not read",
+        "it seems to say in which split an image is (0, 1), and is not read",
         "a column `split` with train where `istrain` is 1, and val elsewhere",
     ),
     "fold": (
         list("012345") * 2,
-        "it seems to say in which split a picture is (0, 1, 2, 3, ...), and is not read",
+        "it seems to say in which split an image is (0, 1, 2, 3, ...), and is not read",
         "a column `split` with val for one value of `fold`, as 0, and train elsewhere",
     ),
     "patient_id": (
         list("abcdefabcdef"),
-        "it seems to say what belongs together (6 names in 12 lines), and is not read: pictures of one may be "
+        "it seems to say what belongs together (6 names in 12 lines), and is not read: images of one may be "
         "trained on and validated with",
         "rename `patient_id` to `group`",
     ),
@@ -749,7 +749,7 @@ def test_several_labels_in_one(here: Path) -> None:
             "several-labels",
             "m.csv",
             "`cat;small` looks like several labels in one, as does 1 other, and is learnt as a class of its own",
-            "one label a picture: a column `label` with the one that matters",
+            "one label an image: a column `label` with the one that matters",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""How large pictures are seen and stored, and that shrinking them is fair."""
+"""How large images are seen and stored, and that shrinking them is fair."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from striate.data.decode.decode import decode
-from striate.data.decode.picture import centre_box, prepare_picture
+from striate.data.decode.image import center_box, prepare_image
 from striate.data.decode.size import (
     Fit,
     Size,
@@ -88,7 +88,7 @@ def test_what_is_said_of_a_crop() -> None:
     assert cropped_finding("p", [(60, 180)] * 3, (32, 32)) == Finding(
         "cropped",
         "p",
-        "the crop to 32x32 cuts off 67% of a picture on average",
+        "the crop to 32x32 cuts off 67% of an image on average",
         "--size 32x96, --set fit=pad or --set fit=stretch",
     )
     tall = cropped_finding("p", [(500, 200)] * 3, (128, 128))
@@ -98,13 +98,13 @@ def test_what_is_said_of_a_crop() -> None:
 
 def test_padding_and_stretching_by_hand() -> None:
     wide = np.array([[10, 20, 30, 40]], dtype=np.uint8)
-    padded = prepare_picture(wide, stored_size=(3, 4), channels=1, fit="pad")
+    padded = prepare_image(wide, stored_size=(3, 4), channels=1, fit="pad")
     assert padded[..., 0].tolist() == [[0, 0, 0, 0], [10, 20, 30, 40], [0, 0, 0, 0]]
-    tall = prepare_picture(wide.T, stored_size=(4, 4), channels=3, fit="pad")
+    tall = prepare_image(wide.T, stored_size=(4, 4), channels=3, fit="pad")
     assert tall[..., 1].tolist() == [[0, each, 0, 0] for each in (10, 20, 30, 40)]
-    stretched = prepare_picture(wide, stored_size=(2, 4), channels=1, fit="stretch")
+    stretched = prepare_image(wide, stored_size=(2, 4), channels=1, fit="stretch")
     assert stretched[..., 0].tolist() == [[10, 20, 30, 40]] * 2
-    floats = prepare_picture(
+    floats = prepare_image(
         wide.astype(np.float32), stored_size=(3, 4), channels=1, dtype="float32", fit="pad"
     )
     assert (floats == padded).all()
@@ -112,13 +112,13 @@ def test_padding_and_stretching_by_hand() -> None:
 
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_padding_a_jpeg_that_is_turned(orientation: int) -> None:
-    """A picture far larger than its target, decoded at a reduced scale, turned, and no part of it lost."""
+    """An image far larger than its target, decoded at a reduced scale, turned, and no part of it lost."""
     ramp = np.tile(np.linspace(40, 240, 1200), (400, 1)).astype(np.uint8)
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = io.BytesIO()
     Image.fromarray(ramp).save(file, "JPEG", quality=95, exif=exif)
-    made = prepare_picture(file.getvalue(), stored_size=(60, 60), channels=1, fit="pad")[..., 0].astype(int)
+    made = prepare_image(file.getvalue(), stored_size=(60, 60), channels=1, fit="pad")[..., 0].astype(int)
     along = made if orientation == 1 else made.T
     assert (along[:19] == 0).all()
     assert (along[41:] == 0).all()
@@ -142,26 +142,26 @@ def test_choose_channels(channels: list[int], chosen: int) -> None:
     assert choose_channels(channels) == chosen
 
 
-def test_centre_box() -> None:
-    assert centre_box(300, 200, 100, 100) == (50, 0, 250, 200)
-    assert centre_box(200, 300, 100, 100) == (0, 50, 200, 250)
-    assert centre_box(300, 200, 90, 30) == (0, 50, 300, 150)
+def test_center_box() -> None:
+    assert center_box(300, 200, 100, 100) == (50, 0, 250, 200)
+    assert center_box(200, 300, 100, 100) == (0, 50, 200, 250)
+    assert center_box(300, 200, 90, 30) == (0, 50, 300, 150)
     for width in range(1, 400, 7):
         for target in (8, 37, 146):
-            left, top, right, bottom = centre_box(width, 301, target, target)
+            left, top, right, bottom = center_box(width, 301, target, target)
             assert 0 <= left < right <= width
             assert 0 <= top < bottom <= 301
 
 
-def test_the_centre_is_cut_out_unchanged_where_the_short_side_fits() -> None:
+def test_the_center_is_cut_out_unchanged_where_the_short_side_fits() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 50, 3), dtype=np.uint8)
-    assert (prepare_picture(noise, stored_size=(20, 20), channels=3) == noise[:, 15:35]).all()
+    assert (prepare_image(noise, stored_size=(20, 20), channels=3) == noise[:, 15:35]).all()
 
 
 def test_shrinking_takes_the_mean_over_the_footprint() -> None:
     """A fine chequerboard becomes grey; taking single pixels would leave black and white."""
     board = (np.indices((256, 256)).sum(0) % 2 * 255).astype(np.uint8)
-    small = prepare_picture(board, stored_size=(16, 16), channels=1)
+    small = prepare_image(board, stored_size=(16, 16), channels=1)
     assert np.abs(small.astype(int) - 127).max() <= 1
 
 
@@ -171,9 +171,9 @@ def test_a_jpeg_decoded_at_a_reduced_scale_is_nearly_the_same(side: int) -> None
     waves = 128 + 60 * np.sin(across / 40) + 60 * np.cos(down / 55)
     file = io.BytesIO()
     Image.fromarray(waves.astype(np.uint8)).save(file, "JPEG", quality=95)
-    fast = prepare_picture(file.getvalue(), stored_size=(73, 73), channels=1).astype(int)
+    fast = prepare_image(file.getvalue(), stored_size=(73, 73), channels=1).astype(int)
     with Image.open(file) as whole:
-        fair = prepare_picture(np.asarray(whole), stored_size=(73, 73), channels=1).astype(int)
+        fair = prepare_image(np.asarray(whole), stored_size=(73, 73), channels=1).astype(int)
     assert np.abs(fast - fair).max() <= 3
 
 
@@ -192,6 +192,6 @@ def test_extreme_shapes_become_no_larger_than_the_result(shape: tuple[int, int])
     """Resized as a whole, 1 x 10,000 to a short side of 146 would be 213 million pixels."""
     file = io.BytesIO()
     Image.fromarray(np.full(shape, 77, np.uint8)).save(file, "PNG")
-    picture = prepare_picture(file.getvalue(), stored_size=(146, 146), channels=1)
-    assert picture.shape == (146, 146, 1)
-    assert (picture == 77).all()
+    image = prepare_image(file.getvalue(), stored_size=(146, 146), channels=1)
+    assert image.shape == (146, 146, 1)
+    assert (image == 77).all()

@@ -27,7 +27,7 @@ def test_the_seed_decides() -> None:
     assert first.tolist() != other.tolist()
 
 
-def test_a_tiny_class_is_in_both_and_a_single_picture_in_training() -> None:
+def test_a_tiny_class_is_in_both_and_a_single_image_in_training() -> None:
     labels = np.array([0] * 100 + [1] * 2 + [2])
     for seed in range(5):
         aside = make_validation(labels, None, 0.1, seed)
@@ -58,9 +58,9 @@ def test_no_class_of_two_is_missing_on_a_side(labels: list[int], share: float, s
     ),
     st.integers(0, 1000),
 )
-def test_no_group_is_on_both_sides(pictures: list[tuple[int, str | None]], seed: int) -> None:
-    labels = np.array([label for label, _ in pictures])
-    groups = [group for _, group in pictures]
+def test_no_group_is_on_both_sides(images: list[tuple[int, str | None]], seed: int) -> None:
+    labels = np.array([label for label, _ in images])
+    groups = [group for _, group in images]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
@@ -76,7 +76,7 @@ def test_no_group_is_on_both_sides(pictures: list[tuple[int, str | None]], seed:
 
 
 def test_groups_are_stratified_too() -> None:
-    """Twenty patients with three pictures each, ten of either class."""
+    """Twenty patients with three images each, ten of either class."""
     labels = np.repeat([0, 1], 30)
     groups = [f"patient {each // 3}" for each in range(60)]
     aside = make_validation(labels, groups, 0.2, 0)
@@ -107,16 +107,16 @@ def test_nothing_can_be_set_aside() -> None:
     with pytest.raises(DataError) as error:
         make_validation(np.array([0, 1, 2]), None, 0.1, 0)
     assert str(error.value) == (
-        "no class has two pictures, so none can be set aside for validation\n"
-        "  expected: at least two pictures in a class\n"
-        "  try: add pictures, or a val/ folder"
+        "no class has two images, so none can be set aside for validation\n"
+        "  expected: at least two images in a class\n"
+        "  try: add images, or a val/ folder"
     )
     with pytest.raises(DataError) as error:
         make_validation(np.array([0, 1, 0, 1]), ["one"] * 4, 0.1, 0)
     assert str(error.value) == (
-        "all 4 training pictures are of one group, or no class has two\n"
+        "all 4 training images are of one group, or no class has two\n"
         "  expected: at least two groups, so that one can be set aside for validation\n"
-        "  try: mark validation pictures in the manifest's column split"
+        "  try: mark validation images in the manifest's column split"
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import striate.data.decode.decode
-import striate.data.decode.picture
+import striate.data.decode.image
 import striate.data.store.part
 import striate.data.store.store
 import striate.data.store.survey
@@ -44,7 +44,7 @@ class Count:
 
 @pytest.fixture
 def decodes(monkeypatch: pytest.MonkeyPatch) -> Count:
-    return Count(striate.data.decode.picture, "decode", monkeypatch)
+    return Count(striate.data.decode.image, "decode", monkeypatch)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def past(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def same(one: Data, other: Data) -> bool:
     return one.record == other.record and all(
-        (getattr(one, split).pictures == getattr(other, split).pictures).all() for split in ("train", "val")
+        (getattr(one, split).images == getattr(other, split).images).all() for split in ("train", "val")
     )
 
 
@@ -78,7 +78,7 @@ def stores(cache: Path) -> list[str]:
 
 @pytest.mark.usefixtures("past")
 def test_what_passes_is_not_remembered(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A drive that fails once: the picture is left out of that run, or the store is not made, and all is well then."""
+    """A drive that fails once: the image is left out of that run, or the store is not made, and all is well then."""
     victim = sorted(photos.rglob("*.png"))[0]
     real = striate.data.store.survey.content_hash
 
@@ -94,7 +94,7 @@ def test_what_passes_is_not_remembered(photos: Path, monkeypatch: pytest.MonkeyP
         (finding,) = gather(photos).findings
     assert (finding.code, finding.reason) == ("unreadable", "it cannot be opened: Input/output error")
     shutil.rmtree(cache_root(None) / "store")
-    inner = striate.data.decode.picture.decode
+    inner = striate.data.decode.image.decode
 
     def decode(source: Path, *said: object, **named: object) -> object:
         if source == victim:
@@ -102,7 +102,7 @@ def test_what_passes_is_not_remembered(photos: Path, monkeypatch: pytest.MonkeyP
         return inner(source, *said, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(striate.data.decode.picture, "decode", _with_reasons(decode))
+        patch.setattr(striate.data.decode.image, "decode", _with_reasons(decode))
         with pytest.raises(DataError) as error:
             gather(photos)
     assert str(error.value).endswith(
@@ -189,20 +189,20 @@ def test_another_size_is_another_store(photos: Path, decodes: Count, cache: Path
 )
 def test_a_damaged_store_is_built_again(photos: Path, decodes: Count, cache: Path, damage: str) -> None:
     before = gather(photos)
-    wanted = before.train.pictures.copy()
+    wanted = before.train.images.copy()
     folder = cache / "store" / stores(cache)[0]
-    pictures, index = folder / "pictures", folder / "index.json"
-    content = pictures.read_bytes()
+    images, index = folder / "images", folder / "index.json"
+    content = images.read_bytes()
     if damage == "cut":
-        pictures.write_bytes(content[:-1])
+        images.write_bytes(content[:-1])
     elif damage == "long":
-        pictures.write_bytes(content + b"x")
+        images.write_bytes(content + b"x")
     elif damage == "gone":
-        pictures.unlink()
+        images.unlink()
     elif damage == "inverted":
-        pictures.write_bytes(bytes(each ^ 255 * (at % 7 == 0) for at, each in enumerate(content)))
+        images.write_bytes(bytes(each ^ 255 * (at % 7 == 0) for at, each in enumerate(content)))
     elif damage == "one bit":
-        pictures.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        images.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     elif damage == "index":
         index.write_text("{")
     elif damage == "index gone":
@@ -211,8 +211,8 @@ def test_a_damaged_store_is_built_again(photos: Path, decodes: Count, cache: Pat
         index.write_text('{"format": 1, "count": 3, "failed": []}')
     after = gather(photos)
     assert decodes.calls == 40
-    assert (after.train.pictures == wanted).all()
-    assert pictures.read_bytes() == content
+    assert (after.train.images == wanted).all()
+    assert images.read_bytes() == content
     assert len(stores(cache)) == 1
 
 
@@ -241,7 +241,7 @@ def test_a_full_disk(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ResourceError) as error:
         gather(photos)
     assert str(error.value) == (
-        f"{cache}: the disk is full: the prepared pictures take 82,140 bytes\n"
+        f"{cache}: the disk is full: the prepared images take 82,140 bytes\n"
         "  expected: room for them in the cache folder; nothing half-written was left there\n"
         "  try: striate cache --clear, or STRIATE_CACHE=/a/folder/with/room, or a smaller size"
     )
@@ -263,7 +263,7 @@ def test_a_disk_that_is_really_full(photos: Path, cache: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=True
     )
-    assert "the disk is full: the prepared pictures take 82,140 bytes" in done.stdout
+    assert "the disk is full: the prepared images take 82,140 bytes" in done.stdout
     assert stores(cache) == []
 
 
@@ -294,7 +294,7 @@ def test_ctrl_c_in_the_middle(photos: Path, cache: Path, decodes: Count) -> None
     with pytest.raises(KeyboardInterrupt):
         gather(photos, progress=interrupting)
     assert stores(cache) == []
-    assert gather(photos).train.pictures.shape == (18, 37, 37, 3)
+    assert gather(photos).train.images.shape == (18, 37, 37, 3)
 
 
 def test_ctrl_c_from_outside_is_prompt(tmp_path: Path, paint: Paint, cache: Path) -> None:
@@ -332,7 +332,7 @@ def test_a_file_that_changes_while_it_is_read(photos: Path, paint: Paint, cache:
         gather(photos, progress=meddling)
     assert str(error.value) == (
         "dog/9.png: the file changed while it was read\n"
-        "  expected: pictures that stay as they are for a moment\n"
+        "  expected: images that stay as they are for a moment\n"
         "  try: run it again once they are complete"
     )
     assert stores(cache) == []
@@ -342,22 +342,22 @@ def test_two_at_once_both_end_with_a_valid_store(photos: Path, cache: Path) -> N
     source = photos.parent / "split"  # with a val/, so that scikit-learn is not waited for
     shutil.copytree(photos, source / "train")
     shutil.copytree(photos, source / "val")
-    code = "import sys; from striate.data.gather import gather; print(int(gather(sys.argv[1]).train.pictures.sum()))"
+    code = "import sys; from striate.data.gather import gather; print(int(gather(sys.argv[1]).train.images.sum()))"
     processes = [
         subprocess.Popen([sys.executable, "-c", code, str(source)], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     sums = {process.communicate(timeout=60)[0] for process in processes}
     assert all(process.returncode == 0 for process in processes)
-    assert sums == {f"{int(gather(source).train.pictures.sum())}\n"}
+    assert sums == {f"{int(gather(source).train.images.sum())}\n"}
     assert len(stores(cache)) == 1
 
 
 def test_many_threads_that_replace_a_damaged_store_at_once(photos: Path, cache: Path) -> None:
     gather(photos)
-    (cache / "store" / stores(cache)[0] / "pictures").write_bytes(b"")
+    (cache / "store" / stores(cache)[0] / "images").write_bytes(b"")
     with ThreadPoolExecutor(6) as pool:
-        sums = set(pool.map(lambda _: int(gather(photos).train.pictures.sum()), range(6)))
+        sums = set(pool.map(lambda _: int(gather(photos).train.images.sum()), range(6)))
     assert len(sums) == 1
     assert len(stores(cache)) == 1
 
@@ -365,8 +365,8 @@ def test_many_threads_that_replace_a_damaged_store_at_once(photos: Path, cache: 
 def test_what_a_killed_process_left_is_removed_after_a_day(photos: Path, cache: Path) -> None:
     for name, age_s in ((".building-old", 25 * 3600), (".building-new", 3600)):
         (cache / "store" / name).mkdir(parents=True)
-        (cache / "store" / name / "pictures").write_bytes(b"half")
-        for each in (cache / "store" / name / "pictures", cache / "store" / name):
+        (cache / "store" / name / "images").write_bytes(b"half")
+        for each in (cache / "store" / name / "images", cache / "store" / name):
             os.utime(each, (time.time() - age_s,) * 2)
     gather(photos)
     assert stores(cache)[0] == ".building-new"
@@ -377,11 +377,11 @@ def test_large_splits_are_mapped_not_copied(
     photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = gather(photos)
-    assert not isinstance(small.train.pictures, np.memmap)
+    assert not isinstance(small.train.images, np.memmap)
     monkeypatch.setattr(striate.data.store.part, "IN_MEMORY_BYTES", 0)
     large, again = gather(photos), gather(photos)
-    assert isinstance(large.train.pictures, np.memmap)
-    assert isinstance(large.val.pictures, np.memmap)
+    assert isinstance(large.train.images, np.memmap)
+    assert isinstance(large.val.images, np.memmap)
     assert same(small, large)
     assert same(small, again)
     picked = next(each for each in (cache / "store" / stores(cache)[0]).glob("picked-*") if not each.suffix)
@@ -405,10 +405,10 @@ def test_splits_on_the_disk_are_views_of_the_map(tmp_path: Path, paint: Paint) -
     data = gather(tmp_path / "p")
     assert data.test is not None
     for each in (data.train, data.val, data.test):
-        assert isinstance(each.pictures, np.memmap)
-        assert not each.pictures.flags.writeable
-        assert each.pictures.flags.c_contiguous
-        assert len(each.pictures) == 2
+        assert isinstance(each.images, np.memmap)
+        assert not each.images.flags.writeable
+        assert each.images.flags.c_contiguous
+        assert len(each.images) == 2
 
 
 def test_the_cache_lies_where_it_is_told(

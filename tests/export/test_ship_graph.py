@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from export.living import lived
 from networks import fitting_networks
 from striate.api import read
-from striate.export.onnx_graph import LOGITS, PICTURES, NoGraph, onnx_bytes
+from striate.export.onnx_graph import IMAGES, LOGITS, NoGraph, onnx_bytes
 from striate.modules.fold import folded
-from striate.modules.initial import initialise
+from striate.modules.initial import initialize
 from striate.modules.module import Net, build
 from striate.net.layout.layout import lay
 from striate.net.zoo.list import zoo_names, zoo_net
@@ -28,7 +28,7 @@ def answers(net: Net, x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     with torch.inference_mode():
-        return net.eval()(x).numpy(), session.run([LOGITS], {PICTURES: x.numpy()})[0]
+        return net.eval()(x).numpy(), session.run([LOGITS], {IMAGES: x.numpy()})[0]
 
 
 def assert_alike(net: Net, x: torch.Tensor, share: float = 1e-4) -> None:
@@ -75,7 +75,7 @@ def test_a_softmax_that_closes_a_closing_bracket() -> None:
     assert_alike(read(text).build((3, 8, 8), 4), torch.randn(2, 3, 8, 8))
 
 
-def test_an_even_neighbourhood_is_refused() -> None:
+def test_an_even_neighborhood_is_refused() -> None:
     with pytest.raises(NoGraph) as caught:
         onnx_bytes(read("conv 8 3x3 -> lrn 4 -> fc classes").build((3, 8, 8), 4))
     assert str(caught.value).startswith("1: `lrn` has no equal in ONNX")
@@ -110,9 +110,9 @@ def test_drawn_networks(drawn: tuple) -> None:  # type: ignore[type-arg]
     network, shape, classes = drawn
     torch.manual_seed(0)
     net = build(lay(network, shape, classes))
-    initialise(net)
+    initialize(net)
     layers = net.layout.layers(sides=False)
-    if any(placed.layer.word == "lrn" and placed.layer.neighbours % 2 == 0 for placed in layers):
+    if any(placed.layer.word == "lrn" and placed.layer.neighbors % 2 == 0 for placed in layers):
         with pytest.raises(NoGraph):
             onnx_bytes(net)
     else:

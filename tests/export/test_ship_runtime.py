@@ -28,7 +28,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
 
 
-def pictures(count: int) -> np.ndarray:
+def images(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
 
 
@@ -36,14 +36,14 @@ def pictures(count: int) -> np.ndarray:
 def test_each_answers_alike(trained: Trained, name: str) -> None:
     if name not in runtime_names():
         pytest.skip(f"{name} is not installed")
-    found = answering(trained, name, 3)[0].predict_arrays(pictures(70))
-    assert np.abs(found - trained.predict_arrays(pictures(70))).max() < 1e-4
+    found = answering(trained, name, 3)[0].predict_arrays(images(70))
+    assert np.abs(found - trained.predict_arrays(images(70))).max() < 1e-4
 
 
 def test_the_fastest_is_found_once_and_kept(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     ready, trials = fastest(trained.net)
     assert {each.name for each in trials} == set(runtime_names())
-    taken = [each.picture_ms for each in trials if each.picture_ms is not None and each.name != "torch"]
+    taken = [each.image_ms for each in trials if each.image_ms is not None and each.name != "torch"]
     assert taken == sorted(taken)
     monkeypatch.setattr(runtime, "_time", None)
     again, kept = answering(trained, "auto", 1000)
@@ -51,7 +51,7 @@ def test_the_fastest_is_found_once_and_kept(trained: Trained, monkeypatch: pytes
     assert type(again.answers) is type(ready)
 
 
-def test_a_few_pictures_are_not_worth_a_comparison(trained: Trained) -> None:
+def test_a_few_images_are_not_worth_a_comparison(trained: Trained) -> None:
     ready, trials = answering(trained, "auto", 3)
     assert trials == []
     assert ready.answers is not None

@@ -34,14 +34,14 @@ def parts(part: Part) -> Iterator[Part]:
     elif isinstance(part, Join):
         inner = part.chains
     else:
-        # The chain of a side classifier is one module with it.
+        # The chain of an auxiliary classifier is one module with it.
         inner = part.chain.parts if isinstance(part, Side) else ()
     for each in inner:
         yield from parts(each)
 
 
 def built(layout: Layout, net: Net) -> dict[str, nn.Module]:
-    """The module of every part by path.  A side classifier is built without its closing softmax."""
+    """The module of every part by path.  An auxiliary classifier is built without its closing softmax."""
     found = {}
     for part in parts(layout.root):
         if part.path:
@@ -62,7 +62,7 @@ def require_agreement(layout: Layout, net: Net) -> None:
     """
     modules = built(layout, net)
     shapes: dict[str, tuple[int, ...]] = {}
-    pictures = torch.randn(BATCH, *layout.input)
+    images = torch.randn(BATCH, *layout.input)
     counter = FlopCounterMode(display=False)
     with ExitStack() as stack:
         for path, module in modules.items():
@@ -72,7 +72,7 @@ def require_agreement(layout: Layout, net: Net) -> None:
 
             stack.callback(module.register_forward_hook(note).remove)
         with torch.no_grad(), counter:
-            output = net.train()(pictures)
+            output = net.train()(images)
     assert output.shape == (BATCH, layout.output.elements)
     flops = counter.get_flop_counts()
     for part in parts(layout.root):
@@ -90,7 +90,7 @@ def require_agreement(layout: Layout, net: Net) -> None:
     assert sum(parameter.numel() for parameter in net.parameters()) == table.weights + table.side_weights
     assert counter.get_total_flops() == 2 * BATCH * sum(row.multiply_adds for row in table.rows)
     with torch.no_grad():
-        assert net.eval()(pictures).shape == (BATCH, layout.output.elements)
+        assert net.eval()(images).shape == (BATCH, layout.output.elements)
 
 
 def test_drawn_networks() -> None:
@@ -106,12 +106,12 @@ def test_drawn_networks() -> None:
     )
     @given(fitting_networks())
     def agrees(drawn: Drawn) -> None:
-        network, pictures, classes = drawn
-        if (write_text(network), pictures) in seen:
+        network, images, classes = drawn
+        if (write_text(network), images) in seen:
             return
-        layout = lay(network, pictures, classes)
+        layout = lay(network, images, classes)
         require_agreement(layout, build(layout, logits=False))
-        seen.add((write_text(network), pictures))
+        seen.add((write_text(network), images))
         words.update(placed.layer.word for placed in layout.layers())
 
     agrees()

@@ -11,7 +11,7 @@ from export.living import lived, off
 from networks import fitting_networks
 from striate.api import read
 from striate.modules.fold import folded
-from striate.modules.initial import initialise
+from striate.modules.initial import initialize
 from striate.modules.module import build
 from striate.net.layout.layout import lay
 from striate.net.plan.table import plan
@@ -73,7 +73,7 @@ def test_drawn_networks_fold_to_the_same_answers(drawn: tuple) -> None:  # type:
     network, shape, classes = drawn
     torch.manual_seed(0)
     net = build(lay(network, shape, classes))
-    initialise(net)
+    initialize(net)
     lived(net)
     assert off(net, folded(net), torch.randn(2, *shape)) < 1e-3
 

@@ -9,24 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import RecipeError
-from striate.modules.initial import INITIALS, initialise
+from striate.modules.initial import INITIALS, initialize
 from striate.modules.module import Net, build
 from striate.modules.nn.local import LocallyConnected2d
-from striate.net.layout.initial import heads, last_norms, suited_initials
+from striate.net.layout.initial import default_initials, heads, last_norms
 from striate.net.layout.layout import Layout, lay
 from striate.net.notation.reader import read_text
 from striate.net.shape import Map
 
-PICTURE = Map(3, 16, 16)
+IMAGE = Map(3, 16, 16)
 
 
-def laid(text: str, picture: Map = PICTURE) -> Layout:
-    return lay(read_text(text), picture, 10)
+def laid(text: str, image: Map = IMAGE) -> Layout:
+    return lay(read_text(text), image, 10)
 
 
-def drawn(text: str, initial: str, picture: Map = PICTURE, seed: int = 0) -> Net:
-    net = build(laid(text, picture))
-    initialise(net, initial=initial, generator=torch.Generator().manual_seed(seed))
+def drawn(text: str, initial: str, image: Map = IMAGE, seed: int = 0) -> Net:
+    net = build(laid(text, image))
+    initialize(net, initial=initial, generator=torch.Generator().manual_seed(seed))
     return net
 
 
@@ -51,7 +51,7 @@ SUITED = [
     ("conv 3 -> add { identity | tanh } -> relu -> fc classes", "hx"),
     ("conv 3 -> add { tanh | sigmoid } -> relu -> fc classes", "xx"),
     ("concat { conv 3 -> relu | conv 3 } -> fc classes", "hhx"),
-    # A side classifier ends in a loss, and what it stands on goes on without it.
+    # An auxiliary classifier ends in a loss, and what it stands on goes on without it.
     ("conv 4 -> aux { fc classes } -> relu -> fc classes", "hxx"),
     ("conv 4 -> aux { conv 4 -> relu -> fc classes } -> tanh -> fc classes", "xhxx"),
     ("conv 4 -> aux { fc classes -> softmax } -> conv 4 -> relu -> fc classes", "hxhx"),
@@ -62,7 +62,7 @@ SUITED = [
 @pytest.mark.parametrize(("text", "words"), SUITED)
 def test_auto_takes_what_suits_the_activation_behind(text: str, words: str) -> None:
     layout = laid(text)
-    suited = suited_initials(layout)
+    suited = default_initials(layout)
     assert "".join(word[0] for word in suited.values()) == words
     assert list(suited) == [
         placed.path for placed in layout.layers() if placed.layer.word in ("conv", "local", "fc")
@@ -106,10 +106,10 @@ MATRICES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "picture", "fan_in", "fan_out"), MATRICES)
+@pytest.mark.parametrize(("text", "image", "fan_in", "fan_out"), MATRICES)
 @pytest.mark.parametrize("word", ["he", "lecun", "xavier", "small", "large", "orthogonal"])
-def test_the_spread_of_the_weights(text: str, picture: Map, fan_in: int, fan_out: int, word: str) -> None:
-    net = drawn(text, word, picture)
+def test_the_spread_of_the_weights(text: str, image: Map, fan_in: int, fan_out: int, word: str) -> None:
+    net = drawn(text, word, image)
     module = net.part("0")
     assert isinstance(module, nn.Conv2d | nn.Linear | LocallyConnected2d)
     weight = module.weight.detach()
@@ -140,9 +140,9 @@ def test_the_spread_is_checked_closely_enough_to_fail() -> None:
     assert abs(float(weight.std()) / math.sqrt(1 / 72) - 1) > 5 / math.sqrt(2 * weight.numel())
 
 
-@pytest.mark.parametrize(("text", "picture", "fan_in", "fan_out"), MATRICES)
-def test_orthogonal_in_every_group_and_place(text: str, picture: Map, fan_in: int, fan_out: int) -> None:
-    module = drawn(text, "orthogonal", picture).part("0")
+@pytest.mark.parametrize(("text", "image", "fan_in", "fan_out"), MATRICES)
+def test_orthogonal_in_every_group_and_place(text: str, image: Map, fan_in: int, fan_out: int) -> None:
+    module = drawn(text, "orthogonal", image).part("0")
     assert isinstance(module, nn.Conv2d | nn.Linear | LocallyConnected2d)
     groups = 1 if isinstance(module, nn.Linear) else module.groups
     if isinstance(module, LocallyConnected2d):
@@ -169,7 +169,7 @@ def test_the_generator_alone_decides(word: str) -> None:
     torch.set_rng_state(before)
     net = build(laid(text))
     after = torch.get_rng_state()
-    initialise(net, initial=word, generator=torch.Generator().manual_seed(0))
+    initialize(net, initial=word, generator=torch.Generator().manual_seed(0))
     assert torch.equal(torch.get_rng_state(), after)
 
 

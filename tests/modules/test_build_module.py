@@ -1,4 +1,4 @@
-"""The module of a network: its names, side classifiers, copies, activations in place, depth and length."""
+"""The module of a network: its names, auxiliary classifiers, copies, activations in place, depth and length."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from striate.net.network import Aux, Branch, Flow, Network, Step, Word
 from striate.net.notation.reader import read_text
 from striate.net.shape import Map
 
-PICTURE = Map(3, 8, 8)
+IMAGE = Map(3, 8, 8)
 
 
 def made(text: str, *, logits: bool = True) -> Net:
-    return build(lay(read_text(text), PICTURE, 5), logits=logits)
+    return build(lay(read_text(text), IMAGE, 5), logits=logits)
 
 
-def pictures(count: int = 2) -> Tensor:
-    return torch.randn(count, *PICTURE)
+def images(count: int = 2) -> Tensor:
+    return torch.randn(count, *IMAGE)
 
 
 def names(net: Net) -> list[str]:
@@ -67,7 +67,7 @@ def test_parameters_have_the_names_of_the_text() -> None:
 # Labels that are attributes of a module of torch, or of one of ours.
 CLASHING = [
     "type", "train", "eval", "training", "forward", "weight", "half", "float", "cpu", "to", "apply",
-    "parameters", "children", "modules", "layout", "side_logits", "part", "_found", "_modules",
+    "parameters", "children", "modules", "layout", "auxiliary_logits", "part", "_found", "_modules",
     "_parameters", "T_destination", "call_super_init", "__dict__", "__class__",
 ]  # fmt: skip
 
@@ -79,16 +79,16 @@ def test_a_label_may_be_an_attribute_of_a_module(label: str) -> None:
         f"[{label}: relu] -> fc classes"
     )
     net.train()
-    assert net(pictures()).shape == (2, 5)
-    assert len(net.side_logits) == 1
+    assert net(images()).shape == (2, 5)
+    assert len(net.auxiliary_logits) == 1
     net.eval()
-    assert net(pictures()).shape == (2, 5)
+    assert net(images()).shape == (2, 5)
     assert isinstance(net.part(f"{label}.0.{label}"), nn.Conv2d)
     other = copy.deepcopy(net)
     other.load_state_dict(net.state_dict())
     # What torch's tools do: find each module by getattr.
-    program = torch.export.export(net, (pictures(),))
-    given = pictures()
+    program = torch.export.export(net, (images(),))
+    given = images()
     torch.testing.assert_close(program.module()(given), net(given))
 
 
@@ -110,25 +110,25 @@ def test_every_attribute_is_known() -> None:
     assert module_name("stem") == "stem"
 
 
-# --- side classifiers and logits -----------------------------------------------------------------------
+# --- auxiliary classifiers and logits -----------------------------------------------------------------------
 
 
 def test_side_classifiers_run_in_training_only() -> None:
     text = "conv 4 -> aux 0.5 { relu -> fc classes -> softmax } -> aux { conv classes -> pool avg } -> fc classes"
-    net, given = made(text), pictures()
+    net, given = made(text), images()
     net.train()
     logits = net(given)
-    assert [weight for weight, _ in net.side_logits] == [0.5, 0.3]
+    assert [weight for weight, _ in net.auxiliary_logits] == [0.5, 0.3]
     features = net.part("0")(given)
     first = net.part("1.1")(features.relu())
     # Logits, not probabilities; and one row of numbers, not a map.
-    torch.testing.assert_close(net.side_logits[0][1], first)
-    assert net.side_logits[1][1].shape == (2, 5)
+    torch.testing.assert_close(net.auxiliary_logits[0][1], first)
+    assert net.auxiliary_logits[1][1].shape == (2, 5)
     net(given)
-    assert len(net.side_logits) == 2, "those of the last pass only"
+    assert len(net.auxiliary_logits) == 2, "those of the last pass only"
     net.eval()
     torch.testing.assert_close(net(given), logits)
-    assert net.side_logits == []
+    assert net.auxiliary_logits == []
 
 
 def test_a_side_classifier_leaves_its_input_as_it_is() -> None:
@@ -136,21 +136,21 @@ def test_a_side_classifier_leaves_its_input_as_it_is() -> None:
     other = made("conv 4 -> relu -> fc classes").train()
     other.load_state_dict({"0.weight": net.part("0").weight, "0.bias": net.part("0").bias,
                            "2.weight": net.part("3").weight, "2.bias": net.part("3").bias})  # fmt: skip
-    given = pictures()
+    given = images()
     torch.testing.assert_close(net(given), other(given))
 
 
 def test_a_copy_has_side_logits_of_its_own() -> None:
     net = made("conv 4 -> aux { fc classes } -> fc classes").train()
-    net(pictures())
+    net(images())
     other = copy.deepcopy(net)
-    assert len(net.side_logits) == 1
-    assert other.side_logits == []
-    assert isinstance(other.side_logits, SideLogits)
-    other(pictures())
-    other(pictures())
-    assert len(net.side_logits) == len(other.side_logits) == 1
-    assert net.side_logits[0][1] is not other.side_logits[0][1]
+    assert len(net.auxiliary_logits) == 1
+    assert other.auxiliary_logits == []
+    assert isinstance(other.auxiliary_logits, SideLogits)
+    other(images())
+    other(images())
+    assert len(net.auxiliary_logits) == len(other.auxiliary_logits) == 1
+    assert net.auxiliary_logits[0][1] is not other.auxiliary_logits[0][1]
 
 
 @pytest.mark.parametrize(
@@ -170,14 +170,14 @@ def test_logits_leave_a_closing_softmax_out(text: str, dropped: str) -> None:
     net, other = made(text), made(dropped, logits=False)
     for mine, its in zip(net.parameters(), other.parameters(), strict=True):
         mine.data.copy_(its.data)
-    given = pictures()
+    given = images()
     torch.testing.assert_close(net.eval()(given), other.eval()(given))
 
 
 def test_with_the_softmax_it_answers_probabilities() -> None:
     net, whole = made("fc classes -> softmax"), made("fc classes -> softmax", logits=False)
     whole.load_state_dict(net.state_dict())
-    given = pictures()
+    given = images()
     torch.testing.assert_close(net(given).softmax(1), whole(given))
 
 
@@ -194,7 +194,7 @@ def test_only_where_nothing_else_reads_the_input() -> None:
         "concat { identity -> relu | identity } -> relu -> aux { relu -> fc classes } -> relu -> "
         "sigmoid -> relu -> identity -> relu -> ln -> relu -> fc 4 -> relu -> dropout 0 -> relu -> fc classes"
     )
-    # Behind conv, bn, fc and joins; never behind the input, an activation, identity or a side classifier.
+    # Behind conv, bn, fc and joins; never behind the input, an activation, identity or an auxiliary classifier.
     assert in_place(net) == ["1", "4", "6.1.1", "7", "9", "19"]
 
 
@@ -225,7 +225,7 @@ def gradients(net: Net, given: Tensor) -> list[Tensor]:
     torch.manual_seed(1)
     given = given.clone().requires_grad_()
     output = net(given)
-    loss = output.square().sum() + sum(logits.square().sum() for _, logits in net.side_logits)
+    loss = output.square().sum() + sum(logits.square().sum() for _, logits in net.auxiliary_logits)
     # A tensor that was written over where backward needs it raises here.
     return list(torch.autograd.grad(loss, [given, *net.parameters()], allow_unused=True))
 
@@ -269,7 +269,7 @@ def test_the_comparison_fails_where_an_activation_overwrites_too_much() -> None:
     assert isinstance(relu, nn.ReLU)
     relu.inplace = True
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        gradients(net, pictures())
+        gradients(net, images())
 
 
 @pytest.mark.parametrize("name", ["lenet5", "resnet20", "googlenet", "mobilenet_v2", "convnext_tiny"])
@@ -293,7 +293,7 @@ def test_hooks_of_every_kind(name: str) -> None:
 
 def test_a_deep_copy_and_a_state_dict_carry_everything() -> None:
     text = "conv 4 3x3 -> bn -> prelu -> aux { fc classes } -> local 2 3x3 -> ln -> scale -> fc classes"
-    net, given = made(text), pictures()
+    net, given = made(text), images()
     net.train()
     net(given)
     twin, filled = copy.deepcopy(net), made(text)
@@ -315,14 +315,14 @@ def test_as_deep_as_the_notation_goes() -> None:
     for level in range(DEEPEST - 1):
         text = f"[{text}]" if level % 7 else f"[{text} -> relu] x2"
     net = made(f"conv 4 -> {text} -> add {{ {text} | identity }} -> fc classes")
-    loss = net(pictures()).sum()
+    loss = net(images()).sum()
     loss.backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
-    copy.deepcopy(net).eval()(pictures())
+    copy.deepcopy(net).eval()(images())
 
 
 def test_two_thousand_layers_in_a_row() -> None:
     net = made("conv 4 -> [conv 4 3x3 -> relu] x999 -> fc classes")
     assert sum(1 for _ in net.layout.layers()) == 2000
-    net(pictures()).sum().backward()
+    net(images()).sum().backward()
     assert net.part("1.998.0").weight.grad is not None

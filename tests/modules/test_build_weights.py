@@ -31,8 +31,8 @@ def test_there_and_back(tmp_path: Path) -> None:
     load_weights(other, path)
     for name, tensor in net.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name])
-    pictures = torch.randn(2, 3, 6, 6)
-    torch.testing.assert_close(net.eval()(pictures), other.eval()(pictures))
+    images = torch.randn(2, 3, 6, 6)
+    torch.testing.assert_close(net.eval()(images), other.eval()(images))
     # A fixed kernel is the text's, not a weight.
     assert sorted(load(path.read_bytes())) == [
         "3.bias", "3.weight", "stem.0.bias", "stem.0.weight", "stem.1.bias", "stem.1.num_batches_tracked",

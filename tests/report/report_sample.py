@@ -17,25 +17,25 @@ from striate.runs.events import EpochEvent, EpochTime, StepEvent
 from striate.runs.folder import RunFolder
 from striate.text.figures import wilson
 
-NET = """# A small network for pictures of 32x32.
+NET = """# A small network for images of 32x32.
 stem: [conv 16 3x3 -> bn -> relu]
   -> body: [conv 32 3x3 stride 2 nobias -> bn -> relu] x2
   -> pool avg -> fc classes
 """
 
-RECIPE = """# passes over the training pictures; chosen by their number if left out
+RECIPE = """# passes over the training images; chosen by their number if left out
 epochs = {epochs}
 # wall time of the whole job in seconds; the schedule is laid over it
 # budget_s =
-# pictures in one step; 64, or 128 for 20,000 pictures and more, if left out
+# images in one step; 64, or 128 for 20,000 images and more, if left out
 batch = 64
 # how a gradient becomes a step
-optimiser = "adamw"
-# the highest learning rate; chosen for the optimiser and network if left out
+optimizer = "adamw"
+# the highest learning rate; chosen for the optimizer and network if left out
 rate = 0.003
-# how the rate changes over the training
+# how the learning rate changes over the training
 schedule = "one-cycle"
-# changes drawn anew for every picture, as `flip, shift 4`; or none
+# changes drawn anew for every image, as `flip, shift 4`; or none
 augment = "flip, shift 4"
 # of everything that is drawn
 seed = 0
@@ -119,7 +119,7 @@ def make_run(
         "created": "2025-09-21T10:11:12+0200",
         "status": status,
         "source": source,
-        "network": {"why": f"it suits {side}x{side} pixels and {counts['train']:,} training pictures"},
+        "network": {"why": f"it suits {side}x{side} pixels and {counts['train']:,} training images"},
         "versions": {"striate": "0.1.0", "python": "3.11.2", "torch": "2.13.0+cpu", "numpy": "2.3.1"},
         "machine": {
             "system": "Linux x86_64",
@@ -149,9 +149,9 @@ def write_events(
     for step in range(1, ended + 1):
         done = step / (total * steps)
         if step % every == 0:
-            rate = 0.003 * (done / 0.1 if done < 0.1 else (1 - done) / 0.9)
+            learning_rate = 0.003 * (done / 0.1 if done < 0.1 else (1 - done) / 0.9)
             loss = 0.15 + 2.1 * math.exp(-6 * done) + abs(float(draw.normal(0, 0.12)))
-            run.events.append(StepEvent(step=step, loss=loss, rate=rate))
+            run.events.append(StepEvent(step=step, loss=loss, learning_rate=learning_rate))
         if step % steps == 0:
             accuracy = 0.9 - 0.6 * math.exp(-7 * done) + float(draw.normal(0, 0.006))
             run.events.append(
@@ -258,7 +258,7 @@ def _result(
         )
     return {
         "split": split,
-        "pictures": total,
+        "images": total,
         "accuracy": found / total,
         "interval": list(wilson(found / total, total)),
         "top5": 0.994,
@@ -272,8 +272,8 @@ def _result(
     }
 
 
-def picture_code(draw: np.random.Generator, side: int) -> str:
-    """A picture of soft blobs as a PNG in base64, at least 96 pixels wide."""
+def image_code(draw: np.random.Generator, side: int) -> str:
+    """An image of soft blobs as a PNG in base64, at least 96 pixels wide."""
     coarse = draw.integers(0, 255, (5, 5, 3), dtype=np.uint8)
     image = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
     noise = draw.integers(-12, 12, (side, side, 3))
@@ -292,5 +292,5 @@ def _mistake(draw: np.random.Generator, names: tuple[str, ...], index: int, side
         "label": names[label],
         "answer": names[answer],
         "probability": 0.999 - 0.013 * index,
-        "png": picture_code(draw, side),
+        "png": image_code(draw, side),
     }

@@ -60,7 +60,7 @@ def test_a_thinned_line_keeps_its_peaks_and_order() -> None:
 
 
 def test_a_long_training_stays_small() -> None:
-    steps = [StepEvent(step=10 * i, loss=1 / i + i % 7 / 9, rate=0.1) for i in range(1, 50_000)]
+    steps = [StepEvent(step=10 * i, loss=1 / i + i % 7 / 9, learning_rate=0.1) for i in range(1, 50_000)]
     epochs = [
         EpochEvent(epoch=i, step=100 * (i + 1), train_loss=1.0, train_accuracy=0.5, val_loss=1.0, val_accuracy=0.5,
                    best=i == 17)

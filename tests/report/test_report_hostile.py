@@ -1,4 +1,4 @@
-"""Names, texts and pictures that were made to break out of the page."""
+"""Names, texts and images that were made to break out of the page."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from report_reader import PageReader
-from report_sample import edit, make_run, picture_code
+from report_sample import edit, image_code, make_run
 
 from striate.report.element import Html, joined, spoken, tag, verbatim
-from striate.report.mistakes import picture_source
+from striate.report.mistakes import image_source
 from striate.report.page import write_report
 from striate.text.visible import visible
 
@@ -52,7 +52,7 @@ def test_hostile_names_stay_names(tmp_path: Path) -> None:
     assert sum(tag == "h1" for tag, _ in page.elements) == 1
     assert not page.attributes("onerror")
     assert not page.attributes("src")
-    assert page.text.count("no picture") == 2
+    assert page.text.count("no image") == 2
     assert "<!--" not in text
     assert "\u202e" not in text
     for name in NAMES:
@@ -96,31 +96,31 @@ def test_markup_is_escaped_once_it_is_handled_as_text() -> None:
     ],
 )
 def test_what_is_no_png_is_not_shown(code: str) -> None:
-    assert picture_source(code) == ""
+    assert image_source(code) == ""
 
 
 def test_a_png_that_would_fill_the_memory_is_not_opened() -> None:
     chunk = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    assert picture_source(base64.b64encode(bomb + bytes(100)).decode()) == ""
+    assert image_source(base64.b64encode(bomb + bytes(100)).decode()) == ""
 
 
-def test_a_large_picture_is_packed_anew() -> None:
-    small = picture_code(np.random.default_rng(0), 48)
-    assert picture_source(small) == f"data:image/png;base64,{small}"
-    large = picture_code(np.random.default_rng(0), 192)
-    packed = picture_source(large)
+def test_a_large_image_is_packed_anew() -> None:
+    small = image_code(np.random.default_rng(0), 48)
+    assert image_source(small) == f"data:image/png;base64,{small}"
+    large = image_code(np.random.default_rng(0), 192)
+    packed = image_source(large)
     assert packed.startswith("data:image/jpeg;base64,")
     assert len(packed) < len(large) / 2
 
 
 def test_damaged_pngs_never_raise() -> None:
     draw = np.random.default_rng(3)
-    sound = base64.b64decode(picture_code(draw, 32))
+    sound = base64.b64decode(image_code(draw, 32))
     for _ in range(300):
         content = bytearray(sound)
         for place in draw.integers(8, len(content), 3):
             content[place] = draw.integers(256)
         cut = int(draw.integers(8, len(content)))
         for damaged in (bytes(content), bytes(content[:cut])):
-            picture_source(base64.b64encode(damaged).decode())
+            image_source(base64.b64encode(damaged).decode())

@@ -44,10 +44,10 @@ def page(whole: RunFolder) -> PageReader:
         # The head.
         "photos A network of 14,762 weights that tells 10 classes apart; it suits 32x32 pixels and 2,560 training",
         "91.2% accuracy on test 95% interval 88.1% to 93.6%",
-        "400 test pictures 35 answered wrongly",
+        "400 test images 35 answered wrongly",
         "2 min 45 s from data to weights 8.2 s an epoch, all in",
         "13 best epoch of 20, by validation",
-        "The test pictures were used once, after all choices were made; on validation the same weights reached 90.1%.",
+        "The test images were used once, after all choices were made; on validation the same weights reached 90.1%.",
         "Always answering “6” would give 17.2%.",
         # The curves and their table.
         "Loss a step training validation",
@@ -59,21 +59,21 @@ def page(whole: RunFolder) -> PageReader:
         "Epochs in figures epoch steps training loss validation loss",
         # Confusion, classes, mistakes.
         "true class ↓ answer → 0 1 2 3 4 5 6 7 8 9",
-        "Confusions true class answered pictures of the class 5 1 5 11.1%",
+        "Confusions true class answered images of the class 5 1 5 11.1%",
         "class recall precision F1 test training 3 2 80.0%",
         "24 of 35, the surest first.",
         "IMG_2000.jpg",
         # The data.
         "training 2,560 178 362 ab12ab12ab12",
         "source /home/me/photos kind split folder",
-        "10% of the training pictures, held out before training, every class in proportion, drawn with seed 0",
+        "10% of the training images, held out before training, every class in proportion, drawn with seed 0",
         "truncated 3, unreadable 1",
-        "every picture is kept at 36x36 pixels; training sees random crops of 32x32, everything else the middle",
+        "every image is kept at 36x36 pixels; training sees random crops of 32x32, everything else the middle",
         "red 125.31 62.99",
         # The plan.
         "input 3x32x32, channels x height x width",
         "stem.0 conv 16 3x3 16x32x32 448 442,368 3x3 –",
-        "# A small network for pictures of 32x32.",
+        "# A small network for images of 32x32.",
         # The recipe, the machine, and how to go on.
         "rate 0.003 the highest learning rate",
         "budget_s not set",
@@ -94,10 +94,10 @@ def test_it_shows_the_warnings_of_the_plan(whole: RunFolder, page: PageReader) -
 
 
 def test_it_says_how_to_go_on(whole: RunFolder, page: PageReader) -> None:
-    assert f"striate predict {whole.path} picture.jpg" in page.text
+    assert f"striate predict {whole.path} image.jpg" in page.text
 
 
-def test_it_shows_every_mistake_as_a_picture(page: PageReader) -> None:
+def test_it_shows_every_mistake_as_a_image(page: PageReader) -> None:
     sources = page.attributes("src")
     assert len(sources) == 24
     assert all(re.fullmatch(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*", each) for each in sources)
@@ -135,8 +135,8 @@ def test_ids_are_unique_and_found(page: PageReader) -> None:
 def test_it_is_readable_in_the_dark(page: PageReader) -> None:
     assert "prefers-color-scheme: dark" in page.style
     drawn = [found.get("style") or "" for tag, found in page.elements if tag in ("path", "use", "text")]
-    colours = {each for style in drawn for each in re.findall(r"(?:fill|stroke): ([^;]*)", style)}
-    assert colours <= {
+    colors = {each for style in drawn for each in re.findall(r"(?:fill|stroke): ([^;]*)", style)}
+    assert colors <= {
         "none",
         *(f"var(--{name})" for name in ("ink", "soft", "line", "training", "validation")),
     }
@@ -202,9 +202,7 @@ def test_work_and_size_stay_small(tmp_path: Path) -> None:
 def test_validation_is_said_to_flatter(tmp_path: Path) -> None:
     page = read(make_run(tmp_path / "run", split="validation", epochs=2))
     assert "accuracy on validation" in page.text
-    assert (
-        "There are no test pictures. The best epoch was chosen on these same validation pictures" in page.text
-    )
+    assert "There are no test images. The best epoch was chosen on these same validation images" in page.text
     assert "used once" not in page.text
 
 

@@ -29,16 +29,16 @@ def test_a_stopped_run(tmp_path: Path) -> None:
     page = read(run)
     assert "This run was stopped after step 140 or a little later." in page.text
     assert "accuracy on validation, so far 95% interval" in page.text
-    assert "320 validation pictures" in page.text
+    assert "320 validation images" in page.text
     assert f"Go on where it stopped striate resume {run.path}" in page.text
     assert "Confusion" not in page.text
 
 
 def test_a_diverged_run(tmp_path: Path) -> None:
     page = read(make_run(tmp_path / "run", status="diverged", epochs=0))
-    assert "This run diverged: at some step after 20 the loss was no number any more." in page.text
+    assert "This run diverged: at some step after 20 the loss became NaN." in page.text
     assert "No epoch ended; the last step that was noted is 20." in page.text
-    assert "Train again, more slowly striate train /home/me/photos --set rate=0.0003" in page.text
+    assert "Train again, more slowly striate train /home/me/photos --set learning_rate=0.0003" in page.text
 
 
 def test_a_run_without_a_step(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_one_epoch(tmp_path: Path) -> None:
         ("recipe.toml", "the run has no recipe.toml"),
         ("events.jsonl", "No step was noted before the run ended."),
         ("times.jsonl", "Versions and machine"),
-        ("mistakes.json", "No picture was kept."),
+        ("mistakes.json", "No image was kept."),
     ],
 )
 def test_a_file_is_missing(tmp_path: Path, name: str, said: str) -> None:
@@ -106,7 +106,7 @@ def test_events_of_values_that_are_no_numbers(tmp_path: Path, value: Any) -> Non
 
 def test_a_loss_that_blew_up_is_drawn(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", epochs=3)
-    run.events.append(StepEvent(step=125, loss=1e25, rate=1e-9))
+    run.events.append(StepEvent(step=125, loss=1e25, learning_rate=1e-9))
     run.events.append(
         EpochEvent(
             epoch=3,

@@ -116,7 +116,7 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.Mo
 
 def step(number: int, loss: float = 0.5) -> StepEvent:
     """A step."""
-    return StepEvent(step=number, loss=loss, rate=0.1)
+    return StepEvent(step=number, loss=loss, learning_rate=0.1)
 
 
 def test_events_are_appended_cut_and_read(tmp_path: Path) -> None:

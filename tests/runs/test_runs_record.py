@@ -18,7 +18,7 @@ from striate.errors import RunError
 from striate.runs.folder import RunFolder, list_runs
 from striate.runs.record import RunRecord, read_mistakes, to_json
 
-CURE = "a copy of it, or striate train, which begins anew"
+CURE = "a copy of it, or striate train, which starts over"
 
 
 @pytest.fixture
@@ -137,15 +137,15 @@ def test_a_missing_record(run: RunFolder) -> None:
         (
             "preparation.size",
             [100_000, 100_000],
-            "preparation: a picture should have at most 268,435,456 values",
+            "preparation: an image should have at most 268,435,456 values",
         ),
         ("preparation.size", [99, 32], "preparation: size should be within stored_size"),
         ("preparation.size", [32], "preparation.size.1: Field required"),
-        ("preparation.mean", [1.0], "preparation: mean and deviation should have 3 numbers"),
+        ("preparation.mean", [1.0], "preparation: mean and standard deviation should have 3 numbers"),
         ("preparation.mean", [1.0, 2.0, float("inf")], "preparation.mean.2: Input should be "),
         ("preparation.deviation", [0.0, 1.0, 1.0], "preparation.deviation.0: Input should be greater than 0"),
-        ("preparation.mean_picture", "QUJD", "preparation: mean_picture should have 12,288 bytes"),
-        ("preparation.mean_picture", "!", "preparation: "),
+        ("preparation.mean_image", "QUJD", "preparation: mean_image should have 12,288 bytes"),
+        ("preparation.mean_image", "!", "preparation: "),
     ],
     ids=str,
 )

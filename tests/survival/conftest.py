@@ -28,7 +28,7 @@ def one_thread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 training and 15 test pictures of three classes."""
+    """60 training and 15 test images of three classes."""
     return write_arrays(tmp_path_factory.mktemp("drawn") / "bars.npz", train=60, test=15)
 
 

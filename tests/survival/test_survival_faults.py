@@ -188,7 +188,7 @@ def test_a_checkpoint_under_the_name_of_another(two: Path, tmp_path: Path) -> No
     [
         ("net.txt", "conv 4", "conv 5"),
         ("net.txt", "dropout 0.3", "dropout 0.2"),
-        ("recipe.toml", 'optimiser = "adamw"', 'optimiser = "sgd"'),
+        ("recipe.toml", 'optimizer = "adamw"', 'optimizer = "sgd"'),
         ("recipe.toml", "ema = 0.8", "# ema ="),
     ],
 )
@@ -208,7 +208,7 @@ def test_a_network_or_recipe_that_was_edited_is_told(
         f"{out}: {name} was edited since the run began\n"
         "  expected: the network and the recipe that the run began with\n"
         f"  try: put them back, or striate train {arrays} --net {out}/net.txt --recipe {out}/recipe.toml, "
-        "which begins anew"
+        "which starts over"
     )
     if name == "net.txt" and "conv" in old:
         # Without the sums, as by hand: the checkpoint does not fit.

@@ -26,7 +26,7 @@ from training.jobs import Ear
 # No ReLU that could die and hide it, and no norm that could hold it.
 WILD = "[conv 8 3x3 -> leaky 0.5] x4 -> fc 16 -> leaky 0.5 -> fc classes"
 WILDLY: dict[str, Any] = {
-    "net": WILD, "optimiser": "sgd", "clip": None, "schedule": "constant", "warmup": 0.0, "epochs": 20,
+    "net": WILD, "optimizer": "sgd", "clip": None, "schedule": "constant", "warmup": 0.0, "epochs": 20,
     "initial": "large", "augment": "none",
 }  # fmt: skip
 
@@ -51,26 +51,37 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "write_atomic", write)
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "momentum", "adamw", "rmsprop", "adagrad"])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw", "rmsprop", "adagrad"])
 @pytest.mark.parametrize("bn", [False, True], ids=["plain", "bn"])
-def test_a_rate_without_measure(arrays: Path, tmp_path: Path, optimiser: str, bn: bool) -> None:
+def test_a_rate_without_measure(arrays: Path, tmp_path: Path, optimizer: str, bn: bool) -> None:
     """However it ends, no file holds a number that is none, and the words are right."""
     out, watch = tmp_path / "run", Ear()
     net = WILD.replace("-> leaky", "-> bn -> leaky") if bn else WILD
     caught: Diverged | None = None
     try:
-        train(arrays, out, watch, **{**WILDLY, "net": net, "optimiser": optimiser, "rate": 100, "epochs": 6})
+        train(
+            arrays,
+            out,
+            watch,
+            **{**WILDLY, "net": net, "optimizer": optimizer, "learning_rate": 100, "epochs": 6},
+        )
     except Diverged as error:
         caught = error
     if caught is not None:
         assert "; rolled back 3 times, rates tried: 100, 30, 9, 2.7" in caught.problem
-        assert caught.cure == "--set rate=0.3; or a network with bn; or pictures without extreme values"
+        assert (
+            caught.cure == "--set learning_rate=0.3; or a network with bn; or images without extreme values"
+        )
         back = [said for said in watch.said if ": back to step " in said]
         assert len(back) == 3
-        assert [said.rsplit(" the highest rate is ", 1)[1] for said in back] == ["30 now", "9 now", "2.7 now"]
+        assert [said.rsplit(" the highest learning rate is ", 1)[1] for said in back] == [
+            "30 now",
+            "9 now",
+            "2.7 now",
+        ]
         assert json.loads((out / "run.json").read_bytes())["status"] == "diverged"
     else:
-        assert bn or optimiser != "sgd"
+        assert bn or optimizer != "sgd"
         assert json.loads((out / "run.json").read_bytes())["status"] == "done"
     for path in out.rglob("*.safetensors"):
         assert finite(path), path
@@ -79,7 +90,7 @@ def test_a_rate_without_measure(arrays: Path, tmp_path: Path, optimiser: str, bn
 def test_a_rate_that_is_good_after_a_while(arrays: Path, tmp_path: Path) -> None:
     """Rollbacks and a good end, stopped behind them and not."""
     runs = [tmp_path / "unbroken", tmp_path / "run"]
-    keys = {**WILDLY, "rate": 0.5, "epochs": 3, "initial": "auto"}
+    keys = {**WILDLY, "learning_rate": 0.5, "epochs": 3, "initial": "auto"}
     watch = Ear()
     job.run_job(make(arrays, runs[0], watch, **keys), watch, resume=False, checkpoint_s=1e9)
     events = lines(runs[0] / "events.jsonl")
@@ -98,7 +109,7 @@ def test_a_rate_that_is_good_after_a_while(arrays: Path, tmp_path: Path) -> None
 
 def test_where_a_run_goes_back_to_is_not_of_the_clock(arrays: Path, tmp_path: Path) -> None:
     """With a checkpoint after every step and with none but those for a way back: the same to the bit."""
-    keys = {**WILDLY, "net": "[conv 4 3x3 -> leaky 0.5] x3 -> fc classes", "initial": "auto", "rate": 0.7,
+    keys = {**WILDLY, "net": "[conv 4 3x3 -> leaky 0.5] x3 -> fc classes", "initial": "auto", "learning_rate": 0.7,
             "schedule": "exponential"}  # fmt: skip
     for name, seconds in (("seldom", 1e9), ("often", 0.0)):
         watch = Ear()
@@ -159,7 +170,7 @@ def test_each_kind_of_tensor_is_caught_in_its_step(
     assert (back["failed_step"], back["step"]) == (7, 0)
     assert any(
         said.startswith(f"`{name}` became infinite or NaN at step 7, at a learning rate of ")
-        and said.endswith(": back to step 0, the highest rate is 0.0009 now")
+        and said.endswith(": back to step 0, the highest learning rate is 0.0009 now")
         for said in watch.said
     ), watch.said
 
@@ -201,9 +212,9 @@ def test_the_best_weights_are_those_of_the_record_after_a_rollback(
 
 
 @pytest.mark.parametrize("poison", [float("inf"), float("-inf"), float("nan")])
-def test_a_poisoned_picture_is_named_and_left_out(tmp_path: Path, poison: float) -> None:
-    pictures, labels = draw(60, 1)
-    values = pictures.astype(np.float32)
+def test_a_poisoned_image_is_named_and_left_out(tmp_path: Path, poison: float) -> None:
+    images, labels = draw(60, 1)
+    values = images.astype(np.float32)
     values[17, 3, 4] = poison
     np.savez(tmp_path / "bars.npz", x_train=values, y_train=np.array(CLASSES)[labels])
     watch = Ear()
@@ -214,14 +225,14 @@ def test_a_poisoned_picture_is_named_and_left_out(tmp_path: Path, poison: float)
 
 
 @pytest.mark.parametrize("size", [1e30, 3e38])
-def test_huge_pictures_end_in_words(tmp_path: Path, size: float) -> None:
+def test_huge_images_end_in_words(tmp_path: Path, size: float) -> None:
     """Squares of them are infinite; there is an error that says so, or a sound run."""
-    pictures, labels = draw(60, 1)
-    values = pictures.astype(np.float32) / 255 * np.float32(size)
+    images, labels = draw(60, 1)
+    values = images.astype(np.float32) / 255 * np.float32(size)
     np.savez(tmp_path / "bars.npz", x_train=values, y_train=np.array(CLASSES)[labels])
     out = tmp_path / "run"
     told: list[str] = []
-    for keys in ({}, {"centre": "none", "scale": "none"}):
+    for keys in ({}, {"center": "none", "scale": "none"}):
         try:
             train(tmp_path / "bars.npz", out / str(len(keys)), **keys)
         except (Diverged, DataError) as error:

@@ -197,12 +197,12 @@ def test_data_that_may_only_be_read(tmp_path: Path) -> None:
 
 
 def relabel(source: Path) -> None:
-    """A picture is of another class."""
+    """An image is of another class."""
     (source / "blob" / "001.png").rename(source / "down" / "001.png")
 
 
 def swap(source: Path) -> None:
-    """Two pictures change places; the counts stay."""
+    """Two images change places; the counts stay."""
     one, two, between = source / "blob" / "001.png", source / "down" / "002.png", source / "between"
     one.rename(between)
     two.rename(one)
@@ -216,14 +216,14 @@ def edit(source: Path) -> None:
     path = source / "across" / "000.png"
     before = path.stat()
     with Image.open(path) as opened:
-        picture = np.array(opened)
-    picture[0, 0] ^= 1
-    Image.fromarray(picture).save(path)
+        image = np.array(opened)
+    image[0, 0] ^= 1
+    Image.fromarray(image).save(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def break_one(source: Path) -> None:
-    """A picture can no longer be read."""
+    """An image can no longer be read."""
     path = source / "across" / "000.png"
     path.write_bytes(path.read_bytes()[:40])
 
@@ -242,7 +242,7 @@ def test_data_that_changed_are_named(tmp_path: Path, change: object) -> None:
     assert any(
         f"{split} {what}" in caught.value.problem or f"{what} of {split} changed" in caught.value.problem
         for split in ("train", "val")
-        for what in ("had", "pictures or labels")
+        for what in ("had", "images or labels")
     )
     shutil.rmtree(source)
     shutil.copytree(tmp_path / "kept", source)
@@ -278,14 +278,14 @@ def test_data_that_were_moved(tmp_path: Path) -> None:
         resume(out)
     assert str(caught.value) == (
         f"{out}: the data are not at {source} any more\n"
-        "  expected: the pictures and labels that the run began with\n"
+        "  expected: the images and labels that the run began with\n"
         f"  try: striate resume {out} --data WHERE THEY ARE NOW"
     )
     other = tmp_path / "other"
     shutil.copytree(tmp_path / "moved", other)
     swap(other)
     record = (out / "run.json").read_bytes()
-    with pytest.raises(RunError, match="the data are not what they were: pictures or labels of"):
+    with pytest.raises(RunError, match="the data are not what they were: images or labels of"):
         resume(out, source=other)
     assert (out / "run.json").read_bytes() == record
     with pytest.raises(Stopped):
@@ -306,7 +306,7 @@ def test_two_that_resume_one_run(arrays: Path, unbroken: Path, tmp_path: Path) -
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.iterdir()}
     with pytest.raises(RunError) as caught:
         run_job(slow, Silence(), resume=True)
-    assert str(caught.value) == f"{out}: this run is finished\n  try: striate predict {out} PICTURE"
+    assert str(caught.value) == f"{out}: this run is finished\n  try: striate predict {out} IMAGE"
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.iterdir()} == before
     assert contents(out) == contents(unbroken)
 
@@ -364,13 +364,13 @@ def test_replay_names_what_differs(arrays: Path, unbroken: Path, tmp_path: Path)
 
 
 def test_replay_with_other_data_names_them(tmp_path: Path) -> None:
-    pictures, labels = draw(60, 1)
+    images, labels = draw(60, 1)
     source, run = tmp_path / "bars.npz", tmp_path / "run"
-    np.savez(source, x_train=pictures, y_train=np.array(CLASSES)[labels])
+    np.savez(source, x_train=images, y_train=np.array(CLASSES)[labels])
     train(source, run)
-    pictures[5] ^= 1
-    np.savez(source, x_train=pictures, y_train=np.array(CLASSES)[labels])
-    with pytest.raises(RunError, match="the data are not what they were: pictures or labels of"):
+    images[5] ^= 1
+    np.savez(source, x_train=images, y_train=np.array(CLASSES)[labels])
+    with pytest.raises(RunError, match="the data are not what they were: images or labels of"):
         replay(
             RunFolder(run), out=tmp_path / "again", device="cpu", started=time.monotonic(), watch=Silence()
         )

@@ -1,5 +1,5 @@
 """A run of a quarter of a second that has all that must come through: dropout, running statistics, Adam's
-moments, a running mean of the weights, pictures changed and mixed by chance."""
+moments, a running mean of the weights, images changed and mixed by chance."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_errors_are_safe_wherever_they_are_printed() -> None:
 def test_nothing_reaches_a_terminal_but_what_rich_means(
     terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In sentences, in cells and in styled text; colours and movements of rich's own remain."""
+    """In sentences, in cells and in styled text; colors and movements of rich's own remain."""
     for name, value in (("TERM", "xterm"), ("FORCE_COLOR", "1" if terminal else "")):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)

@@ -33,5 +33,5 @@ def one_thread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 training and 30 test pictures of three classes."""
+    """120 training and 30 test images of three classes."""
     return write_arrays(tmp_path_factory.mktemp("drawn") / "bars.npz")

@@ -1,4 +1,4 @@
-"""Three classes of drawn pictures, small enough to be learned in a second: bars across, bars down, blobs."""
+"""Three classes of drawn images, small enough to be learned in a second: bars across, bars down, blobs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ SIDE = 12
 
 
 def draw(count: int, seed: int, side: int = SIDE) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """`count` grey pictures, N x side x side, and their classes, 0 to 2 in turn."""
+    """`count` grey images, N x side x side, and their classes, 0 to 2 in turn."""
     chance = np.random.default_rng(seed)
     labels = np.arange(count) % 3
-    pictures = chance.integers(0, 90, (count, side, side))
+    images = chance.integers(0, 90, (count, side, side))
     rows, columns = np.mgrid[:side, :side]
-    for picture, label in zip(pictures, labels, strict=True):
+    for image, label in zip(images, labels, strict=True):
         at, down = chance.integers(2, side - 2, 2)
         if label == 0:
-            picture[at - 1 : at + 1] += 150
+            image[at - 1 : at + 1] += 150
         elif label == 2:
-            picture[:, at - 1 : at + 1] += 150
+            image[:, at - 1 : at + 1] += 150
         else:
-            picture[(rows - at) ** 2 + (columns - down) ** 2 <= 8] += 150
-    return pictures.astype(np.uint8), labels.astype(np.int64)
+            image[(rows - at) ** 2 + (columns - down) ** 2 <= 8] += 150
+    return images.astype(np.uint8), labels.astype(np.int64)
 
 
 def write_arrays(path: Path, train: int = 120, test: int = 30, side: int = SIDE) -> Path:
@@ -43,9 +43,9 @@ def write_arrays(path: Path, train: int = 120, test: int = 30, side: int = SIDE)
 
 def write_folder(path: Path, count: int = 36, side: int = SIDE) -> Path:
     """A folder of class folders of small PNGs."""
-    pictures, labels = draw(count, 3, side)
-    for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+    images, labels = draw(count, 3, side)
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
         folder = path / CLASSES[label]
         folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(folder / f"{number:03d}.png")
+        Image.fromarray(image).save(folder / f"{number:03d}.png")
     return path

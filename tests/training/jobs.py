@@ -57,7 +57,7 @@ class Ear(Silence):
         self.began.append(what)
 
     def advance(self, done: int, note: str) -> None:
-        """A step was taken, or pictures validated."""
+        """A step was taken, or images validated."""
         self.notes.append(note)
         if self.clock is not None:
             self.clock.now += self.step_s

@@ -28,7 +28,7 @@ from training.jobs import NET, Clock, Ear, train
 
 PHOTOS = {"train": 1_570, "val": 174, "test": 874}
 
-# Microseconds of a picture, and milliseconds of the optimiser, on 2 cores that know AVX2 only, and on a machine
+# Microseconds of an image, and milliseconds of the optimizer, on 2 cores that know AVX2 only, and on a machine
 # twenty times as fast.
 SLOW = {
     ("small128", 128): (4340, 71), ("small128", 96): (2203, 66), ("small128", 64): (1332, 70),
@@ -47,11 +47,11 @@ def chosen(
     sides: bool = False,
 ) -> tuple[str, int]:
     """The network and side that are chosen on a machine that takes `share` of the times of SLOW."""
-    recipe = Recipe(optimiser="muon", grow=0.75, second_look=0.7, nets="swift")
+    recipe = Recipe(optimizer="muon", progressive_resizing=0.75, tta=0.7, nets="swift")
 
     def seen(each: Candidate) -> Outlook:
-        picture_us, optimiser_ms = SLOW[each.net, each.size[0]]
-        time = StepTime(picture_us * share / 1e6, optimiser_ms * share / 1e3, 1.2 * picture_us * share / 1e6)
+        image_us, optimizer_ms = SLOW[each.net, each.size[0]]
+        time = StepTime(image_us * share / 1e6, optimizer_ms * share / 1e3, 1.2 * image_us * share / 1e6)
         return outlook(recipe, time, counts, left_s)
 
     found, _ = pick(
@@ -100,7 +100,7 @@ def test_the_candidate_that_comes_farthest_where_none_comes_far_enough() -> None
 def test_a_smaller_batch_where_there_would_be_few_steps(left_s: float, batch: int) -> None:
     recipe = Recipe(batch=128, budget_s=100.0)
     assert fitting_batch(recipe, StepTime(0.001, 0.0, 0.0), left_s).batch == batch
-    # Where the optimiser takes the time, a smaller batch gives hardly more steps.
+    # Where the optimizer takes the time, a smaller batch gives hardly more steps.
     assert fitting_batch(recipe, StepTime(0.001, 1.0, 0.0), left_s).batch == 128
 
 
@@ -152,7 +152,7 @@ def test_enough_is_not_too_short() -> None:
 
 
 KNOWN: dict[str, Any] = {
-    "pictures": 1000, "most_common": 0.1, "rate": 0.003, "suited_rate": 0.003, "initial": "auto", "saturating": 0,
+    "images": 1000, "most_common": 0.1, "learning_rate": 0.003, "default_learning_rate": 0.003, "initial": "auto", "saturating": 0,
 }  # fmt: skip
 
 
@@ -160,12 +160,12 @@ KNOWN: dict[str, Any] = {
     ("keys", "code", "end", "cure"),
     [
         (
-            {"rate": 1e-9}, "rate-too-low", "a learning rate of 1e-09 hardly moves the weights",
-            "the same command with `--set rate=0.003`",
+            {"learning_rate": 1e-9}, "rate-too-low", "a learning rate of 1e-09 hardly moves the weights",
+            "the same command with `--set learning_rate=0.003`",
         ),
         (
-            {"rate": 100.0}, "rate-too-high", "a learning rate of 100 throws the weights about",
-            "the same command with `--set rate=0.003`",
+            {"learning_rate": 100.0}, "rate-too-high", "a learning rate of 100 throws the weights about",
+            "the same command with `--set learning_rate=0.003`",
         ),
         (
             {"initial": "large", "saturating": 5}, "saturated",
@@ -203,8 +203,8 @@ TANHS = "[conv 4 3x3 -> tanh] x5 -> fc classes"
 @pytest.mark.parametrize(
     ("keys", "code"),
     [
-        ({"rate": 1e-9, "net": NET}, "rate-too-low"),
-        ({"rate": 100.0, "net": NET}, "rate-too-high"),
+        ({"learning_rate": 1e-9, "net": NET}, "rate-too-low"),
+        ({"learning_rate": 100.0, "net": NET}, "rate-too-high"),
         ({"initial": "large", "net": TANHS}, "saturated"),
     ],
 )
@@ -216,5 +216,5 @@ def test_a_training_that_learns_nothing_says_so(
 
 
 def test_a_training_that_learns_says_nothing(arrays: Path, tmp_path: Path) -> None:
-    train(arrays, tmp_path / "run", rate=0.01, epochs=8)
+    train(arrays, tmp_path / "run", learning_rate=0.01, epochs=8)
     assert json.loads((tmp_path / "run" / "run.json").read_bytes()).get("symptom") is None

@@ -18,11 +18,11 @@ import striate
 from striate.disk import atomic
 from striate.errors import ResourceError, RunError
 from striate.modules.module import Net
-from striate.recipe.keys import Optimiser, Recipe
+from striate.recipe.keys import Optimizer, Recipe
 from striate.training.loop.checkpoint import load_checkpoint, save_checkpoint
 from striate.training.loop.pace import Pace
 from striate.training.loop.state import State
-from striate.training.step.optimizers import make_optimiser
+from striate.training.step.optimizers import make_optimizer
 
 TENSORS = {"net.a": torch.arange(6.0).reshape(2, 3), "net.n": torch.tensor(7)}
 
@@ -91,7 +91,7 @@ def test_all_are_damaged(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path}: every checkpoint is damaged: {path.name}\n"
         "  expected: a checkpoint whose content matches the sum in its name\n"
-        "  try: striate train, which begins anew"
+        "  try: striate train, which starts over"
     )
 
 
@@ -183,11 +183,11 @@ def fresh(word: str, ema: float | None) -> State:
     torch.manual_seed(3)
     net = striate.read("conv 4 3x3 -> bn -> relu -> dropout 0.3 -> fc 8 -> bn -> relu -> fc classes")
     built = net.build((1, 6, 6), 3)
-    recipe = Recipe(optimiser=word, rate=0.02, weight_decay=0.01)
+    recipe = Recipe(optimizer=word, learning_rate=0.02, weight_decay=0.01)
     average = None
     if ema is not None:
         average = AveragedModel(built, multi_avg_fn=get_ema_multi_avg_fn(ema), use_buffers=True)
-    return State(built, make_optimiser([(built, 1.0)], recipe), Pace(100, None, 0.0, 0.0), average)
+    return State(built, make_optimizer([(built, 1.0)], recipe), Pace(100, None, 0.0, 0.0), average)
 
 
 def steps(state: State, count: int) -> None:
@@ -196,19 +196,19 @@ def steps(state: State, count: int) -> None:
         x, labels = torch.rand(9, 1, 6, 6), torch.arange(9) % 3
 
         def closure(x: Tensor = x, labels: Tensor = labels) -> float:
-            state.optimiser.zero_grad()
+            state.optimizer.zero_grad()
             loss = nn.functional.cross_entropy(state.net(x), labels)
             loss.backward()
             return loss.item()
 
-        state.optimiser.step(closure)  # type: ignore[arg-type]
+        state.optimizer.step(closure)  # type: ignore[arg-type]
         if state.average is not None:
             state.average.update_parameters(state.net)
         state.step += 1
         state.pace.step(10)
 
 
-@pytest.mark.parametrize("word", get_args(Optimiser))
+@pytest.mark.parametrize("word", get_args(Optimizer))
 @pytest.mark.parametrize("ema", [None, 0.9])
 @pytest.mark.parametrize("before", [1, 4])
 def test_a_restored_state_goes_on_as_if_nothing_had_been(

@@ -15,7 +15,7 @@ from striate.net.layout.layout import lay
 from striate.net.notation.reader import read_text
 from striate.net.shape import Map
 from striate.predict import normalize as preparation_module
-from striate.predict.normalize import Preparation, first_pictures
+from striate.predict.normalize import Normalization, first_images
 from striate.progress import Silence
 from striate.recipe.keys import Recipe, read_recipe, read_settings
 from striate.training import job as job_module
@@ -24,8 +24,8 @@ from striate.training.loop import loop as loop_module
 from striate.training.loop.frozen import frozen_parts
 from striate.training.loop.loop import Stopped
 from striate.training.lr_range import range_test
-from striate.training.pretrained import pretrained_preparation
-from striate.training.step.progressive_resizing import require_grows
+from striate.training.pretrained import pretrained_normalization
+from striate.training.step.progressive_resizing import require_progressive_resizing
 from training.jobs import NET, Ear, contents, make, resume, train
 
 HEADED = NET.replace("-> fc 12", "-> head: fc 12")
@@ -79,28 +79,28 @@ def test_a_target_that_the_head_reaches_is_the_end(
 def test_values_on_another_scale_are_measured_and_not_prepared_as_published(
     dtype: str, tmp_path: Path
 ) -> None:
-    pictures = np.zeros((2, 32, 32, 3), dtype)
+    images = np.zeros((2, 32, 32, 3), dtype)
     data: Any = SimpleNamespace(
-        train=SimpleNamespace(pictures=pictures), channels=3, size=(32, 32), stored_size=(32, 32), fit="crop"
+        train=SimpleNamespace(images=images), channels=3, size=(32, 32), stored_size=(32, 32), fit="crop"
     )
-    found = pretrained_preparation(tmp_path / "w.pth", data, Recipe(published="resnet18"))
+    found = pretrained_normalization(tmp_path / "w.pth", data, Recipe(published="resnet18"))
     assert (found is not None) == (dtype == "uint8")
 
 
-def test_large_pictures_are_looked_at_in_smaller_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_looked_at_in_smaller_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     def count(values: int) -> int:
         monkeypatch.setattr(preparation_module, "MOST_VALUES", values)
-        pictures = np.zeros((400, 8, 8, 3), np.uint8)
-        plain = Preparation((8, 8), (8, 8), 3, (0.0,) * 3, (1.0,) * 3, "uint8")
-        return len(first_pictures(pictures, plain))
+        images = np.zeros((400, 8, 8, 3), np.uint8)
+        plain = Normalization((8, 8), (8, 8), 3, (0.0,) * 3, (1.0,) * 3, "uint8")
+        return len(first_images(images, plain))
 
     assert [count(each) for each in (1, 192 * 10, 192 * 10**6)] == [1, 10, 400]
 
 
-def test_only_networks_that_whiten_look_at_pictures_first(
+def test_only_networks_that_whiten_look_at_images_first(
     arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_module, "first_pictures", lambda *_: pytest.fail("it looked"))
+    monkeypatch.setattr(job_module, "first_images", lambda *_: pytest.fail("it looked"))
     make(arrays, tmp_path / "run")
 
 
@@ -109,17 +109,17 @@ def test_only_networks_that_whiten_look_at_pictures_first(
     [
         (
             {"batch": 1},
-            "batch: one picture alone has no variance for the bn behind an fc or on a map of 1x1\n"
-            "  expected: at least 2 pictures in a step\n  try: batch=2",
+            "batch: one image alone has no variance for the bn behind an fc or on a map of 1x1\n"
+            "  expected: at least 2 images in a step\n  try: batch=2",
         ),
         (
             {"batch": 16, "micro_batches": 9},
-            "micro_batches: one picture alone has no variance for the bn behind an fc or on a map of 1x1\n"
-            "  expected: at least 2 pictures in each piece\n  try: micro_batches=8",
+            "micro_batches: one image alone has no variance for the bn behind an fc or on a map of 1x1\n"
+            "  expected: at least 2 images in each piece\n  try: micro_batches=8",
         ),
     ],
 )
-def test_one_picture_has_no_variance(arrays: Path, tmp_path: Path, keys: dict[str, Any], told: str) -> None:
+def test_one_image_has_no_variance(arrays: Path, tmp_path: Path, keys: dict[str, Any], told: str) -> None:
     with pytest.raises(RecipeError) as caught:
         make(arrays, tmp_path / "run", net=NORMED, **keys)
     assert str(caught.value) == told
@@ -130,21 +130,21 @@ def test_pieces_of_two_at_least_train(arrays: Path, tmp_path: Path) -> None:
     train(arrays, tmp_path / "run", net=NORMED, epochs=1, micro_batches=7)
 
 
-def test_grey_pictures_have_a_mean_picture_as_colour_too(arrays: Path, tmp_path: Path) -> None:
-    train(arrays, tmp_path / "run", epochs=1, channels=3, centre="picture")
+def test_grey_images_have_a_mean_image_as_color_too(arrays: Path, tmp_path: Path) -> None:
+    train(arrays, tmp_path / "run", epochs=1, channels=3, center="image")
     known = striate.load(tmp_path / "run").preparation
-    picture = np.frombuffer(known.mean_picture, "<f4").reshape(12, 12, 3)
-    assert (picture == picture[:, :, :1]).all()
+    image = np.frombuffer(known.mean_image, "<f4").reshape(12, 12, 3)
+    assert (image == image[:, :, :1]).all()
     assert len(known.deviation) == 3
-    assert picture.std() > 0
+    assert image.std() > 0
 
 
-def test_grey_pictures_are_read_as_colour_or_as_they_are(arrays: Path, tmp_path: Path) -> None:
+def test_grey_images_are_read_as_color_or_as_they_are(arrays: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         make(arrays, tmp_path / "run", channels=2)
     assert str(caught.value) == (
-        "channels: the pictures have 1 channel\n"
-        "  expected: 1; only grey pictures can be read as others, which is 3\n"
+        "channels: the images have 1 channel\n"
+        "  expected: 1; only grey images can be read as others, which is 3\n"
         "  try: leave out channels"
     )
 
@@ -170,28 +170,28 @@ def test_what_is_behind_the_last_weights_cannot_be_trained() -> None:
 
 def test_nesterov_needs_momentum() -> None:
     with pytest.raises(RecipeError) as caught:
-        read_recipe(None, given=read_settings(["optimiser=nesterov", "momentum=0"]))
+        read_recipe(None, given=read_settings(["optimizer=nesterov", "momentum=0"]))
     assert str(caught.value) == (
-        "--set: nesterov without momentum is sgd\n  expected: momentum above 0\n  try: optimiser=sgd"
+        "--set: nesterov without momentum is sgd\n  expected: momentum above 0\n  try: optimizer=sgd"
     )
 
 
 def test_a_range_of_rates_is_nothing_for_lbfgs(arrays: Path) -> None:
     made = prepare(
-        arrays, network=read_text(NET), recipe=read_recipe(None, given=read_settings(["optimiser=lbfgs"])), device="cpu",
+        arrays, network=read_text(NET), recipe=read_recipe(None, given=read_settings(["optimizer=lbfgs"])), device="cpu",
         strict=False, watch=Silence(),
     )  # fmt: skip
     with pytest.raises(RecipeError) as caught:
         range_test(made, steps=10, watch=Silence())
     assert str(caught.value) == (
-        "optimiser: lbfgs searches along a line in each step, and its rate is not one of a range\n"
-        "  expected: an optimiser that takes one step for each gradient\n"
-        "  try: --set optimiser=adamw"
+        "optimizer: lbfgs searches along a line in each step, and its learning rate is not one of a range\n"
+        "  expected: an optimizer that takes one step for each gradient\n"
+        "  try: --set optimizer=adamw"
     )
 
 
 def test_a_range_of_rates_is_one_of_the_steps_that_will_be_trained(arrays: Path) -> None:
-    keys = ["optimiser=muon", "norm_rate=3", "augment=mixup 0.3", "precision=fp32", "batch=16"]
+    keys = ["optimizer=muon", "norm_lr_multiplier=3", "augment=mixup 0.3", "precision=fp32", "batch=16"]
     made = prepare(
         arrays, network=read_text(NET), recipe=read_recipe(None, given=read_settings(keys)), device="cpu", strict=False,
         watch=Silence(),
@@ -201,20 +201,20 @@ def test_a_range_of_rates_is_one_of_the_steps_that_will_be_trained(arrays: Path)
 
 
 def test_lbfgs_by_the_estimator() -> None:
-    pictures = np.random.default_rng(0).integers(0, 255, (24, 8, 8, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 255, (24, 8, 8, 3), dtype=np.uint8)
     net = "conv 4 3x3 -> relu -> conv 4 3x3 -> pool avg -> fc classes"
-    made = striate.Classifier(net=net, epochs=1, keys={"optimiser": "lbfgs"})
-    made.fit(pictures, np.arange(24) % 2)
-    assert made.predict(pictures).shape == (24,)
+    made = striate.Classifier(net=net, epochs=1, keys={"optimizer": "lbfgs"})
+    made.fit(images, np.arange(24) % 2)
+    assert made.predict(images).shape == (24,)
 
 
 def test_sizes_between_are_padded_as_the_whole_one() -> None:
     text = "conv 4 3x3 same stride 2 -> conv 4 3x3 same stride 2 -> conv 4 3x3 same stride 2 -> pool avg -> fc classes"
     with pytest.raises(RecipeError) as caught:
-        require_grows(lay(read_text(text), Map(3, 32, 32), 3), 0.75)
+        require_progressive_resizing(lay(read_text(text), Map(3, 32, 32), 3), 0.75)
     assert str(caught.value) == (
         "grow: on 28x28 pixels `2` is padded otherwise than on 32x32\n"
-        "  expected: a network that reads pictures of each size with the same weights\n"
-        "  try: `pool avg` before the first fc, numbers for padding; or grow=none"
+        "  expected: a network that reads images of each size with the same weights\n"
+        "  try: `pool avg` before the first fc, numbers for padding; or progressive_resizing=none"
     )
-    require_grows(lay(read_text(text.replace(" same stride 2", "")), Map(3, 32, 32), 3), 0.75)
+    require_progressive_resizing(lay(read_text(text.replace(" same stride 2", "")), Map(3, 32, 32), 3), 0.75)

@@ -12,7 +12,7 @@ from striate.modules.module import Net, build
 from striate.net.layout.layout import lay
 from striate.net.notation.reader import read_text
 from striate.net.shape import Map
-from striate.predict.normalize import Feeder, Preparation
+from striate.predict.normalize import Feeder, Normalization
 from striate.recipe.keys import Recipe
 from striate.training.loop.frozen import Frozen, Thaw, frozen_parts
 from training.drawn import SIDE, draw
@@ -21,7 +21,7 @@ TEXT = (
     "stem: [conv 6 3x3 -> bn -> relu] -> stage: conv 8 3x3 stride 2 -> relu -> "
     "pool avg -> head: [dropout 0.5 -> fc classes]"
 )
-PLAIN = Preparation((SIDE, SIDE), (SIDE, SIDE), 1, (40.0,), (60.0,), "uint8")
+PLAIN = Normalization((SIDE, SIDE), (SIDE, SIDE), 1, (40.0,), (60.0,), "uint8")
 CPU = torch.device("cpu")
 
 
@@ -33,8 +33,8 @@ def net(text: str = TEXT) -> Net:
 
 
 def split(count: int = 20) -> Split:
-    pictures, labels = draw(count, 3)
-    return Split(pictures[..., None], labels, tuple(str(i) for i in range(count)))
+    images, labels = draw(count, 3)
+    return Split(images[..., None], labels, tuple(str(i) for i in range(count)))
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_body_then_tail_is_the_whole(text: str, freeze: str, count: int) -> None
     whole = net(text)
     assert frozen_parts(whole.layout, freeze) == count
     frozen = Frozen(whole, count)
-    pictures = split()
-    made = frozen.features(pictures, Feeder(PLAIN, CPU), PLAIN.size, "fp32", lambda done: None)
+    images = split()
+    made = frozen.features(images, Feeder(PLAIN, CPU), PLAIN.size, "fp32", lambda done: None)
     with torch.no_grad():
-        exact = whole.eval()(Feeder(PLAIN, CPU).pictures(pictures.pictures))
-        found = frozen.tail.eval()(frozen.feeder(CPU).pictures(made.pictures))
+        exact = whole.eval()(Feeder(PLAIN, CPU).images(images.images))
+        found = frozen.tail.eval()(frozen.feeder(CPU).images(made.images))
     assert torch.allclose(exact, found, atol=1e-6)
-    assert made.names == pictures.names
+    assert made.names == images.names
 
 
 def test_weights_of_the_tail_go_back_and_forth() -> None:
@@ -134,7 +134,7 @@ def test_features_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(fit, "free_memory_bytes", lambda device: 1000)
     recipe, frozen = Recipe(), Frozen(net(), 1)
-    told = r"what the frozen part gives for 20 pictures takes 0\.0 GB\n"
+    told = r"what the frozen part gives for 20 images takes 0\.0 GB\n"
     with pytest.raises(ResourceError, match=told + r"  expected: less than the 0\.0 GB that are free\n"):
         frozen.require_room(20, recipe, CPU)
     monkeypatch.setattr(fit.heap, "resident_bytes", lambda: 99_999_000)
@@ -148,4 +148,4 @@ def test_features_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -
     # The limit of a GPU is of its own memory.
     monkeypatch.setattr(fit, "free_memory_bytes", lambda device: 10**9)
     frozen.require_room(20, own, torch.device("cuda"))
-    assert np.isfinite(split().pictures).all()
+    assert np.isfinite(split().images).all()

@@ -39,10 +39,10 @@ def test_weights_rate_and_optimizer_go_on(first: Trained, tmp_path: Path) -> Non
     assert all(torch.equal(start[name], last[name]) for name in last)
     assert run.start_optimizer.read_bytes() == first.run.optimizer.read_bytes()
     # 0.3 of 0.003, and no warm-up.
-    assert [each["rate"] for each in steps(run)] == sorted(
-        (each["rate"] for each in steps(run)), reverse=True
+    assert [each["learning_rate"] for each in steps(run)] == sorted(
+        (each["learning_rate"] for each in steps(run)), reverse=True
     )
-    assert 0.0006 < steps(run)[0]["rate"] <= 0.0009
+    assert 0.0006 < steps(run)[0]["learning_rate"] <= 0.0009
     before, after = load_file(first.run.optimizer), load_file(run.optimizer)
     counts = [(before[name], after[name]) for name in before if name.endswith(".step")]
     assert counts
@@ -54,16 +54,16 @@ def test_weights_rate_and_optimizer_go_on(first: Trained, tmp_path: Path) -> Non
 
 def test_it_goes_on_where_another_begins_anew(first: Trained, tmp_path: Path) -> None:
     """Without the state the same steps lead elsewhere."""
-    with_state = striate.train(from_run=first, out=tmp_path / "a", epochs=1, rate=0.001)
+    with_state = striate.train(from_run=first, out=tmp_path / "a", epochs=1, learning_rate=0.001)
     kept = first.run.optimizer.rename(tmp_path / "kept")
     try:
-        without = striate.train(from_run=first, out=tmp_path / "b", epochs=1, rate=0.001)
+        without = striate.train(from_run=first, out=tmp_path / "b", epochs=1, learning_rate=0.001)
     finally:
         kept.rename(first.run.optimizer)
     assert not without.run.start_optimizer.exists()
     one, other = load_file(with_state.run.last_weights), load_file(without.run.last_weights)
     assert not all(torch.equal(one[name], other[name]) for name in one)
-    assert steps(with_state.run)[0]["rate"] == steps(without.run)[0]["rate"]
+    assert steps(with_state.run)[0]["learning_rate"] == steps(without.run)[0]["learning_rate"]
 
 
 def test_it_can_be_replayed_to_the_bit(first: Trained, tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ def test_it_can_be_replayed_to_the_bit(first: Trained, tmp_path: Path) -> None:
 
 
 def test_another_optimizer_begins_anew_at_its_own_rate(first: Trained, tmp_path: Path) -> None:
-    second = striate.train(from_run=first, out=tmp_path / "run", epochs=1, optimiser="momentum")
+    second = striate.train(from_run=first, out=tmp_path / "run", epochs=1, optimizer="momentum")
     assert not second.run.start_optimizer.exists()
-    assert steps(second.run)[0]["rate"] > 0.05
+    assert steps(second.run)[0]["learning_rate"] > 0.05
 
 
 def test_a_damaged_state_is_named(first: Trained, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_what_a_run_leaves_behind(unbroken: Path, arrays: Path) -> None:
     recipe = tomllib.loads((unbroken / "recipe.toml").read_text())
     assert recipe["epochs"] == 3
     assert recipe["batch"] == 16
-    assert recipe["rate"] == 0.003
+    assert recipe["learning_rate"] == 0.003
     data = json.loads((unbroken / "data.json").read_bytes())
     assert data["classes"] == list(CLASSES)
     assert {name: split["count"] for name, split in data["splits"].items()} == {
@@ -81,7 +81,7 @@ def test_what_a_run_leaves_behind(unbroken: Path, arrays: Path) -> None:
     assert record["versions"]["torch"] == torch.__version__
     assert record["seconds"] > 0
     result = record["result"]
-    assert (result["split"], result["pictures"], result["epochs"], result["steps"]) == ("test", 30, 3, 18)
+    assert (result["split"], result["images"], result["epochs"], result["steps"]) == ("test", 30, 3, 18)
     assert sum(map(sum, result["confusion"])) == 30
     assert result["interval"][0] <= result["accuracy"] <= result["interval"][1]
     assert "<!doctype html>" in (unbroken / "report.html").read_text()[:20]
@@ -95,7 +95,7 @@ def test_the_events_of_a_run(unbroken: Path) -> None:
     assert any(event["best"] for event in epochs)
     steps = [event for event in events if event["event"] == "step"]
     assert [event["step"] for event in steps] == list(range(1, 19))
-    assert all(0 < event["rate"] <= 0.003 for event in steps)
+    assert all(0 < event["learning_rate"] <= 0.003 for event in steps)
     times = lines(unbroken / "times.jsonl")
     assert [each["epoch"] for each in times] == [0, 1, 2]
     assert [each["elapsed_s"] for each in times] == sorted(each["elapsed_s"] for each in times)
@@ -103,8 +103,8 @@ def test_the_events_of_a_run(unbroken: Path) -> None:
 
 def test_the_best_weights_are_kept_and_tested(unbroken: Path, arrays: Path) -> None:
     trained = striate.load(unbroken, device="cpu")
-    pictures, labels = draw(30, 2)
-    answers = trained.predict_arrays(pictures[..., None]).argmax(axis=1)
+    images, labels = draw(30, 2)
+    answers = trained.predict_arrays(images[..., None]).argmax(axis=1)
     record = json.loads((unbroken / "run.json").read_bytes())
     assert (answers == labels).mean() == pytest.approx(record["result"]["accuracy"])
     epochs = [event for event in lines(unbroken / "events.jsonl") if event["event"] == "epoch"]
@@ -164,11 +164,11 @@ def test_stopped_again_and_again(unbroken: Path, arrays: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     "keys",
     [
-        {"optimiser": "nesterov", "rate": 0.01, "ema": 0.8},
+        {"optimizer": "nesterov", "learning_rate": 0.01, "ema": 0.8},
         pytest.param(
-            {"optimiser": "muon", "schedule": "cosine", "label_smoothing": 0.1}, marks=pytest.mark.slow
+            {"optimizer": "muon", "schedule": "cosine", "label_smoothing": 0.1}, marks=pytest.mark.slow
         ),
-        {"optimiser": "lbfgs", "clip": None, "layout": "contiguous"},
+        {"optimizer": "lbfgs", "clip": None, "layout": "contiguous"},
         {"freeze": "body", "thaw": 2, "net": NET.replace("-> fc 12", "-> head: fc 12")},
         pytest.param({"epochs": 12, "patience": 2}, marks=pytest.mark.slow),
     ],
@@ -188,7 +188,7 @@ def test_other_recipes_are_resumed_as_well(arrays: Path, tmp_path: Path, keys: d
 def test_lbfgs_takes_the_layout_that_it_can_train_in(arrays: Path, tmp_path: Path) -> None:
     job = make(
         arrays, tmp_path / "run", net="conv 4 3x3 -> relu -> conv 4 3x3 -> relu -> maxpool 4 -> fc classes",
-        epochs=1, optimiser="lbfgs", layout="auto", precision="auto",
+        epochs=1, optimizer="lbfgs", layout="auto", precision="auto",
     )  # fmt: skip
     assert job.recipe.layout == "contiguous"
     assert run_job(job, Silence(), resume=False).accuracy > 0
@@ -196,11 +196,11 @@ def test_lbfgs_takes_the_layout_that_it_can_train_in(arrays: Path, tmp_path: Pat
 
 LOADED = """
 import sys, torch
-from striate.training.step.optimizers import make_optimiser
+from striate.training.step.optimizers import make_optimizer
 from striate.recipe.keys import Recipe
 for kind in sys.argv[1:]:
     net = torch.nn.Linear(3, 2)
-    made = make_optimiser([(net, 1.0)], Recipe(optimiser=kind, rate=0.1, weight_decay=0.0))
+    made = make_optimizer([(net, 1.0)], Recipe(optimizer=kind, learning_rate=0.1, weight_decay=0.0))
     net(torch.ones(1, 3)).sum().backward()
     before = net.weight.clone()
     made.step()
@@ -209,7 +209,7 @@ sys.exit("torch._dynamo" in sys.modules)
 """
 
 
-def test_no_optimiser_loads_the_compiler() -> None:
+def test_no_optimizer_loads_the_compiler() -> None:
     """It takes a second, and nothing is compiled."""
     kinds = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "muon"]
     found = subprocess.run([sys.executable, "-c", LOADED, *kinds], capture_output=True, text=True)
@@ -273,7 +273,7 @@ def test_every_checkpoint_is_damaged(arrays: Path, tmp_path: Path) -> None:
 def test_a_finished_run_is_not_resumed(unbroken: Path) -> None:
     with pytest.raises(RunError) as caught:
         resume(unbroken)
-    assert str(caught.value) == f"{unbroken}: this run is finished\n  try: striate predict {unbroken} PICTURE"
+    assert str(caught.value) == f"{unbroken}: this run is finished\n  try: striate predict {unbroken} IMAGE"
 
 
 def test_a_run_that_is_trained_elsewhere(arrays: Path, tmp_path: Path) -> None:
@@ -306,14 +306,14 @@ def test_damaged_files_of_a_run(arrays: Path, tmp_path: Path, name: str, content
 
 
 def changed(source: Path, how: str) -> None:
-    """Change a folder of pictures in one way."""
-    picture = source / "blob" / "001.png"
+    """Change a folder of images in one way."""
+    image = source / "blob" / "001.png"
     if how == "one more":
-        shutil.copy(picture, source / "blob" / "more.png")
+        shutil.copy(image, source / "blob" / "more.png")
     elif how == "one less":
-        picture.unlink()
-    elif how == "another picture":
-        shutil.copy(source / "down" / "002.png", picture)
+        image.unlink()
+    elif how == "another image":
+        shutil.copy(source / "down" / "002.png", image)
     elif how == "another name":
         (source / "blob").rename(source / "dot")
     elif how == "one more class":
@@ -325,9 +325,9 @@ def changed(source: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ("one more", "train had 33 pictures and has 34; pictures or labels of val changed"),
-        ("one less", "train had 33 pictures and has 32; pictures or labels of val changed"),
-        ("another picture", "pictures or labels of train changed"),
+        ("one more", "train had 33 images and has 34; images or labels of val changed"),
+        ("one less", "train had 33 images and has 32; images or labels of val changed"),
+        ("another image", "images or labels of train changed"),
         ("another name", "the classes were across, blob, down and are across, dot, down"),
         ("one more class", "the classes were across, blob, down and are across, blob, dot, down"),
     ],
@@ -341,8 +341,8 @@ def test_data_that_changed(tmp_path: Path, how: str, told: str) -> None:
         resume(out)
     assert str(caught.value) == (
         f"{out}: the data are not what they were: {told}\n"
-        "  expected: the pictures and labels that the run began with\n"
-        "  try: put them back, or striate train, which begins anew"
+        "  expected: the images and labels that the run began with\n"
+        "  try: put them back, or striate train, which starts over"
     )
     assert load_checkpoint(out / "state").numbers["step"] == 2
 
@@ -407,20 +407,28 @@ class Burst(Ear):
                 next(self.job.net.parameters()).fill_(float("nan"))
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "nesterov"])
-def test_a_loss_that_diverges(arrays: Path, tmp_path: Path, optimiser: str) -> None:
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov"])
+def test_a_loss_that_diverges(arrays: Path, tmp_path: Path, optimizer: str) -> None:
     out = tmp_path / "run"
     net = "[conv 8 3x3 -> relu] x6 -> fc 64 -> relu -> fc 64 -> relu -> fc classes"
     job = make(
-        arrays, out, net=net, optimiser=optimiser, rate=100, clip=None, epochs=40, warmup=0.0, initial="large"
+        arrays,
+        out,
+        net=net,
+        optimizer=optimizer,
+        learning_rate=100,
+        clip=None,
+        epochs=40,
+        warmup=0.0,
+        initial="large",
     )
     with pytest.raises(Diverged) as caught:
         run_job(job, Silence(), resume=False, checkpoint_s=0.0)
     assert caught.value.exit_code == 1
     assert str(caught.value).endswith(
         "; rolled back 3 times, rates tried: 100, 30, 9, 2.7\n"
-        "  expected: a finite loss; NaN or infinity nearly always means that the rate is too high\n"
-        "  try: --set rate=0.3; or a network with bn; or pictures without extreme values"
+        "  expected: a finite loss; NaN or infinity nearly always means that the learning rate is too high\n"
+        "  try: --set learning_rate=0.3; or a network with bn; or images without extreme values"
     )
     assert json.loads((out / "run.json").read_bytes())["status"] == "diverged"
     for file in [*out.glob("*.safetensors"), *(out / "state").glob("*.safetensors")]:
@@ -430,7 +438,7 @@ def test_a_loss_that_diverges(arrays: Path, tmp_path: Path, optimiser: str) -> N
     assert str(again.value) == (
         f"{out}: this run diverged, and would do so again\n"
         "  expected: a run that was stopped\n"
-        f"  try: striate train {arrays} --set rate=0.3"
+        f"  try: striate train {arrays} --set learning_rate=0.3"
     )
 
 
@@ -443,8 +451,8 @@ def test_weights_that_burst_in_the_last_step(arrays: Path, tmp_path: Path) -> No
         run_job(job, Burst(job, at=6, times=99), resume=False)
     assert str(caught.value) == (
         "the network answers NaN after step 6; rolled back 3 times, rates tried: 0.003, 0.0009, 0.00027, 8.1e-05\n"
-        "  expected: finite weights; others nearly always mean that the rate is too high\n"
-        "  try: --set rate=8e-06; or a network with bn; or pictures without extreme values"
+        "  expected: finite weights; others nearly always mean that the learning rate is too high\n"
+        "  try: --set learning_rate=8e-06; or a network with bn; or images without extreme values"
     )
     assert not (out / "weights.safetensors").exists()
     assert all(finite(file) for file in (out / "state").glob("*.safetensors"))
@@ -452,7 +460,7 @@ def test_weights_that_burst_in_the_last_step(arrays: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("at", [1, 3, 6])
 def test_weights_that_burst_once(arrays: Path, tmp_path: Path, at: int) -> None:
-    """The run goes back to the last sound state, and on at a lower rate, to the same end."""
+    """The run goes back to the last sound state, and on at a lower learning rate, to the same end."""
     out = tmp_path / "run"
     job = make(arrays, out)
     burst = Burst(job, at, times=1)
@@ -463,8 +471,8 @@ def test_weights_that_burst_once(arrays: Path, tmp_path: Path, at: int) -> None:
     back = [event for event in events if event["event"] == "rollback"]
     assert [(event["step"], event["rate_share"]) for event in back] == [(0, 0.3)]
     assert [event["step"] for event in events if event["event"] == "step"] == list(range(1, 19))
-    assert max(event["rate"] for event in events if event["event"] == "step") <= 0.003 * 0.3
-    assert any(": back to step 0, the highest rate is 0.0009 now" in said for said in burst.said)
+    assert max(event["learning_rate"] for event in events if event["event"] == "step") <= 0.003 * 0.3
+    assert any(": back to step 0, the highest learning rate is 0.0009 now" in said for said in burst.said)
 
 
 def test_a_rollback_comes_through_a_resume(arrays: Path, tmp_path: Path) -> None:
@@ -554,8 +562,8 @@ def test_a_network_too_large_for_memory(
         make(arrays, tmp_path / "run", net="fc 100000 -> relu -> fc 100000 -> relu -> fc classes")
     assert str(caught.value) == (
         "batch 16 of 1x12x12: a training step needs 160 GB and 40 GB are free\n"
-        "  expected: weights, gradients, optimiser state and activations in memory\n"
-        "  try: a smaller network, or smaller pictures by --size"
+        "  expected: weights, gradients, optimizer state and activations in memory\n"
+        "  try: a smaller network, or smaller images by --size"
     )
 
 
@@ -575,7 +583,7 @@ def test_memory_that_runs_out_in_training(
         run_job(make(arrays, out), Full(), resume=False)
     assert str(caught.value) == (
         f"{out}: the memory of `cpu` is full\n"
-        "  expected: room for a training step on 16 pictures\n"
+        "  expected: room for a training step on 16 images\n"
         "  try: striate train with --set batch=8"
     )
     assert json.loads((out / "run.json").read_bytes())["status"] == "failed"
@@ -648,7 +656,7 @@ def test_a_budget_that_was_killed_keeps_record_and_weights_together(
                 raise Killed
 
     out, clock = tmp_path / "run", Clock()
-    job = make(arrays, out, Ear(), clock=clock, budget_s=20.0, rate=0.01)
+    job = make(arrays, out, Ear(), clock=clock, budget_s=20.0, learning_rate=0.01)
     with pytest.raises(Killed):
         run_job(job, Dies(None, clock), resume=False, checkpoint_s=1e9)
     before = [each for each in lines(out / "events.jsonl") if each.get("best")]
@@ -668,7 +676,7 @@ def test_a_budget_that_was_killed_keeps_record_and_weights_together(
     job = make(arrays, tmp_path / "again", budget_s=20.0)
     load_weights(job.net, out / "weights.safetensors")
     found = probabilities(
-        job.net, Feeder(job.preparation, job.device), job.data.val.pictures, job.data.size,
+        job.net, Feeder(job.preparation, job.device), job.data.val.images, job.data.size,
         batch=16, precision="fp32",
     )  # fmt: skip
     assert score(found, job.data.val.labels, job.data.classes).accuracy == record["validation_metric"]
@@ -700,7 +708,7 @@ def test_the_time_is_told(arrays: Path, tmp_path: Path) -> None:
 def test_statistics_are_taken_anew(arrays: Path, tmp_path: Path) -> None:
     """Twice the same whatever they were, those that do not train as they are, nothing drawn, and right."""
     job = make(arrays, tmp_path / "run")
-    feeder, pictures = Feeder(job.preparation, job.device), job.data.train.pictures[:64]
+    feeder, images = Feeder(job.preparation, job.device), job.data.train.images[:64]
     found = []
     for start in (0.0, 7.0):
         net = copy.deepcopy(job.net).train()
@@ -709,21 +717,21 @@ def test_statistics_are_taken_anew(arrays: Path, tmp_path: Path) -> None:
             norm.running_mean.fill_(start)
         random = torch.get_rng_state()
         names = [name for name, module in net.named_modules() if module is not norms[1]]
-        renew_statistics(net, names, feeder, pictures, job.data.size, batch=16, precision="fp32")
+        renew_statistics(net, names, feeder, images, job.data.size, batch=16, precision="fp32")
         assert torch.equal(torch.get_rng_state(), random)
         assert all(each.training for each in net.modules())
         assert [norm.momentum for norm in norms] == [0.1, 0.1]
         assert norms[1].running_mean.tolist() == [start] * 12
         found.append(norms[0].running_mean.clone())
     assert torch.equal(found[0], found[1])
-    x = feeder.pictures(job.data.train.pictures[:64])
+    x = feeder.images(job.data.train.images[:64])
     with torch.no_grad():
         torch.testing.assert_close(found[0], job.net.get_submodule("0")(x).mean(dim=(0, 2, 3)))
 
 
 def test_patience(arrays: Path, tmp_path: Path) -> None:
     watch = Ear()
-    train(arrays, tmp_path / "run", watch, epochs=50, patience=1, rate=1e-9)
+    train(arrays, tmp_path / "run", watch, epochs=50, patience=1, learning_rate=1e-9)
     assert "ends early: no better validation for 1 epoch" in watch.said
     record = json.loads((tmp_path / "run" / "run.json").read_bytes())
     assert record["result"]["epochs"] < 50
@@ -733,13 +741,13 @@ def test_without_a_test_split_the_validation_is_told(tmp_path: Path) -> None:
     source = write_arrays(tmp_path / "bars.npz", test=0)
     result = train(source, tmp_path / "run", epochs=1)
     assert json.loads((tmp_path / "run" / "run.json").read_bytes())["result"]["split"] == "validation"
-    assert result.pictures == 12
+    assert result.images == 12
 
 
 def test_a_network_is_chosen_and_the_reason_said(arrays: Path, tmp_path: Path) -> None:
     watch = Ear()
     make(arrays, tmp_path / "run", watch, net=None)
-    assert "network   small28: it suits 12x12 pixels and 108 training pictures" in watch.said
+    assert "network   small28: it suits 12x12 pixels and 108 training images" in watch.said
     assert striate.read(tmp_path / "run" / "net.txt").plan((1, 12, 12), 3).weights > 0
 
 
@@ -753,10 +761,10 @@ def test_a_batch_larger_than_the_data(arrays: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("balance", ["weights", "sampling"])
 def test_a_balanced_run_is_resumed_to_the_bit(tmp_path: Path, balance: str) -> None:
-    pictures, labels = draw(150, 1)
+    images, labels = draw(150, 1)
     kept = (labels != 1) | (np.arange(150) % 9 == 1)
     arrays = tmp_path / "rare.npz"
-    np.savez(arrays, x_train=pictures[kept], y_train=labels[kept])
+    np.savez(arrays, x_train=images[kept], y_train=labels[kept])
     plain = {"metric": "balanced_accuracy", "augment": "crop 1, mixup 0.2"}
     keys, ear = {"balance": balance, **plain}, Ear()
     train(arrays, tmp_path / "whole", ear, **keys)

@@ -32,7 +32,7 @@ def test_the_figures_are_those_that_answers_by_hand_give(run: Trained, tmp_path:
     files = sorted((tmp_path / "photos").glob("*/*.png"))
     answers = [each.answer for each in run.predict(tmp_path / "photos")]
     right = [answer == file.parent.name for answer, file in zip(answers, files, strict=True)]
-    assert found.score.pictures == len(files) == 36
+    assert found.score.images == len(files) == 36
     assert found.score.accuracy == pytest.approx(sum(right) / 36)
     assert (found.split, found.seen, found.by_name, found.left_out) == ("all", 0, True, ())
     assert [each.name for each in found.score.classes] == sorted(CLASSES)
@@ -51,7 +51,7 @@ def test_the_figures_are_those_that_answers_by_hand_give(run: Trained, tmp_path:
 def test_only_the_test_split_is_asked_where_there_is_one(run: Trained) -> None:
     source = run.record.source
     found = striate.test(run.run.path, source)
-    assert (found.split, found.score.pictures, found.seen) == ("test", 30, 0)
+    assert (found.split, found.score.images, found.seen) == ("test", 30, 0)
     assert found.score.accuracy == pytest.approx(run.record.result.accuracy)
     assert found.notes() == []
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_read_is_left_out_and_said(run: Trained, tmp_path: Path) 
     (photos / CLASSES[0] / "bad.png").write_bytes(b"no image")
     found = run.test(photos)
     assert [each.name for each in found.left_out] == [f"{CLASSES[0]}/bad.png"]
-    assert found.score.pictures == 36
+    assert found.score.images == 36
     assert found.notes() == ["1 file left out, which could not be used"]
     for file in photos.glob("*/*.png"):
         file.write_bytes(b"no image")

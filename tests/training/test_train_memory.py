@@ -50,7 +50,7 @@ def after_step(net: Net, precision: str, thrift: Thrift | None) -> list[torch.Te
 
     def loss_of(logits: torch.Tensor, target: Target) -> torch.Tensor:
         loss = target.cross_entropy(logits.float(), 0.0)
-        for weight, side in net.side_logits:
+        for weight, side in net.auxiliary_logits:
             loss = loss + weight * F.cross_entropy(side.float(), target.labels)
         return loss
 
@@ -211,7 +211,7 @@ def test_the_recipe_says_what_was_chosen() -> None:
         ("0.0.2 to 0.0.1", "recompute: the runs of `0.0.2 to 0.0.1` cross\n  expected: one behind the other"),
         (
             "1 to 3",
-            "recompute: a side classifier cannot be made again\n"
+            "recompute: an auxiliary classifier cannot be made again\n"
             "  expected: runs before and behind it\n"
             "  try: recompute=auto",
         ),
@@ -259,8 +259,8 @@ def test_what_cannot_fit(arrays: Path, tmp_path: Path, monkeypatch: pytest.Monke
         make(arrays, tmp_path / "run", memory_bytes=400_000_000, **keys)
     assert str(caught.value) == (
         "batch 64 of 1x12x12: a training step needs 272 MB, and 100 MB of 400 MB are left for it\n"
-        "  expected: weights, gradients, optimiser state and activations in memory\n"
-        "  try: --memory 722M, or a smaller network, or smaller pictures by --size"
+        "  expected: weights, gradients, optimizer state and activations in memory\n"
+        "  try: --memory 722M, or a smaller network, or smaller images by --size"
     )
     make(arrays, tmp_path / "run", memory_bytes=722_000_000, **keys)
 
@@ -273,7 +273,7 @@ def test_what_the_recipe_forbids_is_told_where_it_would_help(
     with pytest.raises(ResourceError) as caught:
         make(arrays, tmp_path / "run", net=NET, batch=64, recompute="none", micro_batches=1)
     assert str(caught.value).endswith(
-        "try: a smaller network, or smaller pictures by --size, or --set recompute=auto --set micro_batches=none"
+        "try: a smaller network, or smaller images by --size, or --set recompute=auto --set micro_batches=none"
     )
     assert read_recipe(None, given=read_settings(["micro_batches=none"])).micro_batches is None
 
@@ -289,7 +289,7 @@ def test_what_thaws_fits_as_well(arrays: Path, tmp_path: Path, monkeypatch: pyte
     ear = Ear()
     train(arrays, tmp_path / "thrifty", ear, **keys)
     assert any(line.startswith("memory    a step takes ") for line in ear.said)
-    assert "          no weights were given: what is frozen begins as it was drawn" in ear.said
+    assert "          no weights were given: what is frozen begins at its initialization" in ear.said
     assert read_recipe(str(tmp_path / "thrifty" / "recipe.toml")).recompute == "pairs"
     plain, thrifty = contents(tmp_path / "plain"), contents(tmp_path / "thrifty")
     assert thrifty["last.safetensors"] == plain["last.safetensors"]
@@ -299,7 +299,7 @@ def test_what_thaws_fits_as_well(arrays: Path, tmp_path: Path, monkeypatch: pyte
     assert contents(tmp_path / "stopped") == thrifty
 
 
-def test_no_more_pictures_are_planned_for_than_there_are(arrays: Path, tmp_path: Path) -> None:
+def test_no_more_images_are_planned_for_than_there_are(arrays: Path, tmp_path: Path) -> None:
     job = make(arrays, tmp_path / "run", batch=5000)
     assert job.recipe.batch == len(job.data.train.labels)
 

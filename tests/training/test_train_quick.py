@@ -1,4 +1,4 @@
-"""What makes a short training short: small pictures first, a second look, a target, held weights."""
+"""What makes a short training short: small images first, test-time augmentation, a target, held weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 import striate
 from striate.errors import RecipeError
-from striate.modules.initial import fit_whitening, initialise, whitening
+from striate.modules.initial import fit_whitening, initialize, whitening
 from striate.modules.module import Net, build
 from striate.modules.nn.whitening import WhiteningConv2d
 from striate.net.layout.layout import lay
@@ -19,12 +19,12 @@ from striate.net.layout.normed import before_norm
 from striate.net.notation.reader import read_text
 from striate.net.shape import Map
 from striate.predict.evaluate import looked_at_again, probabilities
-from striate.predict.normalize import Feeder, Preparation
+from striate.predict.normalize import Feeder, Normalization
 from striate.recipe.keys import Recipe, read_recipe, recipe_names
 from striate.training.loop.loop import Stopped
 from striate.training.step.muon import Muon
-from striate.training.step.optimizers import make_optimiser
-from striate.training.step.progressive_resizing import grown, require_grows, shrunk, strength
+from striate.training.step.optimizers import make_optimizer
+from striate.training.step.progressive_resizing import grown, require_progressive_resizing, shrunk, strength
 from training.jobs import Ear, contents, lines, resume, train
 
 SHAPE = Map(3, 12, 12)
@@ -39,11 +39,11 @@ EXACTLY = {"precision": "fp32", "layout": "contiguous"}
 
 def built(text: str, shape: Map = SHAPE, classes: int = 3) -> Net:
     net = build(lay(read_text(text), shape, classes))
-    initialise(net, generator=torch.Generator().manual_seed(0))
+    initialize(net, generator=torch.Generator().manual_seed(0))
     return net
 
 
-# Small pictures first
+# Small images first
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def built(text: str, shape: Map = SHAPE, classes: int = 3) -> Net:
         ((3, 6), 0.25, 0.0, (3, 4)),  # never larger than they are
     ],
 )
-def test_pictures_grow(
+def test_images_grow(
     size: tuple[int, int], start: float | None, progress: float, expected: tuple[int, int]
 ) -> None:
     assert grown(size, start, progress) == expected
@@ -82,7 +82,7 @@ def test_augmentation_rises_with_the_side(side: int, start: float | None, least:
     assert strength((side, side), (32, 32), start, least) == pytest.approx(share)
 
 
-def test_shrunk_pictures_keep_their_mean() -> None:
+def test_shrunk_images_keep_their_mean() -> None:
     x = torch.rand(2, 3, 16, 16)
     assert shrunk(x, (16, 16)) is x
     small = shrunk(x, (8, 8))
@@ -94,23 +94,25 @@ def test_shrunk_pictures_keep_their_mean() -> None:
 
 def test_a_network_that_cannot_grow_is_refused() -> None:
     with pytest.raises(RecipeError) as caught:
-        require_grows(lay(read_text("conv 4 3x3 -> fc classes"), Map(1, 16, 16), 3), 0.5)
+        require_progressive_resizing(lay(read_text("conv 4 3x3 -> fc classes"), Map(1, 16, 16), 3), 0.5)
     assert str(caught.value) == (
         "grow: on 8x8 pixels the network has other weights than on 16x16\n"
-        "  expected: a network that reads pictures of each size with the same weights\n"
-        "  try: `pool avg` before the first fc, numbers for padding; or grow=none"
+        "  expected: a network that reads images of each size with the same weights\n"
+        "  try: `pool avg` before the first fc, numbers for padding; or progressive_resizing=none"
     )
     deep = lay(read_text("[conv 4 3x3 -> maxpool 2] x4 -> pool avg -> fc classes"), Map(1, 16, 16), 3)
     with pytest.raises(RecipeError, match="grow: the network cannot read 8x8 pixels: "):
-        require_grows(deep, 0.5)
-    require_grows(deep, None)
-    require_grows(lay(read_text("conv 4 3x3 -> pool avg -> fc classes"), Map(1, 16, 16), 3), 0.5)
+        require_progressive_resizing(deep, 0.5)
+    require_progressive_resizing(deep, None)
+    require_progressive_resizing(
+        lay(read_text("conv 4 3x3 -> pool avg -> fc classes"), Map(1, 16, 16), 3), 0.5
+    )
 
 
 def test_a_growing_run_is_resumed_to_the_bit(arrays: Path, tmp_path: Path) -> None:
-    keys = {"net": NET, "epochs": 4, "grow": 0.5, "augment": "crop 2, cutout 3", **EXACTLY}
+    keys = {"net": NET, "epochs": 4, "progressive_resizing": 0.5, "augment": "crop 2, cutout 3", **EXACTLY}
     train(arrays, tmp_path / "strong", **keys)
-    keys["grow_augment"] = 0.3
+    keys["progressive_augment"] = 0.3
     train(arrays, tmp_path / "whole", **keys)
     assert contents(tmp_path / "whole") != contents(tmp_path / "strong")
     for stop_at in (3, 9):
@@ -121,7 +123,7 @@ def test_a_growing_run_is_resumed_to_the_bit(arrays: Path, tmp_path: Path) -> No
         assert contents(cut) == contents(tmp_path / "whole")
 
 
-def test_the_network_sees_small_pictures_first(
+def test_the_network_sees_small_images_first(
     arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
@@ -133,29 +135,27 @@ def test_the_network_sees_small_pictures_first(
         return forward(self, x)
 
     monkeypatch.setattr(Net, "forward", noting)
-    train(arrays, tmp_path / "run", net=NET, epochs=6, grow=0.5, **EXACTLY)
+    train(arrays, tmp_path / "run", net=NET, epochs=6, progressive_resizing=0.5, **EXACTLY)
     assert seen == sorted(seen)
     assert len(set(seen)) > 1
 
 
-# A second look
+# A test-time augmentation
 
 
-def test_only_unsure_pictures_are_looked_at_mirrored() -> None:
+def test_only_unsure_images_are_looked_at_mirrored() -> None:
     net = built(NET).eval()
-    pictures = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 3), dtype=np.uint8)
     feeder = Feeder(
-        Preparation((12, 12), (12, 12), 3, (128.0,) * 3, (60.0,) * 3, "uint8"), torch.device("cpu")
+        Normalization((12, 12), (12, 12), 3, (128.0,) * 3, (60.0,) * 3, "uint8"), torch.device("cpu")
     )
 
-    def asked(second_look: float, pictures: np.ndarray = pictures) -> np.ndarray:
-        return probabilities(
-            net, feeder, pictures, (12, 12), batch=16, precision="fp32", second_look=second_look
-        )
+    def asked(tta: float, images: np.ndarray = images) -> np.ndarray:
+        return probabilities(net, feeder, images, (12, 12), batch=16, precision="fp32", tta=tta)
 
     once, always = asked(0.0), asked(1.0)
     with torch.no_grad():
-        x = feeder.pictures(pictures)
+        x = feeder.images(images)
         both = torch.softmax(looked_at_again(net, x, net(x)), dim=1).numpy()
     np.testing.assert_allclose(always, both, atol=1e-6)
     limit = float(np.median(once.max(axis=1)))
@@ -174,7 +174,7 @@ def test_a_second_look_by_hand() -> None:
 
     x = torch.arange(20.0).reshape(1, 1, 4, 5) ** 2
     at = lambda row, column: float(x[0, 0, row, column])  # noqa: E731
-    # Mirrored, column 2 of 5 is column 2 again; shifted, it is its neighbour up left or down right, and
+    # Mirrored, column 2 of 5 is column 2 again; shifted, it is its neighbor up left or down right, and
     # mirrored behind that the same.
     wanted = (2 * 2 * at(1, 2) + 2 * at(0, 1) + 2 * at(2, 3)) / 8
     net = Pixel()
@@ -182,10 +182,10 @@ def test_a_second_look_by_hand() -> None:
 
 
 def test_digits_are_not_looked_at_mirrored(arrays: Path, tmp_path: Path) -> None:
-    train(arrays, tmp_path / "digits", net=NET, epochs=1, second_look=0.9, augment="crop 1")
-    train(arrays, tmp_path / "photos", net=NET, epochs=1, second_look=0.9, augment="flip")
-    assert striate.load(tmp_path / "digits").second_look == 0.0
-    assert striate.load(tmp_path / "photos").second_look == 0.9
+    train(arrays, tmp_path / "digits", net=NET, epochs=1, tta=0.9, augment="crop 1")
+    train(arrays, tmp_path / "photos", net=NET, epochs=1, tta=0.9, augment="flip")
+    assert striate.load(tmp_path / "digits").tta == 0.0
+    assert striate.load(tmp_path / "photos").tta == 0.9
 
 
 # A target
@@ -193,7 +193,7 @@ def test_digits_are_not_looked_at_mirrored(arrays: Path, tmp_path: Path) -> None
 
 def test_a_training_ends_at_its_target(arrays: Path, tmp_path: Path) -> None:
     ear = Ear()
-    train(arrays, tmp_path / "run", ear, net=NET, epochs=50, rate=0.01, target=0.5)
+    train(arrays, tmp_path / "run", ear, net=NET, epochs=50, learning_rate=0.01, target=0.5)
     epochs = [each for each in lines(tmp_path / "run" / "events.jsonl") if each["event"] == "epoch"]
     assert epochs[-1]["val_accuracy"] >= 0.5
     assert all(each["val_accuracy"] < 0.5 for each in epochs[:-1])
@@ -203,13 +203,13 @@ def test_a_training_ends_at_its_target(arrays: Path, tmp_path: Path) -> None:
 
 def test_a_target_that_the_last_epoch_reaches_is_told(arrays: Path, tmp_path: Path) -> None:
     ear = Ear()
-    train(arrays, tmp_path / "run", ear, net=NET, epochs=1, rate=0.01, target=0.01)
+    train(arrays, tmp_path / "run", ear, net=NET, epochs=1, learning_rate=0.01, target=0.01)
     assert any(said.startswith("reaches 1.00% after ") for said in ear.said)
 
 
 def test_a_target_that_is_missed_is_told(arrays: Path, tmp_path: Path) -> None:
     ear = Ear()
-    train(arrays, tmp_path / "run", ear, net=NET, epochs=1, rate=1e-6, target=1.0)
+    train(arrays, tmp_path / "run", ear, net=NET, epochs=1, learning_rate=1e-6, target=1.0)
     assert any(
         said.startswith("100.00% was not reached: the best validation accuracy is ") for said in ear.said
     )
@@ -264,14 +264,14 @@ def test_held_weights_keep_their_length_and_turn_by_the_rate() -> None:
 def test_groups_of_a_recipe() -> None:
     net = built(NET)
     held = [net.part(placed.path).weight for placed in before_norm(net.layout)]
-    recipe = Recipe(optimiser="muon", rate=0.01, weight_decay=0.02, norm_rate=3.0)
-    groups = make_optimiser([(net, 1.0)], recipe, held).param_groups
+    recipe = Recipe(optimizer="muon", learning_rate=0.01, weight_decay=0.02, norm_lr_multiplier=3.0)
+    groups = make_optimizer([(net, 1.0)], recipe, held).param_groups
     assert {(each["share"], each["weight_decay"], each["held"], len(each["params"])) for each in groups} == {
         (1.0, 0.02, True, 2),
         (1.0, 0.02, False, 1),
         (3.0, 0.0, False, 7),
     }
-    plain = make_optimiser([(net, 1.0)], Recipe(rate=0.01, weight_decay=0.02), held).param_groups
+    plain = make_optimizer([(net, 1.0)], Recipe(learning_rate=0.01, weight_decay=0.02), held).param_groups
     assert len(plain) == 2
 
 
@@ -313,7 +313,7 @@ def test_a_run_with_whitening_is_resumed_and_loaded(arrays: Path, tmp_path: Path
 
 def test_dirac_hands_its_input_on() -> None:
     net = built("conv 6 3x3 -> conv 8 3x3 groups 2 -> fc classes")
-    initialise(net, initial="dirac", generator=torch.Generator().manual_seed(0))
+    initialize(net, initial="dirac", generator=torch.Generator().manual_seed(0))
     net.requires_grad_(False)
     x = torch.randn(2, 3, 12, 12)
     assert torch.equal(net.get_submodule("0")(x)[:, :3], x)

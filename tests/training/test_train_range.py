@@ -14,7 +14,7 @@ from striate.net.shape import Map
 from striate.progress import Silence
 from striate.recipe.keys import read_recipe
 from striate.training.job import prepare
-from striate.training.layout import ALIKE, ARRANGEMENTS, arrange, tune
+from striate.training.layout import ALIKE, ARRANGEMENTS, apply_layout, tune
 from striate.training.loop.loop import Diverged, Stopped
 from striate.training.loop.prepared import Prepared
 from striate.training.lr_range import HIGHEST, LOWEST, range_test, read_range
@@ -118,7 +118,7 @@ def test_tuning_leaves_everything_as_it_was(arrays: Path) -> None:
 
 def test_arranged_weights(arrays: Path) -> None:
     kernel = torch.nn.Conv2d(8, 8, 3)
-    arrange(kernel, "channels_last")  # type: ignore[arg-type]
+    apply_layout(kernel, "channels_last")  # type: ignore[arg-type]
     assert kernel.weight.is_contiguous(memory_format=torch.channels_last)
-    arrange(kernel, "contiguous")  # type: ignore[arg-type]
+    apply_layout(kernel, "contiguous")  # type: ignore[arg-type]
     assert kernel.weight.is_contiguous()

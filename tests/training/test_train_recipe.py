@@ -27,13 +27,13 @@ RECIPES = st.builds(
     Recipe,
     epochs=st.none() | st.integers(1, 100_000),
     batch=st.none() | st.integers(1, 65_536),
-    optimiser=st.sampled_from(["sgd", "nesterov", "adam", "adamw"]),
-    rate=st.none() | st.floats(0, 100, exclude_min=True),
+    optimizer=st.sampled_from(["sgd", "nesterov", "adam", "adamw"]),
+    learning_rate=st.none() | st.floats(0, 100, exclude_min=True),
     momentum=st.floats(0, 1, exclude_max=True),
     clip=st.none() | st.floats(0, exclude_min=True, allow_infinity=False),
     augment=st.text(st.characters(codec="utf-8")),
     seed=st.integers(0, 2**32 - 1),
-).filter(lambda recipe: recipe.optimiser != "nesterov" or recipe.momentum > 0)
+).filter(lambda recipe: recipe.optimizer != "nesterov" or recipe.momentum > 0)
 
 
 @given(RECIPES)
@@ -70,7 +70,7 @@ def test_what_is_no_size(said: str) -> None:
     value = tomllib.loads(f"x = {said}")["x"] if said[0] == "[" or said.isdigit() else said
     assert told(None, [f"size={said}"]) == (
         f"--set: size cannot be {value!r}\n"
-        "  expected: a side of 4 to 2,048 pixels, or HEIGHTxWIDTH as 96x128 (side of the pictures in pixels, or "
+        "  expected: a side of 4 to 2,048 pixels, or HEIGHTxWIDTH as 96x128 (side of the images in pixels, or "
         "HEIGHTxWIDTH)\n"
         "  try: leave out size"
     )
@@ -82,7 +82,7 @@ def test_what_is_no_size(said: str) -> None:
 def test_what_others_call_fit(said: str, fit: str) -> None:
     assert told(None, [f"fit={said}"]) == (
         f"--set: fit cannot be '{said}'\n"
-        "  expected: 'crop', 'pad' or 'stretch' (how a picture of another shape becomes one of size: crop its edges, "
+        "  expected: 'crop', 'pad' or 'stretch' (how an image of another shape becomes one of size: crop its edges, "
         f"pad it with black, or stretch it)\n  try: fit={fit}"
     )
 
@@ -91,22 +91,22 @@ def test_recipes_that_come_with_striate() -> None:
     assert "classic" in recipe_names()
     for name in recipe_names():
         read_recipe(name)
-    assert read_recipe("classic").optimiser == "nesterov"
-    assert read_recipe("classic", given=read_settings(["optimiser=sgd"])).optimiser == "sgd"
+    assert read_recipe("classic").optimizer == "nesterov"
+    assert read_recipe("classic", given=read_settings(["optimizer=sgd"])).optimizer == "sgd"
 
 
 @pytest.mark.parametrize(
     ("setting", "key", "value"),
     [
-        ("rate=0.1", "rate", 0.1),
-        (" rate = 1e-3 ", "rate", 1e-3),
-        ("rate=1", "rate", 1.0),
+        ("learning_rate=0.1", "learning_rate", 0.1),
+        (" rate = 1e-3 ", "learning_rate", 1e-3),
+        ("learning_rate=1", "learning_rate", 1.0),
         ("epochs=3", "epochs", 3),
         ("augment=flip, shift 4", "augment", "flip, shift 4"),
         ('augment="flip"', "augment", "flip"),
         ("augment=a=b", "augment", "a=b"),
         ("augment=a\nrate = 3", "augment", "a\nrate = 3"),
-        ("optimiser=sgd", "optimiser", "sgd"),
+        ("optimizer=sgd", "optimizer", "sgd"),
         ("initial=he", "initial", "he"),
     ],
 )
@@ -115,7 +115,7 @@ def test_values_that_are_set(setting: str, key: str, value: object) -> None:
 
 
 def test_the_last_setting_wins() -> None:
-    assert read_recipe(None, given=read_settings(["rate=1", "rate=2"])).rate == 2
+    assert read_recipe(None, given=read_settings(["learning_rate=1", "learning_rate=2"])).learning_rate == 2
     assert read_recipe(None, given={**read_settings(["seed=1"]), "seed": 2}).seed == 2
 
 
@@ -129,13 +129,13 @@ def test_an_unknown_key(tmp_path: Path) -> None:
     assert told(None, ["qqq=1"]) == f"--set: there is no key `qqq`\n  expected: one of {KEYS}"
     file = tmp_path / "mine.toml"
     file.write_text("[train]\nrate = 1\n")
-    assert told(str(file), ["rate=2"]).startswith(f"{file}: there is no key `train`\n")
+    assert told(str(file), ["learning_rate=2"]).startswith(f"{file}: there is no key `train`\n")
 
 
 @pytest.mark.parametrize(
     ("setting", "rest"),
     [
-        ("rate=0", "rate cannot be 0\n  expected: greater than 0 (the highest learning rate)\n  try: leave out rate"),
+        ("learning_rate=0", "rate cannot be 0\n  expected: greater than 0 (the highest learning rate)\n  try: leave out rate"),
         (
             "rate=-0.5",
             "rate cannot be -0.5\n  expected: greater than 0 (the highest learning rate)\n  try: leave out rate",
@@ -156,13 +156,13 @@ def test_an_unknown_key(tmp_path: Path) -> None:
         ),
         (
             "epochs=0",
-            "epochs cannot be 0\n  expected: greater than or equal to 1 (passes over the training pictures)\n"
+            "epochs cannot be 0\n  expected: greater than or equal to 1 (passes over the training images)\n"
             "  try: leave out epochs",
         ),
         (
             "epochs=2.5",
             "epochs cannot be 2.5\n  expected: a valid integer, got a number with a fractional part "
-            "(passes over the training pictures)\n  try: leave out epochs",
+            "(passes over the training images)\n  try: leave out epochs",
         ),
         (
             "momentum=1",
@@ -172,7 +172,7 @@ def test_an_unknown_key(tmp_path: Path) -> None:
         (
             "schedule=cosin",
             "schedule cannot be 'cosin'\n  expected: 'constant', 'step', 'exponential', 'inverse', 'cosine' or "
-            "'one-cycle' (how the rate changes over the training)\n  try: schedule=cosine",
+            "'one-cycle' (how the learning rate changes over the training)\n  try: schedule=cosine",
         ),
         (
             "seed=-1",
@@ -187,13 +187,13 @@ def test_values_out_of_their_domain(setting: str, rest: str) -> None:
 
 def test_the_cures_work() -> None:
     assert read_recipe(None, given=read_settings(["schedule=cosine"])).schedule == "cosine"
-    assert read_recipe(None).rate is None
+    assert read_recipe(None).learning_rate is None
 
 
-@pytest.mark.parametrize("setting", ["rate", "=1", " = 1", ""])
+@pytest.mark.parametrize("setting", ["learning_rate", "=1", " = 1", ""])
 def test_a_setting_that_sets_nothing(setting: str) -> None:
     assert told(None, [setting]) == (
-        f"--set: `{setting}` sets nothing\n  expected: key=value\n  try: --set rate=0.1"
+        f"--set: `{setting}` sets nothing\n  expected: key=value\n  try: --set learning_rate=0.1"
     )
 
 
@@ -218,7 +218,7 @@ def test_one_length_is_set(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("epochs = 20\nrate = 0.5\n")
     recipe = read_recipe(str(file), given={"budget_s": 60.0})
-    assert (recipe.epochs, recipe.budget_s, recipe.rate) == (None, 60.0, 0.5)
+    assert (recipe.epochs, recipe.budget_s, recipe.learning_rate) == (None, 60.0, 0.5)
     file.write_text("budget_s = 60\n")
     recipe = read_recipe(str(file), given=read_settings(["epochs=3"]))
     assert (recipe.epochs, recipe.budget_s) == (3, None)
@@ -232,9 +232,9 @@ def test_one_length_is_set(tmp_path: Path) -> None:
 
 
 def test_lbfgs_is_refused_the_layout_it_fails_in() -> None:
-    assert told(None, ["optimiser=lbfgs", "layout=channels_last"]) == (
+    assert told(None, ["optimizer=lbfgs", "layout=channels_last"]) == (
         "--set: lbfgs cannot train in the layout channels_last\n"
         "  expected: contiguous: it strings all gradients together as they lie in memory\n"
         "  try: leave out layout"
     )
-    assert read_recipe(None, given=read_settings(["optimiser=lbfgs"])).layout == "auto"
+    assert read_recipe(None, given=read_settings(["optimizer=lbfgs"])).layout == "auto"

@@ -23,7 +23,7 @@ from striate.text.figures import wilson
 def test_by_hand() -> None:
     found = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.6, 0.1], [0.5, 0.3, 0.2]], dtype=np.float32)
     result = score(found, np.array([0, 1, 0, 2]), ("cat", "dog", "emu"))
-    assert result.pictures == 4
+    assert result.images == 4
     assert result.accuracy == 0.5
     assert result.top5 == 1.0
     assert result.confusion == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
@@ -99,7 +99,7 @@ def test_wilson_of_nothing() -> None:
 
 
 def test_wilson_solves_its_equation() -> None:
-    """The bounds are the p at which the share seen is z standard deviations away."""
+    """The bounds are the p at which the share seen is z standard standard deviations away."""
     z = 1.959964
     for bound in wilson(37 / 80, 80):
         assert abs(37 / 80 - bound) == pytest.approx(z * (bound * (1 - bound) / 80) ** 0.5, rel=1e-9)

@@ -18,7 +18,7 @@ from striate.net.shape import Map
 from striate.progress import Silence
 from striate.recipe.keys import Recipe
 from striate.training import layout as tune
-from striate.training import resolve as settle
+from striate.training import resolve as resolve_recipe
 from striate.training import selftest
 from striate.training.layout import Arrangement, Trial
 from striate.training.selftest import SelfTest, self_test
@@ -107,12 +107,12 @@ def chosen(monkeypatch: pytest.MonkeyPatch, known: SelfTest, **keys: Any) -> lis
         fast = "bf16" if precision == "auto" and known.bf16 else "fp32"
         return [Trial(Arrangement(fast, "contiguous"), 0.25)]
 
-    for module in (settle, tune):
+    for module in (resolve_recipe, tune):
         monkeypatch.setattr(module, "self_test", lambda _: known)
-    monkeypatch.setattr(settle, "tuned", noting)
+    monkeypatch.setattr(resolve_recipe, "time_layouts", noting)
     net = build(lay(read_text("conv 4 3x3 -> head: fc classes"), Map(1, 8, 8), 3))
-    recipe = Recipe(batch=4, **{"optimiser": "muon", **keys})
-    found, _ = settle.arranged(recipe, net, CPU, time, Silence())
+    recipe = Recipe(batch=4, **{"optimizer": "muon", **keys})
+    found, _ = resolve_recipe.pick_layout(recipe, net, CPU, time, Silence())
     return [found.precision, found.evaluation_precision, found.optimizer_precision, *tries]
 
 
@@ -129,7 +129,7 @@ def test_a_recipe_says_all_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen(monkeypatch, fast) == ["bf16", "bf16", "bf16", "auto whole", "auto forward"]
     assert chosen(monkeypatch, fast, precision="fp32") == ["fp32", "fp32", "bf16", "fp32 whole"]
     assert chosen(monkeypatch, fast, freeze="body", thaw=1)[3:] == ["auto whole", "auto forward"]
-    assert chosen(monkeypatch, fast, optimiser="adamw")[2] == "fp32"
+    assert chosen(monkeypatch, fast, optimizer="adamw")[2] == "fp32"
 
 
 def tried(monkeypatch: pytest.MonkeyPatch, known: SelfTest, text: str = "conv 4 3x3 -> fc classes") -> str:
@@ -143,7 +143,7 @@ def tried(monkeypatch: pytest.MonkeyPatch, known: SelfTest, text: str = "conv 4 
     monkeypatch.setattr(tune, "self_test", lambda _: known)
     monkeypatch.setattr(tune, "tune", noting)
     net = build(lay(read_text(text), Map(1, 8, 8), 3))
-    found = tune.tuned(net, Map(1, 8, 8), 4, CPU, precision="auto", layout="auto", backward=True)
+    found = tune.time_layouts(net, Map(1, 8, 8), 4, CPU, precision="auto", layout="auto", backward=True)
     assert found == [Trial(Arrangement("fp32", "contiguous"), 0.25)]
     return asked[0] if asked else "kept"
 

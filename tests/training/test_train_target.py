@@ -1,4 +1,4 @@
-"""Mixtures in a training step: the pictures, the loss and the right answers."""
+"""Mixtures in a training step: the images, the loss and the right answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from striate.data.augment.batches import Batch
 from striate.data.augment.mixup import Mix
 from striate.errors import RecipeError
-from striate.predict.normalize import Feeder, Preparation
+from striate.predict.normalize import Feeder, Normalization
 from striate.training.loop.loop import Stopped
 from striate.training.step.target import Target, fed
 from training.jobs import Ear, contents, make, resume, train
@@ -22,12 +22,12 @@ CPU = torch.device("cpu")
 
 
 def batch(mix: Mix | None) -> Batch:
-    pictures = np.array([10, 20, 60], dtype=np.uint8).reshape(3, 1, 1, 1).repeat(2, axis=2)
-    return Batch(pictures, np.array([0, 1, 1]), np.arange(3), mix)
+    images = np.array([10, 20, 60], dtype=np.uint8).reshape(3, 1, 1, 1).repeat(2, axis=2)
+    return Batch(images, np.array([0, 1, 1]), np.arange(3), mix)
 
 
 def feeder(layout: str = "channels_last") -> Feeder:
-    return Feeder(Preparation((1, 2), (1, 2), 1, (10.0,), (5.0,), "uint8"), CPU, layout)
+    return Feeder(Normalization((1, 2), (1, 2), 1, (10.0,), (5.0,), "uint8"), CPU, layout)
 
 
 def test_without_a_mixture() -> None:
@@ -39,7 +39,7 @@ def test_without_a_mixture() -> None:
     assert target.heavier().tolist() == [0, 1, 1]
 
 
-def test_pictures_are_mixed_once_they_are_normalised() -> None:
+def test_images_are_mixed_once_they_are_normalized() -> None:
     mix = Mix(np.array([1, 2, 0]), np.array([0.25, 1.0, 0.5], dtype=np.float32))
     x, target = fed(feeder(), batch(mix))
     # 0.25 * 0 + 0.75 * 2,  1 * 2 + 0 * 10,  0.5 * 10 + 0.5 * 0
@@ -73,10 +73,10 @@ def test_the_loss_of_a_mixture_against_soft_labels() -> None:
 
 @pytest.mark.parametrize("layout", ["channels_last", "contiguous"])
 def test_mixtures_keep_the_layout(layout: str) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 3), dtype=np.uint8)
-    preparation = Preparation((6, 5), (6, 5), 3, (1.0,) * 3, (2.0,) * 3, "uint8")
+    images = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 3), dtype=np.uint8)
+    preparation = Normalization((6, 5), (6, 5), 3, (1.0,) * 3, (2.0,) * 3, "uint8")
     mix = Mix(np.array([1, 2, 3, 0]), np.full(4, 0.5, dtype=np.float32))
-    x, _ = fed(Feeder(preparation, CPU, layout), Batch(pictures, np.zeros(4, np.int64), np.arange(4), mix))
+    x, _ = fed(Feeder(preparation, CPU, layout), Batch(images, np.zeros(4, np.int64), np.arange(4), mix))
     wanted = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     assert x.is_contiguous(memory_format=wanted)
 
@@ -92,7 +92,7 @@ def test_a_run_with_mixtures_goes_on_as_if_it_had_not_stopped(tmp_path: Path, ar
     assert contents(tmp_path / "plain")["events.jsonl"] != contents(tmp_path / "whole")["events.jsonl"]
 
 
-def test_words_too_large_for_the_pictures_are_refused_before_a_run_is_made(
+def test_words_too_large_for_the_images_are_refused_before_a_run_is_made(
     tmp_path: Path, arrays: Path
 ) -> None:
     with pytest.raises(RecipeError, match="cutout 1000"):

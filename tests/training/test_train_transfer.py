@@ -28,16 +28,16 @@ QUICK = {"epochs": 3, "precision": "fp32", "layout": "contiguous", "batch": 16}
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on three classes."""
     folder = tmp_path_factory.mktemp("first")
-    pictures, labels = draw(90, 1)
-    np.savez(folder / "three.npz", x_train=pictures, y_train=labels)
+    images, labels = draw(90, 1)
+    np.savez(folder / "three.npz", x_train=images, y_train=labels)
     striate.train(folder / "three.npz", net=NET, out=folder / "run", **QUICK)
     return folder
 
 
 def two_classes(folder: Path) -> Path:
-    pictures, labels = draw(90, 5)
+    images, labels = draw(90, 5)
     keep = labels < 2
-    np.savez(folder / "two.npz", x_train=pictures[keep], y_train=labels[keep])
+    np.savez(folder / "two.npz", x_train=images[keep], y_train=labels[keep])
     return folder / "two.npz"
 
 
@@ -51,7 +51,7 @@ def test_the_frozen_body_is_kept_to_the_bit(first: Path, tmp_path: Path) -> None
     for name in before:
         same = before[name].shape == after[name].shape and torch.equal(before[name], after[name])
         assert same == (not name.startswith("head")), name
-    # Prepared as the first run prepared its pictures, whatever these ones measure.
+    # Prepared as the first run prepared its images, whatever these ones measure.
     known = striate.load(first / "run").preparation
     assert (run.preparation.mean, run.preparation.deviation) == (known.mean, known.deviation)
     assert run.record.result.accuracy > 0.6
@@ -60,14 +60,14 @@ def test_the_frozen_body_is_kept_to_the_bit(first: Path, tmp_path: Path) -> None
 def test_thawed_everything_changes(first: Path, tmp_path: Path) -> None:
     weights = first / "run" / "weights.safetensors"
     striate.train(
-        two_classes(tmp_path), net=NET, weights=str(weights), freeze="body", thaw=2, rate=0.01,
+        two_classes(tmp_path), net=NET, weights=str(weights), freeze="body", thaw=2, learning_rate=0.01,
         out=tmp_path / "run", **QUICK,
     )  # fmt: skip
     before, after = load_file(weights), load_file(tmp_path / "run" / "last.safetensors")
     assert not torch.equal(before["stem.0.weight"], after["stem.0.weight"])
 
 
-def test_grey_pictures_for_a_network_of_colours(tmp_path: Path) -> None:
+def test_grey_images_for_a_network_of_colors(tmp_path: Path) -> None:
     run = striate.train(two_classes(tmp_path), net=NET, channels=3, out=tmp_path / "run", **QUICK)
     assert run.net.layout.input.channels == 3
     assert len(run.preparation.mean) == 3

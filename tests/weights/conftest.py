@@ -65,25 +65,25 @@ def photos(shared: Path) -> list[Photo]:
             if name in reference:
                 file = tar.extractfile(member)
                 assert file is not None
-                picture = Image.open(io.BytesIO(file.read())).convert("RGB")
-                found.append(Photo(_cropped(picture), reference[name]["index"], reference[name]))
+                image = Image.open(io.BytesIO(file.read())).convert("RGB")
+                found.append(Photo(_cropped(image), reference[name]["index"], reference[name]))
     assert len(found) == 83
     return found
 
 
-def _cropped(picture: Image.Image) -> Any:
-    width, height = picture.size
+def _cropped(image: Image.Image) -> Any:
+    width, height = image.size
     scale = 256 / min(width, height)
     size = (256, round(height * scale)) if width <= height else (round(width * scale), 256)
-    picture = picture.resize(size, Image.Resampling.BILINEAR)
+    image = image.resize(size, Image.Resampling.BILINEAR)
     left, top = (size[0] - 224) // 2, (size[1] - 224) // 2
-    return np.asarray(picture.crop((left, top, left + 224, top + 224)))
+    return np.asarray(image.crop((left, top, left + 224, top + 224)))
 
 
 @pytest.fixture(scope="session")
 def cifar(shared: Path) -> tuple[Tensor, Tensor]:
-    """The 10,000 test pictures of CIFAR-10, N x 3 x 32 x 32 bytes, and their labels."""
+    """The 10,000 test images of CIFAR-10, N x 3 x 32 x 32 bytes, and their labels."""
     mosaic = np.asarray(Image.open(shared / "cifar10" / "test.webp"))
-    pictures = mosaic.reshape(100, 32, 100, 32, 3).transpose(0, 2, 4, 1, 3).reshape(10_000, 3, 32, 32)
+    images = mosaic.reshape(100, 32, 100, 32, 3).transpose(0, 2, 4, 1, 3).reshape(10_000, 3, 32, 32)
     labels = np.fromfile(shared / "cifar10" / "test.labels", np.uint8)
-    return torch.from_numpy(pictures.copy()), torch.from_numpy(labels.astype(np.int64))
+    return torch.from_numpy(images.copy()), torch.from_numpy(labels.astype(np.int64))

@@ -266,7 +266,7 @@ CHECKPOINTS: dict[str, tuple[str, Callable[[], list[Layer]]]] = {
 
 
 def saved(layers: list[Layer]) -> dict[str, Tensor]:
-    """A state_dict in the order of registration: side classifiers behind the blocks, a block's own tensors
+    """A state_dict in the order of registration: auxiliary classifiers behind the blocks, a block's own tensors
     in front of its modules', and a `shortcut` in front of its block."""
     places = {layer.name: index for index, layer in enumerate(layers)}
 

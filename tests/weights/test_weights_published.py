@@ -30,13 +30,13 @@ def filled(name: str, path: Path) -> Net:
     return built.eval().to(memory_format=torch.channels_last)
 
 
-def prepared(name: str, pictures: Tensor) -> Tensor:
+def prepared(name: str, images: Tensor) -> Tensor:
     """N x 3 x H x W bytes as the weights want them."""
     how = published_input(name, zoo_net(name).input)
     assert how is not None
-    assert tuple(pictures.shape[2:]) == how.size
+    assert tuple(images.shape[2:]) == how.size
     mean, deviation = (torch.tensor(each).reshape(1, 3, 1, 1) for each in (how.mean, how.deviation))
-    return ((pictures.float() - mean) / deviation).to(memory_format=torch.channels_last)
+    return ((images.float() - mean) / deviation).to(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_cifar_resnets_are_right_as_often_as_published(
     name: str, file: str, right: int, shared: Path, cifar: tuple[Tensor, Tensor]
 ) -> None:
     net = filled(name, shared / "weights" / "cifar10-resnet" / file)
-    pictures, labels = cifar
+    images, labels = cifar
     found = 0
     with torch.inference_mode():
-        for start in range(0, len(pictures), 500):
-            answers = net(prepared(name, pictures[start : start + 500])).argmax(1)
+        for start in range(0, len(images), 500):
+            answers = net(prepared(name, images[start : start + 500])).argmax(1)
             found += int((answers == labels[start : start + 500]).sum())
     assert found == right
 
@@ -64,8 +64,8 @@ def test_cifar_resnets_are_right_as_often_as_published(
 def require_reference(name: str, net: Net, photos: list[Photo], first: int, five: int) -> None:
     """As many right as published, and the five first classes and the largest logit of each photo."""
     with torch.inference_mode():
-        pictures = torch.from_numpy(np.stack([photo.pixels for photo in photos])).permute(0, 3, 1, 2)
-        logits = torch.cat([net(prepared(name, part)) for part in pictures.split(16)])
+        images = torch.from_numpy(np.stack([photo.pixels for photo in photos])).permute(0, 3, 1, 2)
+        logits = torch.cat([net(prepared(name, part)) for part in images.split(16)])
     top = logits.topk(5, dim=1).indices.tolist()
     assert top == [photo.reference[name]["top5"] for photo in photos]
     largest = torch.tensor([photo.reference[name]["top1_logit"] for photo in photos])

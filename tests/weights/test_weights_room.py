@@ -1,4 +1,4 @@
-"""What comes with the package, how weights want their pictures, and what the room must never do."""
+"""What comes with the package, how weights want their images, and what the room must never do."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_without_its_package_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-def test_published_weights_want_their_pictures_as_published() -> None:
+def test_published_weights_want_their_images_as_published() -> None:
     found = published_input("resnet50", (3, 224, 224))
     assert found == PublishedInput((224, 224), 256)
     assert found is not None

@@ -30,12 +30,12 @@ def check(
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Checked:
-    """What is wrong with the pictures and labels that `source` stands for (`list_data` says what it may be).
+    """What is wrong with the images and labels that `source` stands for (`list_data` says what it may be).
 
     Nothing is written, but that an archive is unpacked into the cache.  Each file is read and decoded once, by as many threads as there are cores; what
     lies in arrays is in memory already.
-    max_pixels: a picture whose header declares more is refused before it is decoded.
-    progress: called with (pictures looked at, all).
+    max_pixels: an image whose header declares more is refused before it is decoded.
+    progress: called with (images looked at, all).
     Raises: DataError where the source cannot be told apart into classes at all, ResourceError, MissingExtra.
     """
     listing = list_data(source)
@@ -53,7 +53,7 @@ _STEP = 1000
 
 
 def check_arrays(listing: Listing, progress: Callable[[int, int], None]) -> Checked:
-    """Looks at every picture of a listing of arrays; see `check`."""
+    """Looks at every image of a listing of arrays; see `check`."""
     total = sum(len(each.labels) for each in listing.arrays)
     names: list[str] = []
     contents: list[str] = []
@@ -61,15 +61,15 @@ def check_arrays(listing: Listing, progress: Callable[[int, int], None]) -> Chec
     thumbnails: list[Thumbnail | None] = []
     findings = list(listing.findings)
     for each in listing.arrays:
-        contents += content_hashes(each.pictures)
-        for name, picture in zip(each.names, each.pictures, strict=True):
+        contents += content_hashes(each.images)
+        for name, image in zip(each.names, each.images, strict=True):
             names.append(name)
-            pixels = Pixels(picture, picture.shape[1], picture.shape[0], 1)
-            makes.append(Make("", picture.shape[0], picture.shape[1], palette_of(pixels)))
+            pixels = Pixels(image, image.shape[1], image.shape[0], 1)
+            makes.append(Make("", image.shape[0], image.shape[1], palette_of(pixels)))
             remark = uniform_remark(pixels)
             if remark is not None:
                 findings.append(Finding(remark[0], names[-1], remark[1], CODES[remark[0]].cure))
-            thumbnails.append(thumbnail_of(pixels, 1) if is_comparable(*picture.shape[:2]) else None)
+            thumbnails.append(thumbnail_of(pixels, 1) if is_comparable(*image.shape[:2]) else None)
             if len(names) % _STEP == 0:
                 progress(len(names), total)
     findings += [
@@ -86,20 +86,20 @@ def check_arrays(listing: Listing, progress: Callable[[int, int], None]) -> Chec
         {each.split: np.searchsorted(present, each.labels) for each in listing.arrays},
         {each.split: () for each in listing.arrays},
     )
-    sizes = [each.pictures.shape[1:3] for each in listing.arrays]
+    sizes = [each.images.shape[1:3] for each in listing.arrays]
     cropped = cropped_finding(listing.source, sizes, choose_size(sizes, None)[0])
     if cropped is not None:
         findings.append(cropped)
     roll = Roll(classes, names, splits, numbers.tolist())
     findings += near_and_exact_findings(roll, contents, thumbnails)
-    pictures = [picture for each in listing.arrays for picture in each.pictures]
+    images = [image for each in listing.arrays for image in each.images]
     place = {name: position for position, name in enumerate(names)}
 
     def show(name: str) -> npt.NDArray[np.uint8] | None:
         if name not in place:
             return None
-        picture = pictures[place[name]]
-        return preview(Pixels(picture, picture.shape[1], picture.shape[0], 1))
+        image = images[place[name]]
+        return preview(Pixels(image, image.shape[1], image.shape[0], 1))
 
     return Checked(
         source=listing.source,

@@ -18,12 +18,12 @@ _ORDER = {code: number for number, code in enumerate(CODES)}
 class Checked:
     """What a check found.
 
-    files: how many files, or pictures of arrays, were looked at.
-    classes: of the source; `counts`: usable pictures of each class in each split, by split.
+    files: how many files, or images of arrays, were looked at.
+    classes: of the source; `counts`: usable images of each class in each split, by split.
     used: the entries that can be used, in order (none where the source holds arrays).
     findings: the worst first, numbered from 1 in this order.
     limits: sentences on what was not looked for.
-    small: a small upright picture of what is called so, (H, W, C) uint8, or None.
+    small: a small upright image of what is called so, (H, W, C) uint8, or None.
     unpacked: whether the source is an archive, so that its files lie in the cache.
     """
 
@@ -44,8 +44,8 @@ class Checked:
         return not self.number("error") and not self.number("warning")
 
     @property
-    def pictures(self) -> int:
-        """How many pictures can be used."""
+    def images(self) -> int:
+        """How many images can be used."""
         return sum(map(sum, self.counts.values()))
 
     def number(self, severity: str) -> int:

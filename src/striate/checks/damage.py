@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 RUN_BYTES = 64
-"""So many zero bytes on end do not occur in coded pictures but by rule (see `_jpeg`) or in flat ones."""
+"""So many zero bytes on end do not occur in coded images but by rule (see `_jpeg`) or in flat ones."""
 
 # How many flat fields of 8x8 pixels a zero byte stands for at least, where it may stand for any: about two
 # bits a field in a JPEG, much less than one in an arithmetic coder, and one bit a pixel in lossless WebP.
@@ -44,7 +44,7 @@ def zero_runs(content: bytes, start: int, end: int) -> Iterator[tuple[int, int]]
 
 
 def _told(start: int, length: int) -> str:
-    return f"{length:,} zero bytes on end in its coded picture, from byte {start:,} on"
+    return f"{length:,} zero bytes on end in its coded image, from byte {start:,} on"
 
 
 def _png(content: bytes) -> tuple[str, str] | None:

@@ -24,10 +24,10 @@ _HAMMING = 16
 """Candidates differ in at most so many of the 64 bits; brighter, halved or cropped by 1 % they do not."""
 
 _LEAST_CONTRAST = 4.0
-"""Standard deviation of the grey values, of 255: below, noise decides, and the picture is not compared."""
+"""Standard deviation of the grey values, of 255: below, noise decides, and the image is not compared."""
 
 _LEAST_CHROMA, _SAME_HUES = 2.0, 0.7
-"""Mean distance from grey, of 255, from which colours count, and the cosine that they must agree in."""
+"""Mean distance from grey, of 255, from which colors count, and the cosine that they must agree in."""
 
 _AT_ONCE, _BLOCK = 2048, 128
 
@@ -49,7 +49,7 @@ class Alike:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """groups: the pictures that are one, saved anew, each group in order.  alike: pairs of others.
+    """groups: the images that are one, saved anew, each group in order.  alike: pairs of others.
 
     same: the correlation from which they are one.
     """
@@ -82,7 +82,7 @@ def find_near(thumbnails: Sequence[Thumbnail | None], homes: Sequence[int]) -> N
 
     Near is what is at most twice as far from a correlation of 1.
 
-    thumbnails: None, and those without contrast, are like nothing.  homes: a number for each picture; pairs
+    thumbnails: None, and those without contrast, are like nothing.  homes: a number for each image; pairs
     of one home are no news unless they are the same.
     """
     there = [position for position, each in enumerate(thumbnails) if each is not None]
@@ -198,7 +198,7 @@ def _correlations(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> 
 
 
 def _same_hues(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Whether the colours agree, or one of the two is grey."""
+    """Whether the colors agree, or one of the two is grey."""
     fields = 3 * TINT_SIDE**2
     one, other = (
         (each - each.astype(np.float32).mean(axis=3, keepdims=True)).reshape(len(each), fields)
@@ -211,7 +211,7 @@ def _same_hues(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> npt
 
 
 MOST = 200_000
-"""Among more pictures near duplicates are not looked for: the time grows with the square of their number."""
+"""Among more images near duplicates are not looked for: the time grows with the square of their number."""
 
 
 def near_and_exact_findings(
@@ -219,7 +219,7 @@ def near_and_exact_findings(
 ) -> list[Finding]:
     """Duplicates, near duplicates and what looks alike.
 
-    contents: a hash of the pixels of each picture.  thumbnails: None where there is none to compare.
+    contents: a hash of the pixels of each image.  thumbnails: None where there is none to compare.
     """
     exact = same_contents(contents)
     findings = duplicate_findings(roll, exact)
@@ -243,10 +243,10 @@ def near_and_exact_findings(
 def duplicate_limits(thumbnails: Sequence[Thumbnail | None]) -> tuple[str, ...]:
     """What of it was not looked for, as sentences."""
     if len(thumbnails) > MOST:
-        return (f"near duplicates are not looked for among more than {MOST:,} pictures",)
+        return (f"near duplicates are not looked for among more than {MOST:,} images",)
     if any(each is None for each in thumbnails):
         return (
-            f"near duplicates are looked for among 8-bit grey and colour pictures of at least {SIDE} x {SIDE} "
+            f"near duplicates are looked for among 8-bit grey and color images of at least {SIDE} x {SIDE} "
             "pixels only",
         )
     return ()

@@ -79,7 +79,7 @@ def check_files(
 
 
 def _beside_one_another(listing: Listing, used: Sequence[Look]) -> list[Finding]:
-    """What shows only where the pictures are seen together."""
+    """What shows only where the images are seen together."""
     present = sorted({each.entry.label for each in used})
     findings = empty_classes(listing.classes, present)
     if not used:
@@ -87,9 +87,9 @@ def _beside_one_another(listing: Listing, used: Sequence[Look]) -> list[Finding]
     channels = choose_channels([each.header.channels for each in used])
     for each in used:
         if each.header.channels == 1 and channels == 3:
-            reason = "it is grey, and gets three equal channels, as others are coloured"
+            reason = "it is grey, and gets three equal channels, as others are colored"
             findings.append(
-                Finding("grey-among-colour", each.entry.name, reason, CODES["grey-among-colour"].cure)
+                Finding("grey-among-color", each.entry.name, reason, CODES["grey-among-color"].cure)
             )
     sizes = [(each.header.height, each.header.width) for each in used]
     cropped = cropped_finding(listing.source, sizes, choose_size(sizes, None)[0])
@@ -139,7 +139,7 @@ def surroundings(folder: Path) -> list[Finding]:
     """A finding for each hidden or system name and each link out of `folder`; no file is opened.
 
     Links to folders inside are not walked, and each real folder is walked once.  What cannot be read is
-    passed over here: whoever lists the pictures meets it, too.
+    passed over here: whoever lists the images meets it, too.
     """
     root = os.path.realpath(folder)
     findings: list[Finding] = []

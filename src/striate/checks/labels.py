@@ -18,9 +18,9 @@ def thresholds(
 ) -> npt.NDArray[np.float64]:
     """How sure a network is of a class on average, where it is right to be.
 
-    t_j = mean of p(j | x) over the pictures x that are labelled j; infinite for a class that no label names.
+    t_j = mean of p(j | x) over the images x that are labelled j; infinite for a class that no label names.
 
-    probabilities: (N, K), out-of-fold: of a network that did not train on these pictures; each row
+    probabilities: (N, K), out-of-fold: of a network that did not train on these images; each row
     sums to 1.  labels: (N,), 0..K-1.  Returns (K,).
     Raises: DataError where the shapes or values are no such.
     Source: Northcutt, Jiang, Chuang 2021, Confident learning, section 3.1.
@@ -36,7 +36,7 @@ def thresholds(
 def confident_classes(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """The class that each picture confidently is, or -1 where it is confidently none: (N,).
+    """The class that each image confidently is, or -1 where it is confidently none: (N,).
 
     Of the classes j with p(j | x) >= t_j the most probable, as in the paper; cleanlab 2.9 takes the most
     probable of all classes where several are confident.
@@ -49,7 +49,7 @@ def confident_classes(
 def likely_wrong(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """The positions of the pictures whose labels are likely wrong, the likeliest first.
+    """The positions of the images whose labels are likely wrong, the likeliest first.
 
     Those that are confidently another class (off the diagonal of the paper's confident joint) and whose most
     probable class is not their label either, by p(label | x), the smallest first.
@@ -67,7 +67,7 @@ def label_findings(
     probabilities: npt.NDArray[np.floating],
     classes: Sequence[str],
 ) -> list[Finding]:
-    """A finding for each picture whose label is likely wrong, the likeliest first."""
+    """A finding for each image whose label is likely wrong, the likeliest first."""
     findings = []
     for each in likely_wrong(probabilities, labels):
         given, said = labels[each], probabilities[each].argmax()

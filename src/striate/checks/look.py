@@ -19,7 +19,7 @@ from striate.data.decode.decode import Header, Pixels, decode, read_header
 from striate.data.files.entry import Entry
 from striate.data.files.file import Source, read_whole
 from striate.data.files.finding import CODES, Finding, Unreadable
-from striate.data.files.magic import HEAD_BYTES, NAMED_BY_SUFFIX, recognise
+from striate.data.files.magic import HEAD_BYTES, NAMED_BY_SUFFIX, recognize
 from striate.text.visible import visible
 
 MOST_BYTES = 64 * 2**20
@@ -31,10 +31,10 @@ _COVER = (128, 128)
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Look:
-    """A picture that can be used.
+    """An image that can be used.
 
     pixels_hash: of its pixels: files of which it is the same show the same, whatever their bytes.
-    thumbnail: None where it is too small to be compared, or no grey or coloured picture.
+    thumbnail: None where it is too small to be compared, or no grey or colored image.
     """
 
     entry: Entry
@@ -63,7 +63,7 @@ def look(entry: Entry, max_pixels: int) -> Look | tuple[Finding, ...]:
     remarks = []
     kind = ""
     if content is not None:
-        kind = recognise(content[:HEAD_BYTES])[1]
+        kind = recognize(content[:HEAD_BYTES])[1]
         remarks += _of_file(content, kind, entry, header, pixels)
         traits.frames |= kind == "GIF" and is_animated_gif(content)
     if pixels.orientation != 1:
@@ -106,7 +106,7 @@ def _flat_fields(pixels: Pixels, header: Header) -> float:
         channels = [np.asarray(each) for each in content.convert("YCbCr").split()]
     else:
         channels = [content[..., each] for each in range(content.shape[2])]
-    # The colours of a grey picture are flat and cost next to nothing.
+    # The colors of a grey image are flat and cost next to nothing.
     channels = [each for each in channels if each.min() != each.max()] or channels[:1]
     rows, columns = channels[0].shape[0] // 8, channels[0].shape[1] // 8
     share = 1.0
@@ -128,16 +128,16 @@ def _pixels_hash(pixels: Pixels) -> str:
 
 
 HIDDEN_SHARE = 0.01
-"""Colours under full transparency are told of where they make up this share of the pixels."""
+"""Colors under full transparency are told of where they make up this share of the pixels."""
 
 _HIDDEN_RANGE = 32
-"""They are one colour, as most programs leave there, where no channel varies by more."""
+"""They are one color, as most programs leave there, where no channel varies by more."""
 
 _ORIENTATION_TAG = 274
 
 
 class Traits:
-    """Sees a picture while it is decoded (a `Witness`), and tells what was special about it."""
+    """Sees an image while it is decoded (a `Witness`), and tells what was special about it."""
 
     def __init__(self) -> None:
         self.orientation = 1
@@ -147,22 +147,22 @@ class Traits:
         self._transparent = False
         self._hidden = False
 
-    def opened(self, picture: ImageFile.ImageFile, kind: str) -> None:
+    def opened(self, image: ImageFile.ImageFile, kind: str) -> None:
         """Notes what decoding would lose."""
-        self._mode = picture.mode
-        raw = [each if isinstance(each, str) else str(each[0]) for *_, each in picture.tile if each]
-        self._sixteen = picture.mode.startswith("I;16") or any(";16" in each for each in raw)
+        self._mode = image.mode
+        raw = [each if isinstance(each, str) else str(each[0]) for *_, each in image.tile if each]
+        self._sixteen = image.mode.startswith("I;16") or any(";16" in each for each in raw)
         if kind != "GIF":  # there Pillow would have to go to the second frame and back
-            self.frames = bool(getattr(picture, "is_animated", False))
-        if isinstance(picture, TiffImageFile):
-            turned = picture.tag_v2.get(_ORIENTATION_TAG, 1)
+            self.frames = bool(getattr(image, "is_animated", False))
+        if isinstance(image, TiffImageFile):
+            turned = image.tag_v2.get(_ORIENTATION_TAG, 1)
             self.orientation = turned if turned in range(1, 9) else 1
 
-    def loaded(self, picture: ImageFile.ImageFile) -> None:
+    def loaded(self, image: ImageFile.ImageFile) -> None:
         """Notes what is transparent."""
-        if not picture.has_transparency_data:
+        if not image.has_transparency_data:
             return
-        pixels = np.asarray(picture.convert("RGBA"))
+        pixels = np.asarray(image.convert("RGBA"))
         alpha = pixels[..., 3]
         self._transparent = bool((alpha < 255).any())
         under = pixels[..., :3][alpha == 0]
@@ -178,7 +178,7 @@ class Traits:
         if self._mode == "CMYK":
             yield (
                 "cmyk-converted",
-                "its inks were made into red, green and blue; colour profiles are not applied",
+                "its inks were made into red, green and blue; color profiles are not applied",
             )
         if self._sixteen:
             yield "sixteen-bit", "its 16-bit values were brought to 8 bits: 0 to 65535 became 0 to 255"
@@ -186,7 +186,7 @@ class Traits:
             what = "a palette with transparency" if self._mode in ("P", "PA") else "partly transparent"
             yield "transparent", f"{what}, laid on white"
         if self._hidden:
-            yield "hidden-colour", "colours under its fully transparent pixels are neither seen nor used"
+            yield "hidden-color", "colors under its fully transparent pixels are neither seen nor used"
 
 
 LONG_BYTES = 200

@@ -22,13 +22,13 @@ _DAMAGED = ("zeroed-inside", "wrong-checksum")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """content: of the file.  pictures: in it.  without: usable pictures that are not in it.
+    """content: of the file.  images: in it.  without: usable images that are not in it.
 
     unnameable: those among them whose path a CSV cannot hold.
     """
 
     content: bytes
-    pictures: int
+    images: int
     without: int
     unnameable: int
 
@@ -48,19 +48,19 @@ def require_manifest(path: Path) -> None:
 def fixed_manifest(checked: Checked, path: Path) -> Manifest:
     """What `path` is to hold, so that training takes it instead of the folder.
 
-    Without: files that cannot be used; files damaged inside; of exact duplicates all but one; of pictures in
-    two splits, exactly or nearly the same, those nearer to training; of pictures under two labels all.
+    Without: files that cannot be used; files damaged inside; of exact duplicates all but one; of images in
+    two splits, exactly or nearly the same, those nearer to training; of images under two labels all.
     Near duplicates within a split become one group, so that a validation split that is made parts none.
     Paths are relative to the manifest.  A CSV's values are `guarded`; a path that begins as a formula does
     gets ./ in front.
 
     path: ends in .csv, .jsonl or .ndjson.
-    Raises: DataError for another suffix, and where the pictures lie in arrays or in an archive.
+    Raises: DataError for another suffix, and where the images lie in arrays or in an archive.
     """
     require_manifest(path)
-    if checked.files and not checked.used and checked.pictures:
+    if checked.files and not checked.used and checked.images:
         raise DataError(
-            "a manifest names files, and these pictures lie in arrays",
+            "a manifest names files, and these images lie in arrays",
             place="--manifest",
             cure="leave it out",
         )
@@ -81,7 +81,7 @@ def fixed_manifest(checked: Checked, path: Path) -> Manifest:
     kept = [each for each in checked.used if id(each) not in unwanted]
     if not kept:
         raise DataError(
-            "no picture is left for the manifest", place=str(path), cure="mend what was found first"
+            "no image is left for the manifest", place=str(path), cure="mend what was found first"
         )
     folder = path.resolve().parent
     together = joined([each.group for each in kept], [groups.get(each.name) for each in kept])
@@ -156,4 +156,4 @@ def told(manifest: Manifest) -> str:
     more = f", {counted(manifest.without, 'usable one')} left out" if manifest.without else ""
     if manifest.unnameable:
         more += f" ({manifest.unnameable:,} because their names are no UTF-8: a .jsonl can hold them)"
-    return f"{counted(manifest.pictures, 'picture')}{more}"
+    return f"{counted(manifest.images, 'image')}{more}"

@@ -13,10 +13,10 @@ from striate.data.decode.decode import Pixels
 from striate.errors import counted
 
 BLANK_RANGE = 8
-"""No channel of a blank picture varies by more, of 255: a little noise of a lossy format is allowed."""
+"""No channel of a blank image varies by more, of 255: a little noise of a lossy format is allowed."""
 
 BLACK_BELOW, BLACK_SHARE = 16, 0.99
-"""A picture is nearly black where this share of its grey values is below this."""
+"""An image is nearly black where this share of its grey values is below this."""
 
 
 def uniform_remark(pixels: Pixels) -> tuple[str, str] | None:
@@ -25,11 +25,11 @@ def uniform_remark(pixels: Pixels) -> tuple[str, str] | None:
     if not isinstance(content, Image.Image):
         if np.ptp(content, axis=(0, 1)).max() > (BLANK_RANGE if content.dtype == np.uint8 else 0):
             return None
-        return "blank", "all of its values are the same" if content.dtype != np.uint8 else _one_colour(0)
+        return "blank", "all of its values are the same" if content.dtype != np.uint8 else _one_color(0)
     extremes = np.array(content.getextrema()).reshape(-1, 2)
     spread = int((extremes[:, 1] - extremes[:, 0]).max())
     if spread <= BLANK_RANGE:
-        return "blank", _one_colour(spread)
+        return "blank", _one_color(spread)
     counts = content.convert("L").histogram()
     share = sum(counts[:BLACK_BELOW]) / sum(counts)
     if share >= BLACK_SHARE:
@@ -37,19 +37,19 @@ def uniform_remark(pixels: Pixels) -> tuple[str, str] | None:
     return None
 
 
-def _one_colour(spread: int) -> str:
-    return "it is of one colour" + (f", but for differences of at most {spread} of 255" if spread else "")
+def _one_color(spread: int) -> str:
+    return "it is of one color" + (f", but for differences of at most {spread} of 255" if spread else "")
 
 
 EXTREME = 5
-"""The long side of an extreme picture is more than so many times the short one."""
+"""The long side of an extreme image is more than so many times the short one."""
 
 TINY_SIDE, USUAL_SIDE = 16, 64
 """A short side below TINY_SIDE is tiny where the median short side of all is at least USUAL_SIDE."""
 
 
 def shape_remarks(sizes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, str, str]]:
-    """The position, code and reason of each picture of an odd extent.  sizes: heights and widths."""
+    """The position, code and reason of each image of an odd extent.  sizes: heights and widths."""
     every = list(sizes)
     if not every:
         return
@@ -141,8 +141,8 @@ def odd_remarks(makes: Sequence[Make]) -> Iterator[tuple[int, str]]:
         return (
             f"{first} {each.kind} among {total:,}" if each.kind and same <= most else "",
             f"it is {each.width:,} x {each.height:,} pixels, unlike the rest" if other or small else "",
-            f"one colour covers {one:.0%} of it" if one >= MOST_OF_ONE else "",
-            f"{counted(colors, 'colour')} make{'s' * (colors == 1)} up nearly all of it"
+            f"one color covers {one:.0%} of it" if one >= MOST_OF_ONE else "",
+            f"{counted(colors, 'color')} make{'s' * (colors == 1)} up nearly all of it"
             if colors <= FEW_COLORS
             else "",
         )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from striate.data.decode.decode import Pixels, decode
-from striate.data.decode.picture import TURNS
+from striate.data.decode.image import TURNS
 from striate.data.files.file import Source
 from striate.data.files.finding import Unreadable
 from striate.errors import MissingExtra
@@ -19,7 +19,7 @@ PREVIEW_SIDE = 160
 
 
 def preview_file(source: Source, max_pixels: int) -> npt.NDArray[np.uint8] | None:
-    """The picture in a file, upright, within 160 x 160 pixels, (H, W, 3); None where it cannot be read."""
+    """The image in a file, upright, within 160 x 160 pixels, (H, W, 3); None where it cannot be read."""
     try:
         return preview(decode(source, (PREVIEW_SIDE, PREVIEW_SIDE), max_pixels))
     except (Unreadable, MissingExtra):
@@ -51,27 +51,27 @@ def _as_image(array: npt.NDArray[Any]) -> Image.Image:
 
 
 SIDE = 32
-"""A thumbnail is as many grey values high and wide, whatever the picture's shape."""
+"""A thumbnail is as many grey values high and wide, whatever the image's shape."""
 
 TINT_SIDE = 4
-"""Its colours are kept as a grid of so many fields a side."""
+"""Its colors are kept as a grid of so many fields a side."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Thumbnail:
-    """grey: (32, 32) uint8, ITU-R 601.  tint: (4, 4, 3) uint8, the mean colour of each field."""
+    """grey: (32, 32) uint8, ITU-R 601.  tint: (4, 4, 3) uint8, the mean color of each field."""
 
     grey: npt.NDArray[np.uint8]
     tint: npt.NDArray[np.uint8]
 
 
 def is_comparable(height: int, width: int) -> bool:
-    """Whether a picture is large enough to be compared; small digits all look the same."""
+    """Whether an image is large enough to be compared; small digits all look the same."""
     return min(height, width) >= SIDE
 
 
 def thumbnail_of(pixels: Pixels, orientation: int) -> Thumbnail | None:
-    """The thumbnail of a decoded picture, brought upright; None where it is neither grey nor coloured bytes."""
+    """The thumbnail of a decoded image, brought upright; None where it is neither grey nor colored bytes."""
     content = pixels.content
     if not isinstance(content, Image.Image):
         if content.dtype != np.uint8 or content.shape[2] not in (1, 3):
@@ -82,6 +82,6 @@ def thumbnail_of(pixels: Pixels, orientation: int) -> Thumbnail | None:
     )
     if orientation in TURNS:
         small = small.transpose(TURNS[orientation])
-    colours = np.asarray(small.convert("RGB"), dtype=np.float32)
-    fields = colours.reshape(TINT_SIDE, SIDE // TINT_SIDE, TINT_SIDE, SIDE // TINT_SIDE, 3)
+    colors = np.asarray(small.convert("RGB"), dtype=np.float32)
+    fields = colors.reshape(TINT_SIDE, SIDE // TINT_SIDE, TINT_SIDE, SIDE // TINT_SIDE, 3)
     return Thumbnail(np.asarray(small.convert("L")), np.round(fields.mean(axis=(1, 3))).astype(np.uint8))

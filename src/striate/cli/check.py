@@ -42,7 +42,7 @@ def check(
     quiet: bool = False,
     open_: Annotated[bool, Parameter(name="--open")] = False,
 ) -> None:
-    """Look at every picture before training: what cannot be used, what is odd, what is there twice.
+    """Look at every image before training: what cannot be used, what is odd, what is there twice.
 
     Nothing in DATA is changed. The exit code is 0 where nothing is found but notes,
     and 1 for warnings (used, but look at it) or errors (left out).
@@ -61,13 +61,13 @@ def check(
     json_
         Print all findings as JSON.
     report
-        Write a page with small pictures of what was found.
+        Write a page with small images of what was found.
     manifest
         Write a .csv or .jsonl of what is good, which `striate train` takes instead.
     labels
-        A run of the same pictures: names likely wrong labels of its validation and test pictures.
+        A run of the same images: names likely wrong labels of its validation and test images.
     max_pixels
-        Pictures of more pixels are refused on their header, before they are decoded; 100000000.
+        Images of more pixels are refused on their header, before they are decoded; 100000000.
     all_
         Print every finding, notes too.
     codes
@@ -95,7 +95,7 @@ def check(
 
         require_manifest(manifest)
     screen = Screen(quiet=quiet or json_)
-    with screen.stoppable(), counting(screen, "looking at pictures") as progress:
+    with screen.stoppable(), counting(screen, "looking at images") as progress:
         checked = check_data(data, labels=labels, max_pixels=max_pixels, progress=progress)
     if json_:
         print_json(_plain(checked), indent=2)
@@ -127,7 +127,7 @@ def _print(checked: Checked, *, every: bool) -> None:
     splits = ", ".join(f"{sum(each):,} {split}" for split, each in checked.counts.items())
     more = f" ({splits})" if len(checked.counts) > 1 else ""
     console.print(
-        f"{checked.source}: {checked.pictures:,} of {counted(checked.files, 'picture')} can be used{more}, "
+        f"{checked.source}: {checked.images:,} of {counted(checked.files, 'image')} can be used{more}, "
         f"in {counted(len(checked.classes), 'class', 'classes')}"
     )
     console.print(f"classes   {_classes(checked, every=every)}")
@@ -159,7 +159,7 @@ def _print(checked: Checked, *, every: bool) -> None:
 
 
 def _classes(checked: Checked, *, every: bool) -> str:
-    """The classes and how many pictures each has; of many the first ones."""
+    """The classes and how many images each has; of many the first ones."""
     told = [
         f"{name} {sum(each):,}" for name, *each in zip(checked.classes, *checked.counts.values(), strict=True)
     ]
@@ -173,7 +173,7 @@ def _plain(checked: Checked) -> dict[str, object]:
         "source": checked.source,
         "kind": checked.kind,
         "files": checked.files,
-        "pictures": checked.pictures,
+        "images": checked.images,
         "splits": {
             split: dict(zip(checked.classes, counts, strict=True)) for split, counts in checked.counts.items()
         },

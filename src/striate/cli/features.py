@@ -29,7 +29,7 @@ def features(
     device: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
-    """What a trained network makes of pictures at one of its parts, as an .npz file.
+    """What a trained network makes of images at one of its parts, as an .npz file.
 
     The file holds, for each split, `features_SPLIT`, `labels_SPLIT` and `names_SPLIT`, and `classes`.
 
@@ -42,7 +42,7 @@ def features(
     run
         The run folder, its name under runs/, or runs/latest.
     data
-        Pictures, as for `striate train`.
+        Images, as for `striate train`.
     at
         A label or path of the network, as stage3 or stage3.0.
     mean

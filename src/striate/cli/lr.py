@@ -30,34 +30,34 @@ def lr(
     device: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
-    """Learning-rate range test: train while the rate rises, and draw the loss.
+    """Learning-rate range test: train while the learning rate rises, and draw the loss.
 
-    Too low a rate barely changes the loss; too high a one makes it rise or NaN. The highest rate of a
+    Too low a learning rate barely changes the loss; too high a one makes it rise or NaN. The highest learning rate of a
     schedule belongs where the loss still falls, about a tenth of the rate at which it is lowest.
 
     For example:
 
       striate lr photos/
-      striate lr digits --net lenet5 --size 28 --set optimiser=nesterov --out nesterov.png
+      striate lr digits --net lenet5 --size 28 --set optimizer=nesterov --out nesterov.png
 
     Parameters
     ----------
     data
         What to train on, as for `striate train`.
     net
-        A text, a .net or .txt file or a name of the zoo; chosen by the pictures if left out.
+        A text, a .net or .txt file or a name of the zoo; chosen by the images if left out.
     steps
         Steps of training, one rate each.
     size
-        Side of the pictures in pixels, or HEIGHTxWIDTH as 60x180; chosen by the pictures if left out.
+        Side of the images in pixels, or HEIGHTxWIDTH as 60x180; chosen by the images if left out.
     recipe
         A name or a .toml file.
     set_
-        A key of the recipe, as optimiser=sgd; may stand many times.
+        A key of the recipe, as optimizer=sgd; may stand many times.
     out
-        The picture to write.
+        The image to write.
     force
-        Write over a picture that is there.
+        Write over an image that is there.
     device
         cpu, cuda, cuda:1 or mps; the best there is if left out.
     json_
@@ -88,9 +88,9 @@ def lr(
         found = range_test(made, steps=steps, watch=screen)
     draw_rates(found.rates, found.losses, found.suggested, out)
     if json_:
-        print_json({**asdict(found), "suggested": found.suggested, "picture": str(out)}, indent=2)
+        print_json({**asdict(found), "suggested": found.suggested, "image": str(out)}, indent=2)
         return
     console = prose()
     console.print(f"\nthe loss falls fastest at {found.steepest:.2g} and is lowest at {found.lowest:.2g}")
     console.print(f"suggested: --set rate={found.suggested:.2g}")
-    console.print(f"picture  {out}")
+    console.print(f"image  {out}")

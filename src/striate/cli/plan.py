@@ -39,7 +39,7 @@ def plan(
     strict: bool = False,
     train: bool = False,
     precision: str = "fp32",
-    optimiser: str = "adamw",
+    optimizer: str = "adamw",
     all_: Annotated[bool, Parameter(name="--all")] = False,
     against: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
@@ -59,18 +59,18 @@ def plan(
     net
         A text, a .net or .txt file, or the name of a network of the zoo.
     input
-        Shape of the pictures, as 3x224x224; a network of the zoo knows its own.
+        Shape of the images, as 3x224x224; a network of the zoo knows its own.
     classes
         What the word `classes` stands for; 10, or what the zoo says.
     batch
-        Pictures in a training step, for the memory that it keeps.
+        Images in a training step, for the memory that it keeps.
     strict
         Refuse a stride that does not divide instead of warning.
     train
         The peak memory of a training step, by its parts.
     precision
         Arithmetic of that step, fp32 or bf16.
-    optimiser
+    optimizer
         Of that step, as in a recipe: sgd, momentum, adamw and the others.
     all_
         Each layer in a row of its own; else norms and activations stand with the layer before them, and
@@ -82,7 +82,7 @@ def plan(
     """
     if batch < 1 or (classes is not None and classes < 1):
         raise StriateError("a batch and a number of classes are at least 1", place="plan")
-    for flag, value, words in (("precision", precision, PRECISIONS), ("optimiser", optimiser, tuple(SLOTS))):
+    for flag, value, words in (("precision", precision, PRECISIONS), ("optimizer", optimizer, tuple(SLOTS))):
         if value not in words:
             raise StriateError(
                 f"{flag} cannot be `{value}`",
@@ -96,14 +96,14 @@ def plan(
     elif text.zoo is not None:
         shape = zoo_net(text.zoo).input
     else:
-        raise StriateError("the shape of the pictures is not known", place="plan", cure="--input 3x224x224")
+        raise StriateError("the shape of the images is not known", place="plan", cure="--input 3x224x224")
     if classes is None and text.zoo is not None:
         classes = zoo_net(text.zoo).classes
     classes = CLASSES if classes is None else classes
 
     def planned(network: NetText) -> Plan:
         return network.plan(
-            shape, classes, batch=batch, strict=strict, precision=precision, optimiser=optimiser
+            shape, classes, batch=batch, strict=strict, precision=precision, optimizer=optimizer
         )
 
     made = planned(text)
@@ -118,9 +118,9 @@ def plan(
     if json_:
         print(json.dumps(_plain(made), indent=2))
         return
-    _print(made, () if all_ else tree(text.lay(shape, classes), made), f"{precision}, {optimiser}")
+    _print(made, () if all_ else tree(text.lay(shape, classes), made), f"{precision}, {optimizer}")
     if train:
-        prose().print(f"peak of a training step on {counted(batch, 'picture')} in {precision}, {optimiser}:")
+        prose().print(f"peak of a training step on {counted(batch, 'image')} in {precision}, {optimizer}:")
         for line in aligned([list(each) for each in _parts(made.step)], left=1):
             prose().print(f"  {line}")
 
@@ -142,12 +142,14 @@ def _print(made: Plan, nodes: tuple[Node, ...], how: str) -> None:
         prose().print(line)
     prose().print()
     classes = f", {made.classes} classes" if made.classes is not None else ""
-    prose().print(f"{made.weights:,} weights, {made.multiply_adds:,} multiply-adds a picture{classes}")
+    prose().print(f"{made.weights:,} weights, {made.multiply_adds:,} multiply-adds an image{classes}")
     if made.side_weights:
-        prose().print(f"{made.weights + made.side_weights:,} weights in training, with the side classifiers")
-    pictures = "one picture" if made.batch == 1 else f"{made.batch} pictures"
+        prose().print(
+            f"{made.weights + made.side_weights:,} weights in training, with the auxiliary classifiers"
+        )
+    images = "one image" if made.batch == 1 else f"{made.batch} images"
     prose().print(
-        f"a training step on {pictures} keeps {size(made.saved_bytes)} of activations and needs about "
+        f"a training step on {images} keeps {size(made.saved_bytes)} of activations and needs about "
         f"{size(made.step.total)} in all ({how})"
     )
     initials = Counter(row.initial for row in made.rows if row.initial)
@@ -171,7 +173,7 @@ def _print_both(names: list[str], made: list[tuple[tuple[Node, ...], Plan]]) -> 
     one, other = (table for _, table in made)
     sums: list[tuple[str, Callable[[Plan], float], Callable[[float], str]]] = [
         ("weights", lambda table: table.weights, lambda number: f"{number:,.0f}"),
-        ("multiply-adds a picture", lambda table: table.multiply_adds, lambda number: f"{number:,.0f}"),
+        ("multiply-adds an image", lambda table: table.multiply_adds, lambda number: f"{number:,.0f}"),
         ("layers with weights", lambda table: sum(row.multiply_adds > 0 for row in table.rows if not row.side), lambda n: f"{n:,.0f}"),
         ("activations kept", lambda table: table.saved_bytes, size),
         ("a training step in all", lambda table: table.step.total, size),
@@ -198,9 +200,9 @@ def _parts(step: StepMemory) -> list[tuple[str, str]]:
     return [
         ("weights and running statistics", size(step.weights)),
         ("gradients there at the peak", size(step.gradients)),
-        ("optimiser", size(step.optimiser)),
+        ("optimizer", size(step.optimizer)),
         ("activations still kept there", size(step.kept)),
-        (f"pictures, and what `{step.moment}` needs meanwhile", size(step.transient)),
+        (f"images, and what `{step.moment}` needs meanwhile", size(step.transient)),
         ("total, over the process without a network", size(step.total)),
     ]
 

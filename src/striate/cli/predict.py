@@ -17,14 +17,14 @@ from striate.disk.atomic import write_atomic
 from striate.errors import DataError, StriateError, counted
 from striate.text.visible import visible
 
-# Pictures that go through the network together.
+# Images that go through the network together.
 GROUP = 64
 
 
 def predict(
     run: str,
     /,
-    *pictures: str,
+    *images: str,
     top: int = 3,
     json_: Annotated[bool, Parameter(name="--json")] = False,
     runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
@@ -32,11 +32,11 @@ def predict(
     csv_: Annotated[Path | None, Parameter(name="--csv")] = None,
     force: bool = False,
 ) -> None:
-    """What a trained network says of pictures.
+    """What a trained network says of images.
 
-    A picture that cannot be read is named, the others are answered, and the exit code is 1.
+    An image that cannot be read is named, the others are answered, and the exit code is 1.
 
-    Batch norms are folded into the layers before them.  Of 256 pictures and more, the runtimes that are
+    Batch norms are folded into the layers before them.  Of 256 images and more, the runtimes that are
     installed are compared on this network first, once on a machine, and the fastest answers.
 
     For example:
@@ -50,8 +50,8 @@ def predict(
     ----------
     run
         The run folder, its name under runs/, or runs/latest.
-    pictures
-        Pictures, or folders of pictures; further runs before them answer together with the first.
+    images
+        Images, or folders of images; further runs before them answer together with the first.
     top
         How many classes to name for each.
     json_
@@ -72,17 +72,17 @@ def predict(
             raise StriateError("answers go to one place", place="--csv", cure="leave out --json")
         require_new(csv_, force, "--csv")
     runs = [run]
-    while pictures and _is_run(pictures[0]):
-        runs.append(pictures[0])
-        pictures = pictures[1:]
-    if not pictures:
-        raise DataError("no picture was given", place="predict", cure=f"striate predict {run} picture.jpg")
+    while images and _is_run(images[0]):
+        runs.append(images[0])
+        images = images[1:]
+    if not images:
+        raise DataError("no image was given", place="predict", cure=f"striate predict {run} image.jpg")
     from striate.export.runtime import answering
     from striate.predict.ensemble import Ensemble, load_ensemble
 
     answers, complaints = prose(), prose(stderr=True)
     failed = 0
-    paths = _paths(pictures)
+    paths = _paths(images)
     loaded = load_ensemble(runs, device=device).members
     members = []
     for member in loaded:
@@ -90,7 +90,7 @@ def predict(
         members.append(ready)
         if compared and not json_:
             told = ", ".join(str(each) for each in compared)
-            complaints.print(f"runtime   {compared[0].name}, a picture in: {told}")
+            complaints.print(f"runtime   {compared[0].name}, an image in: {told}")
     trained = Ensemble(tuple(members))
     best = max(1, top)
     rows: list[list[object]] = [_head(min(best, len(loaded[0].classes)))]
@@ -102,7 +102,7 @@ def predict(
                 rows.append([prediction.name, "", *(f"{each}" for pair in answer for each in pair)])
             elif json_:
                 said = [{"class": name, "probability": share} for name, share in answer]
-                print_json({"picture": prediction.name, "answers": said})
+                print_json({"image": prediction.name, "answers": said})
             else:
                 told = ", ".join(f"{name} {share:.1%}" for name, share in answer)
                 answers.print(f"{visible(prediction.name)}: {told}")
@@ -111,7 +111,7 @@ def predict(
             if csv_ is not None:
                 rows.append([trouble.place, trouble.problem])
             if json_:
-                print_json({"picture": trouble.place, "error": trouble.problem, "cure": trouble.cure})
+                print_json({"image": trouble.place, "error": trouble.problem, "cure": trouble.cure})
             else:
                 complaints.print(f"{trouble.place}: {trouble.problem} (try: {trouble.cure})")
     if csv_ is not None:
@@ -121,7 +121,7 @@ def predict(
         write_atomic(csv_, lines.getvalue().encode("utf-8", "surrogateescape"))
         answers.print(f"csv       {csv_}: {counted(len(rows) - 1, 'image')}")
     if failed:
-        raise DataError(f"{failed:,} of {counted(len(paths), 'picture')} could not be read", place="predict")
+        raise DataError(f"{failed:,} of {counted(len(paths), 'image')} could not be read", place="predict")
 
 
 def _head(count: int) -> list[object]:
@@ -131,7 +131,7 @@ def _head(count: int) -> list[object]:
 
 
 def _is_run(said: str) -> bool:
-    """Whether a word means a run: its folder, or a name that is no picture's and no other folder's."""
+    """Whether a word means a run: its folder, or a name that is no image's and no other folder's."""
     from striate.errors import RunError
     from striate.runs.folder import find_run
 
@@ -147,7 +147,7 @@ def _is_run(said: str) -> bool:
 
 
 def _paths(said: tuple[str, ...]) -> list[Path]:
-    """The pictures that were named, and the files in the folders that were."""
+    """The images that were named, and the files in the folders that were."""
     from striate.data.files.walk import files_below
 
     paths = []
@@ -158,6 +158,6 @@ def _paths(said: tuple[str, ...]) -> list[Path]:
             continue
         found = [file for _, file in files_below(path, each, ())[0]]
         if not found:
-            raise DataError("there is no picture in this folder", place=visible(each))
+            raise DataError("there is no image in this folder", place=visible(each))
         paths.extend(found)
     return paths

@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from striate.machine.allocator import keep_freed
+from striate.machine.allocator import keep_freed_memory
 
 # By each of them a user says how threads are to be spread.
 _THREADS = {"OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"}
@@ -24,7 +24,7 @@ def set_up_process() -> None:
     Not so where the user chose a number of threads: two jobs would have the same cores.  OpenMP reads this
     once, when torch loads; what the user set stands.
 
-    Freed memory stays with the process (see `keep_freed`).
+    Freed memory stays with the process (see `keep_freed_memory`).
 
     At its end the process does not look for cycles among torch's million objects, which takes a second; the
     system gets all of it back anyway.
@@ -37,7 +37,7 @@ def set_up_process() -> None:
         import striate.threads  # noqa: F401
 
         os.environ["OMP_PROC_BIND"], os.environ["OMP_PLACES"] = "close", "cores"
-    keep_freed()
+    keep_freed_memory()
     # Before scikit-learn, whose OpenMP would bind this thread to a core before torch's has counted them.
     import torch  # noqa: F401
 

@@ -20,7 +20,7 @@ def resume(run: str, /, *, data: str | None = None, device: str | None = None, q
     run
         The run folder, its name under runs/, or runs/latest: here the newest that was stopped.
     data
-        Where the pictures are now, if they were moved; they have to be the same.
+        Where the images are now, if they were moved; they have to be the same.
     device
         cpu, cuda, cuda:1 or mps; the one it began on if left out.
     quiet

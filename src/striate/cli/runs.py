@@ -86,7 +86,7 @@ def runs(
 
 def _status(run: RunFolder, record: RunRecord) -> str:
     """What the record says, but that a run that nobody works on any more does not run."""
-    return "broken off" if record.status == "running" and not is_held(run) else record.status
+    return "interrupted" if record.status == "running" and not is_held(run) else record.status
 
 
 def _delete(folder: Path, name: str, found: list[tuple[RunFolder, RunRecord | RunError]], yes: bool) -> None:

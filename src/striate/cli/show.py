@@ -28,9 +28,9 @@ def show(
     out: Path = Path("sheet.png"),
     force: bool = False,
 ) -> None:
-    """A sheet of training pictures as the network sees them, before they are normalised.
+    """A sheet of training images as the network sees them, before they are normalized.
 
-    Each row is a picture: as it is stored, then as it is seen in one epoch
+    Each row is an image: as it is stored, then as it is seen in one epoch
     after the other, by `striate train` with the same seed and augment, at full size.
 
     For example:
@@ -42,16 +42,16 @@ def show(
     Parameters
     ----------
     data
-        Pictures, as for `striate train`.
+        Images, as for `striate train`.
     augment
         Words separated by commas out of rotate DEGREES, crop N, zoom LOW, flip, vflip, jitter S, grey SHARE,
         noise S, cutout N and mixup A; none; or auto, what training takes where nothing is said.
     size
-        Side of the pictures in pixels, or HEIGHTxWIDTH as 60x180; chosen by the pictures if left out.
+        Side of the images in pixels, or HEIGHTxWIDTH as 60x180; chosen by the images if left out.
     fit
-        How a picture of another shape becomes one of that size: crop its edges, pad it, or stretch it.
+        How an image of another shape becomes one of that size: crop its edges, pad it, or stretch it.
     count
-        Pictures, taken from all classes alike.
+        Images, taken from all classes alike.
     epoch
         The first of the epochs, counted from 0.
     seed
@@ -71,7 +71,7 @@ def show(
     require_new(out, force)
     require_outside("--out", out, data)
     screen = Screen()
-    with screen.stoppable(), counting(screen, "reading pictures") as progress:
+    with screen.stoppable(), counting(screen, "reading images") as progress:
         sheet = make_sheet(
             data, augment=augment, size=size, fit=fit, count=count, epoch=epoch, seed=seed, progress=progress
         )
@@ -80,5 +80,5 @@ def show(
     write_atomic(out, file.getvalue())
     prose().print(f"augment  {sheet.augment}")
     prose().print(
-        f"sheet    {out}: {counted(sheet.count, 'picture')} of {sheet.shape}, epochs {epoch} to {epoch + EPOCHS - 1}"
+        f"sheet    {out}: {counted(sheet.count, 'image')} of {sheet.shape}, epochs {epoch} to {epoch + EPOCHS - 1}"
     )

@@ -27,7 +27,7 @@ def print_summary(run: RunFolder, record: RunRecord) -> None:
     low, high = score.interval
     console.print()
     console.print(
-        f"{score.split} accuracy {score.accuracy:.2%} of {counted(score.pictures, 'picture')} "
+        f"{score.split} accuracy {score.accuracy:.2%} of {counted(score.images, 'image')} "
         f"(95 % interval {low:.2%} to {high:.2%}), loss {score.loss:.3f}"
     )
     if _imbalanced(score) or score.metric != "accuracy":
@@ -41,7 +41,7 @@ def print_summary(run: RunFolder, record: RunRecord) -> None:
             f"chosen on validation: {score.validation_metric:.2%}{metric} after epoch {best}; tested once"
         )
     else:
-        console.print(f"there is no test split: these pictures also chose the best epoch ({best})")
+        console.print(f"there is no test split: these images also chose the best epoch ({best})")
     if record.symptom is not None:
         console.print(f"{record.symptom.said}\n  try: {record.symptom.cure}")
     print_tables(score)
@@ -68,7 +68,7 @@ def _imbalanced(score: Score) -> bool:
 def _print_classes(score: Score) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("class")
-    for title in ("pictures", "precision", "recall"):
+    for title in ("images", "precision", "recall"):
         table.add_column(title, justify="right")
     for each in score.classes:
         table.add_row(each.name, f"{each.count:,}", f"{each.precision:.1%}", f"{each.recall:.1%}")

@@ -109,7 +109,7 @@ def test(
         console.print(f"note      {note}")
     split = "test split" if found.split == "test" else "all images"
     console.print(
-        f"accuracy {score.accuracy:.2%} of {counted(score.pictures, 'image')} ({split}; 95 % interval {low:.2%} to "
+        f"accuracy {score.accuracy:.2%} of {counted(score.images, 'image')} ({split}; 95 % interval {low:.2%} to "
         f"{high:.2%}), loss {score.loss:.3f}"
     )
     if len(score.classes) > 10:

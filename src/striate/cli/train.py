@@ -41,7 +41,7 @@ def train(
     quiet: bool = False,
     open_: Annotated[bool, Parameter(name="--open")] = False,
 ) -> None:
-    """Train a network on pictures.
+    """Train a network on images.
 
     DATA is one of
 
@@ -58,16 +58,16 @@ def train(
       striate train photos/ --net "[conv 32 3x3 -> bn -> relu] x3 -> fc classes"
       striate train photos/ --net resnet18 --size 128 --budget 30m
       striate train --from runs/latest --epochs 10
-      striate train digits --epochs 5 --set optimiser=nesterov --set rate=0.05
+      striate train digits --epochs 5 --set optimizer=nesterov --set learning_rate=0.05
 
     Parameters
     ----------
     data
         What to train on.
     net
-        A text, a .net or .txt file or a name of the zoo; chosen by the pictures if left out.
+        A text, a .net or .txt file or a name of the zoo; chosen by the images if left out.
     epochs
-        Passes over the training pictures.
+        Passes over the training images.
     budget
         Wall time of the whole command, as 90s, 10m or 1h30m; the schedule is laid over it.
     target
@@ -75,12 +75,12 @@ def train(
     seed
         Of everything that is drawn.
     size
-        Side of the pictures in pixels, or HEIGHTxWIDTH as 60x180; chosen by the pictures if left out.
+        Side of the images in pixels, or HEIGHTxWIDTH as 60x180; chosen by the images if left out.
     recipe
-        classic, quick, best or a .toml file; where neither it nor a network, optimiser or frozen part is given,
+        classic, quick, best or a .toml file; where neither it nor a network, optimizer or frozen part is given,
         quick.
     set_
-        A key of the recipe, as rate=0.01; may stand many times.
+        A key of the recipe, as learning_rate=0.01; may stand many times.
     out
         The run folder; a new one under runs/ if left out.
     from_
@@ -88,7 +88,7 @@ def train(
         a fresh schedule that begins at the learning rate that is set, or at 0.3 of the run's.
     transfer
         Keep the body of a network that knows photographs (EfficientNet-Lite0, or --net with --weights) and
-        train its head: little more work than one pass over the pictures.
+        train its head: little more work than one pass over the images.
     weights
         Begin with these: a file, a URL, or hf:OWNER/NAME; the head may be of other classes.
     sha256
@@ -98,7 +98,7 @@ def train(
     thaw
         Epochs behind the head's in which the frozen part trains as well, at lower rates.
     augment
-        Changes drawn anew for each picture, as "flip, crop 4".
+        Changes drawn anew for each image, as "flip, crop 4".
     memory
         What the whole process may take, as 2G or 800M: parts of the network are run twice, and batches cut
         in pieces, as far as it needs.

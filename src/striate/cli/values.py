@@ -17,7 +17,7 @@ def input_shape(text: str) -> tuple[int, int, int]:
     sides = tuple(int(side) for side in match.groups()) if match else ()
     if len(sides) != 3 or 0 in sides:
         raise StriateError(
-            f"`{text}` is not the shape of a picture",
+            f"`{text}` is not the shape of an image",
             place="--input",
             expected="CHANNELSxHEIGHTxWIDTH",
             cure="--input 3x224x224",
@@ -86,7 +86,7 @@ def require_outside(option: str, path: Path, data: str) -> None:
     folder, source = os.path.realpath(path.parent), os.path.realpath(os.path.expanduser(data))
     if os.path.isdir(source) and (folder + os.sep).startswith(source.rstrip(os.sep) + os.sep):
         raise StriateError(
-            f"{visible(str(path))} would lie among the pictures, and nothing is written there",
+            f"{visible(str(path))} would lie among the images, and nothing is written there",
             place=option,
             expected="a path outside of the data",
             cure=f"{option} {visible(path.name)}",

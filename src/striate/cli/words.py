@@ -15,7 +15,7 @@ from striate.net.layers.words import WORDS
 STRUCTURE = {
     "add": "The sum of branches: add { conv 64 3x3 -> bn | identity }.",
     "concat": "Branches one behind the other by channel: concat { conv 64 1x1 | conv 32 3x3 }.",
-    "aux": "A side classifier: aux 0.3 { pool avg -> fc classes }; its loss counts 0.3 in training only.",
+    "aux": "An auxiliary classifier: aux 0.3 { pool avg -> fc classes }; its loss counts 0.3 in training only.",
     "let": "A name for a block, with parameters: let unit(c) = conv c 3x3 -> bn -> relu; unit(32) -> unit(64).",
     "x": "Repeats a step: [conv 32 3x3 -> relu] x3.",
 }

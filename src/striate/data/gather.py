@@ -32,16 +32,16 @@ RECORD_FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The pictures of one split.
+    """The images of one split.
 
-    pictures: (N, H, W, C), C-contiguous: uint8, or float32 where the source holds arrays of other
+    images: (N, H, W, C), C-contiguous: uint8, or float32 where the source holds arrays of other
     numbers.  H and W are the stored size.  It may be a read-only memory map.
     labels: (N,) int64, indices into the classes.  names: N names, as they are shown.
     contents: N SHA-256 of their files or values, where they are known.
     weights: how much the loss of each counts, N, or None where all count alike.
     """
 
-    pictures: npt.NDArray[Any]
+    images: npt.NDArray[Any]
     labels: npt.NDArray[np.int64]
     names: tuple[str, ...]
     contents: tuple[str, ...] = ()
@@ -52,10 +52,10 @@ class Split:
 class Data:
     """A data set, ready.
 
-    size: (height, width) that the network sees.  stored_size: that of the pictures, from which training
-    takes random crops and evaluation the centre; the same where pictures are small and of one size.
-    record: what goes to the run's data.json.  fit: how pictures of another shape were brought to this one.
-    cropped_share: of its area that a picture loses on average where it is cropped for that.
+    size: (height, width) that the network sees.  stored_size: that of the images, from which training
+    takes random crops and evaluation the center; the same where images are small and of one size.
+    record: what goes to the run's data.json.  fit: how images of another shape were brought to this one.
+    cropped_share: of its area that an image loses on average where it is cropped for that.
     """
 
     name: str
@@ -89,15 +89,15 @@ def gather(
 
     Files are decoded once, in parallel, into a store under the cache; later runs of unchanged files
     read none of them.  A file that cannot be used becomes a finding and is left out.  A class left
-    without one picture is left out of the index.  Without a validation split, one is made of the
-    training pictures (`make_validation`); of a picture that is there more than once no copy is moved
+    without one image is left out of the index.  Without a validation split, one is made of the
+    training images (`make_validation`); of an image that is there more than once no copy is moved
     there alone.
 
     size: a side in pixels, or height and width (`read_size`), or None to choose (`choose_size`).  fit: how a
-    picture of another shape is brought to it (`prepare_picture`).  val_share: of the training pictures.
+    image of another shape is brought to it (`prepare_image`).  val_share: of the training images.
     strict: whether an error or a warning among the findings is fatal; notes never are.  cache: None for the usual place.
-    progress: called with (pictures done, all pictures) while files are read and decoded.
-    max_pixels: pictures that declare more are left out.
+    progress: called with (images done, all images) while files are read and decoded.
+    max_pixels: images that declare more are left out.
     suit: asked for the side that files get where none is said, once their headers are known.
     Raises: DataError, ResourceError, MissingExtra.
     """
@@ -116,7 +116,7 @@ def gather(
             f"{counted(len(left_out), 'file')} cannot be used, and the check is strict",
             place=listing.source,
             excerpt=listed(left_out),
-            expected="only pictures that can be read, in class folders",
+            expected="only images that can be read, in class folders",
             cure="mend or move them, or leave the check less strict",
         )
     classes, parts = _without_empty_classes(listing, gathered, findings)
@@ -144,18 +144,18 @@ def gather(
             f"{counted(len(warnings), 'warning')}, and the check is strict",
             place=listing.source,
             excerpt=listed(warnings),
-            expected="pictures of which nothing is odd",
+            expected="images of which nothing is odd",
             cure=f"striate check {listing.source}, which tells all",
         )
     splits = {
-        split: Split(part.pictures, part.labels, part.names, part.contents, part.weights)
+        split: Split(part.images, part.labels, part.names, part.contents, part.weights)
         for split, part in parts.items()
         if split in SPLITS
     }
     validation: dict[str, JSON] = {"made": made}
     if made:
         validation |= {"seed": seed, "share": val_share, "stratified": True, "grouped": grouped}
-    channels = int(splits["train"].pictures.shape[3])
+    channels = int(splits["train"].images.shape[3])
     return Data(
         name=listing.name,
         classes=classes,
@@ -175,7 +175,7 @@ def gather(
             "size": list(gathered.size),
             "stored_size": list(gathered.stored_size),
             "fit": fit,
-            "dtype": splits["train"].pictures.dtype.name,
+            "dtype": splits["train"].images.dtype.name,
             "splits": {split: _split_record(parts[split], classes) for split in SPLITS if split in parts},
             "validation": validation,
             "findings": dict(tally(findings)),
@@ -188,7 +188,7 @@ def gather(
 def _without_empty_classes(
     listing: Listing, gathered: Gathered, findings: list[Finding]
 ) -> tuple[tuple[str, ...], dict[str, Part]]:
-    """The classes that have a picture in any split, and the parts with labels that count only them."""
+    """The classes that have an image in any split, and the parts with labels that count only them."""
     present = np.unique(np.concatenate([part.labels for part in gathered.parts.values()]))
     classes = tuple(listing.classes[each] for each in present)
     findings += empty_classes(listing.classes, present.tolist())
@@ -222,7 +222,7 @@ def _findings_of_whole(classes: tuple[str, ...], parts: dict[str, Part]) -> list
 
 
 def _without_copies(aside: npt.NDArray[np.int64], contents: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The positions set aside, without pictures of which a copy stays in training."""
+    """The positions set aside, without images of which a copy stays in training."""
     chosen = set(aside.tolist())
     staying = {content for position, content in enumerate(contents) if position not in chosen}
     kept = np.array([each for each in aside if contents[each] not in staying], dtype=np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.data.decode.decode import MAX_PIXELS
-from striate.data.decode.picture import prepare_picture
+from striate.data.decode.image import prepare_image
 from striate.data.decode.size import Fit
 from striate.data.decode.warnings import quiet_pillow
 from striate.data.files.file import content_hash
@@ -24,7 +24,7 @@ from striate.threads import in_order
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How a network wants its images: see `prepare_picture`."""
+    """How a network wants its images: see `prepare_image`."""
 
     stored_size: tuple[int, int]
     channels: int
@@ -95,8 +95,8 @@ def label_images(source: str | Path) -> Labelled:
     for part in listing.arrays:
         if not tested or part.split == "test":
             items += [
-                Item(name, int(label), picture)
-                for name, label, picture in zip(part.names, part.labels, part.pictures, strict=True)
+                Item(name, int(label), image)
+                for name, label, image in zip(part.names, part.labels, part.images, strict=True)
             ]
     return Labelled(
         listing.source,
@@ -110,7 +110,7 @@ def label_images(source: str | Path) -> Labelled:
 
 def _prepared(item: Item, wanted: Wanted) -> Image:
     source = item.source
-    values = prepare_picture(
+    values = prepare_image(
         source,
         stored_size=wanted.stored_size,
         channels=wanted.channels,

@@ -15,7 +15,7 @@ from striate.errors import counted
 from striate.text.visible import visible
 
 HEAVY = 20
-"""So many times the pictures of the smallest class make the largest one heavy."""
+"""So many times the images of the smallest class make the largest one heavy."""
 
 _NAMED = 8
 
@@ -40,7 +40,7 @@ def makeup_findings(
 def empty_classes(classes: tuple[str, ...], present: Collection[int]) -> list[Finding]:
     """A finding for each class none of whose files can be used.  present: the indices of the others."""
     return [
-        Finding("empty-class", each, "not one of its files can be used", "add pictures, or remove it")
+        Finding("empty-class", each, "not one of its files can be used", "add images, or remove it")
         for label, each in enumerate(classes)
         if label not in present
     ]
@@ -67,10 +67,10 @@ def _of_classes(classes: tuple[str, ...], counts: npt.NDArray[np.int64]) -> list
         if count == 1:
             findings.append(
                 Finding(
-                    "one-picture-class",
+                    "one-image-class",
                     name,
-                    "it has one picture in all",
-                    "add pictures, or remove the class",
+                    "it has one image in all",
+                    "add images, or remove the class",
                 )
             )
     several = [each for each in range(len(classes)) if counts[each] > 1]
@@ -84,9 +84,9 @@ def _of_classes(classes: tuple[str, ...], counts: npt.NDArray[np.int64]) -> list
                 Finding(
                     "imbalance",
                     classes[least],
-                    f"it has {counted(int(counts[least]), 'picture')}, and {classes[most]} has "
+                    f"it has {counted(int(counts[least]), 'image')}, and {classes[most]} has "
                     f"{int(counts[most]):,}: {counts[most] / counts[least]:.0f} times as many",
-                    "add pictures of the small classes, and look at the recall of each class",
+                    "add images of the small classes, and look at the recall of each class",
                 )
             )
     return findings
@@ -105,9 +105,7 @@ def _lacking(classes: tuple[str, ...], counts: Mapping[str, npt.NDArray[np.int64
             more = f" and {len(lacking) - _NAMED:,} more" if len(lacking) > _NAMED else ""
             told = ", ".join(lacking[:_NAMED]) + more
             findings.append(
-                Finding(
-                    "split-lacks-class", split, f"it has no picture of {told}", "add pictures of each class"
-                )
+                Finding("split-lacks-class", split, f"it has no image of {told}", "add images of each class")
             )
     return findings
 
@@ -122,7 +120,7 @@ def _parted(groups: Mapping[str, Sequence[str | None]]) -> list[Finding]:
         Finding(
             "group-in-two-splits",
             visible(name),
-            f"it has pictures in {' and '.join(each for each in SPLITS if each in where)}",
+            f"it has images in {' and '.join(each for each in SPLITS if each in where)}",
             "keep a group in one split, or what is measured flatters",
         )
         for name, where in sorted(homes.items())

@@ -1,4 +1,4 @@
-"""Setting a part of the training pictures aside for validation."""
+"""Setting a part of the training images aside for validation."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ MOST_SHARE = 0.5
 def make_validation(
     labels: npt.NDArray[np.int64], groups: Sequence[str | None] | None, share: float, seed: int
 ) -> npt.NDArray[np.int64]:
-    """The positions (sorted) of the pictures that are set aside: stratified, seeded, groups kept whole.
+    """The positions (sorted) of the images that are set aside: stratified, seeded, groups kept whole.
 
-    labels: (N,).  share: of the pictures, above 0 and at most 0.5.  seed: 0 .. 2^32 - 1.
-    groups: N names, or None where there are none.  A picture whose group is None is a group by itself.
+    labels: (N,).  share: of the images, above 0 and at most 0.5.  seed: 0 .. 2^32 - 1.
+    groups: N names, or None where there are none.  An image whose group is None is a group by itself.
 
-    Without groups: of n pictures of a class round(share * n) are drawn, but at least one and at most n - 1; a
-    class of one picture stays in training.
+    Without groups: of n images of a class round(share * n) are drawn, but at least one and at most n - 1; a
+    class of one image stays in training.
 
     With groups: scikit-learn's StratifiedGroupKFold with about 1/share folds.  Of the folds the one is taken that leaves
     the fewest classes missing in training, then in validation, then comes nearest to the share.  A class
-    whose pictures are all of one group is then on one side only.
+    whose images are all of one group is then on one side only.
 
     Raises: DataError where share or seed are out of their domain or nothing can be set aside;
     MissingExtra where there are groups and scikit-learn is not installed.
@@ -45,9 +45,9 @@ def make_validation(
 
 
 def joined(first: Sequence[str | None], second: Sequence[str | None]) -> list[str | None]:
-    """One grouping of pictures out of two: those that share a name in either are in one group.
+    """One grouping of images out of two: those that share a name in either are in one group.
 
-    first, second: N names each, None for a picture by itself; a group has a name of the first, where one of it has.
+    first, second: N names each, None for an image by itself; a group has a name of the first, where one of it has.
     """
     leaders = list(range(len(first)))
 
@@ -76,11 +76,11 @@ def _by_classes(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.N
     counts = np.bincount(labels)
     if counts.max(initial=0) < 2:
         raise DataError(
-            "no class has two pictures, so none can be set aside for validation",
-            expected="at least two pictures in a class",
-            cure="add pictures, or a val/ folder",
+            "no class has two images, so none can be set aside for validation",
+            expected="at least two images in a class",
+            cure="add images, or a val/ folder",
         )
-    # Class by class, the pictures of each in the order of a number drawn for them.
+    # Class by class, the images of each in the order of a number drawn for them.
     order = np.lexsort((uniform(seed, 0, np.arange(len(labels)), Stream.ASIDE), labels))
     firsts = np.cumsum(counts) - counts
     aside = [
@@ -104,9 +104,9 @@ def _by_groups(
     folds = min(round(1 / share), len(numbers), int(np.bincount(labels).max()))
     if folds < 2:
         raise DataError(
-            f"all {len(labels):,} training pictures are of one group, or no class has two",
+            f"all {len(labels):,} training images are of one group, or no class has two",
             expected="at least two groups, so that one can be set aside for validation",
-            cure="mark validation pictures in the manifest's column split",
+            cure="mark validation images in the manifest's column split",
         )
     try:
         from sklearn.model_selection import StratifiedGroupKFold
@@ -117,7 +117,7 @@ def _by_groups(
         ) from None
     drawer = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # It warns of classes with fewer pictures than folds; what that means is in the docstring.
+        # It warns of classes with fewer images than folds; what that means is in the docstring.
         warnings.simplefilter("ignore", UserWarning)
         sides = list(drawer.split(np.zeros(len(labels)), labels, codes))
 

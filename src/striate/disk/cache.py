@@ -56,9 +56,9 @@ def cache_root(given: Path | None) -> Path:
 
 
 def no_room(
-    root: Path, needed_bytes: int, free_bytes: int | None = None, what: str = "the prepared pictures take"
+    root: Path, needed_bytes: int, free_bytes: int | None = None, what: str = "the prepared images take"
 ) -> ResourceError:
-    """The error that the disk is too full for `needed_bytes` of prepared pictures, or of `what`."""
+    """The error that the disk is too full for `needed_bytes` of prepared images, or of `what`."""
     there = "" if free_bytes is None else f" and {free_bytes:,} are free"
     return ResourceError(
         f"the disk is full: {what} {needed_bytes:,} bytes{there}",
@@ -69,7 +69,7 @@ def no_room(
 
 
 def writing_failed(
-    problem: OSError, root: Path, needed_bytes: int, what: str = "the prepared pictures take"
+    problem: OSError, root: Path, needed_bytes: int, what: str = "the prepared images take"
 ) -> ResourceError:
     """The error that the cache could not be written, whatever the reason."""
     if problem.errno in _FULL:

@@ -1,6 +1,6 @@
 """What lies in the cache: how large, how long unused, who uses it, and making room for more.
 
-    CACHE/store      prepared pictures, a folder for each data set and size
+    CACHE/store      prepared images, a folder for each data set and size
     CACHE/archives   unpacked archives, a folder for each
     CACHE/ledger     what was seen of each file of a source, so that it need not be read again
     CACHE/machine    what was measured on this machine
@@ -34,7 +34,7 @@ LEAST_LIMIT_BYTES, DISK_SHARE = 20 * 10**9, 0.1
 """The bound where none is said: a share of the disk, and on small disks so much."""
 
 KINDS = {
-    "store": "prepared pictures",
+    "store": "prepared images",
     "archives": "unpacked archives",
     "downloads": "weights from the web",
     "ledger": "what was seen of files",

@@ -15,7 +15,7 @@ from striate.errors import StriateError
 from striate.modules.module import Net
 from striate.modules.nn.local import LocallyConnected2d
 from striate.net.layers import activation, convolution, dropout, linear, pooling
-from striate.net.layers import normalization as normalisation
+from striate.net.layers import normalization as normalization
 from striate.net.layers.axis import Axis
 from striate.net.layout.layout import Chain, Join, Layout, Placed, Side
 from striate.net.shape import Map, Shape
@@ -27,7 +27,7 @@ IR = 8
 # protobuf ends at 2 GB.
 MOST_BYTES = 1_900_000_000
 
-PICTURES, LOGITS = "pictures", "logits"
+IMAGES, LOGITS = "images", "logits"
 
 
 class NoGraph(StriateError):
@@ -35,7 +35,7 @@ class NoGraph(StriateError):
 
 
 def onnx_bytes(net: Net) -> bytes:
-    """The network as an ONNX model: `pictures`, N x C x H x W float32 and normalised -> `logits`, N x classes.
+    """The network as an ONNX model: `images`, N x C x H x W float32 and normalized -> `logits`, N x classes.
 
     net: built from a text, and `folded` for speed.  Side classifiers, dropout and a closing softmax are left
     out, as at inference.
@@ -67,7 +67,7 @@ class _Writer:
         graph = helper.make_graph(
             self.nodes,
             "striate",
-            [helper.make_tensor_value_info(PICTURES, TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info(IMAGES, TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, ["N", layout.output.elements])],
             self.weights,
         )
@@ -77,7 +77,7 @@ class _Writer:
 
     def network(self, layout: Layout) -> str:
         """The whole flow, flat and without a closing softmax."""
-        return self._node("Flatten", self._chain(layout.root, PICTURES, logits=True), axis=1)
+        return self._node("Flatten", self._chain(layout.root, IMAGES, logits=True), axis=1)
 
     def _chain(self, chain: Chain, value: str, *, logits: bool = False) -> str:
         """`logits`: without a closing softmax, as `build` leaves it out."""
@@ -132,18 +132,18 @@ class _Writer:
                 return self._depth(x, shape, depth, "ReduceMean" if kind == "avg" else "ReduceMax")
             case activation.Maxout(pieces=pieces):
                 return self._depth(x, shape, pieces, "ReduceMax")
-            case normalisation.BatchNorm(eps=eps):
+            case normalization.BatchNorm(eps=eps):
                 assert isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
                 kept = (module.weight, module.bias, module.running_mean, module.running_var)
                 return self._node("BatchNormalization", x, *map(self._weight, kept), epsilon=eps)
-            case normalisation.LayerNorm(eps=eps):
+            case normalization.LayerNorm(eps=eps):
                 return self._layer_norm(x, shape, eps, module)
-            case normalisation.LocalResponseNorm(neighbours=n, alpha=alpha, beta=beta, k=k):
+            case normalization.LocalResponseNorm(neighbors=n, alpha=alpha, beta=beta, k=k):
                 if n % 2 == 0:
-                    # torch and ONNX put the odd neighbour on different sides.
+                    # torch and ONNX put the odd neighbor on different sides.
                     raise _refused(placed)
                 return self._node("LRN", x, size=n, alpha=alpha, beta=beta, bias=k)
-            case normalisation.Scale():
+            case normalization.Scale():
                 return self._node("Mul", x, self._each_channel(module, shape))
             case dropout.Dropout() | dropout.Dropout2d() | dropout.DropPath():
                 return x

@@ -24,12 +24,12 @@ from striate.modules.module import Net
 from striate.net.notation.writer import write_text
 from striate.predict.trained import Trained
 from striate.silence import no_reports
-from striate.training.layout import arrange
+from striate.training.layout import apply_layout
 
-# Fewer pictures are answered before the runtimes could be compared.
+# Fewer images are answered before the runtimes could be compared.
 WORTH_COMPARING = 256
 
-# Pictures that each is timed on, and multiply-adds that a timed batch may take.
+# Images that each is timed on, and multiply-adds that a timed batch may take.
 BATCH = 64
 MOST_MULTIPLY_ADDS = 3_000_000_000
 
@@ -65,14 +65,14 @@ class Elsewhere(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A runtime and the milliseconds that it takes for a picture; why it is out of the question, if it is."""
+    """A runtime and the milliseconds that it takes for an image; why it is out of the question, if it is."""
 
     name: str
-    picture_ms: float | None
+    image_ms: float | None
     why_not: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} {self.picture_ms:.3g} ms" if self.picture_ms else f"{self.name} ({self.why_not})"
+        return f"{self.name} {self.image_ms:.3g} ms" if self.image_ms else f"{self.name} ({self.why_not})"
 
 
 def runtime_names() -> list[str]:
@@ -95,21 +95,21 @@ def answered_by(net: Net, name: str) -> nn.Module:
             cure=f"pip install {name}" if name in _RUNTIMES else "--runtime auto",
         )
     if name == "torch":
-        return arrange(folded(net), "channels_last")
+        return apply_layout(folded(net), "channels_last")
     # To import onnx takes a fifth of a second.
     from striate.export.onnx_graph import onnx_bytes
 
     return Elsewhere(_MAKERS[name](onnx_bytes(folded(net))))
 
 
-def answering(trained: Trained, name: str, pictures: int) -> tuple[Trained, list[Timed]]:
-    """The network as it answers so many pictures best, and what the runtimes took where they were compared.
+def answering(trained: Trained, name: str, images: int) -> tuple[Trained, list[Timed]]:
+    """The network as it answers so many images best, and what the runtimes took where they were compared.
 
-    name: of a runtime, or auto: the fastest where there are so many pictures that finding it out pays; on a
+    name: of a runtime, or auto: the fastest where there are so many images that finding it out pays; on a
     GPU always torch.  Raises as `answered_by`.
     """
     trials: list[Timed] = []
-    if name == "auto" and trained.device.type == "cpu" and pictures >= WORTH_COMPARING:
+    if name == "auto" and trained.device.type == "cpu" and images >= WORTH_COMPARING:
         answers, trials = fastest(trained.net)
     else:
         answers = answered_by(trained.net, "torch" if name == "auto" else name)
@@ -149,7 +149,7 @@ def _compared(net: Net) -> list[Timed]:
         fine = off <= TOLERANCE
         trials.append(Timed(name, 1000 * taken_s / few) if fine else Timed(name, None, f"off by {off:.2g}"))
     return sorted(
-        trials, key=lambda each: (each.picture_ms or math.inf) / (FASTER if each.name == "torch" else 1)
+        trials, key=lambda each: (each.image_ms or math.inf) / (FASTER if each.name == "torch" else 1)
     )
 
 

@@ -17,7 +17,7 @@ _STATUS, _CLEAR, _MAPS = (Path("/proc/self") / name for name in ("status", "clea
 _ruled = False
 
 
-def keep_freed() -> None:
+def keep_freed_memory() -> None:
     """Freed memory stays with the process: the quick way, at half as much memory again.
 
     glibc would give every large block back after each step and fault it in again, 4 KiB at a time, in the
@@ -28,10 +28,10 @@ def keep_freed() -> None:
     _set((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1))
 
 
-def give_back_freed() -> None:
+def return_freed_memory() -> None:
     """Large blocks go back to the system as soon as they are freed, so that the process has what lives.
 
-    Nothing happens where nobody called `keep_freed`.
+    Nothing happens where nobody called `keep_freed_memory`.
     """
     if _ruled:
         _set((_M_MMAP_THRESHOLD, _LARGE_BYTES), (_M_MMAP_MAX, _MMAP_MAX), (_M_TRIM_THRESHOLD, _LARGE_BYTES))
@@ -39,9 +39,9 @@ def give_back_freed() -> None:
 
 
 def keep_freed_again() -> None:
-    """As `keep_freed`, behind `give_back_freed`; nothing happens where nobody called `keep_freed`."""
+    """As `keep_freed_memory`, behind `return_freed_memory`; nothing happens where nobody called `keep_freed_memory`."""
     if _ruled:
-        keep_freed()
+        keep_freed_memory()
 
 
 def trim() -> None:
@@ -54,7 +54,7 @@ def trim() -> None:
 def resident_bytes() -> int | None:
     """Bytes of this process in memory, libraries too; None where the system does not tell.
 
-    Files of data that are mapped, as stored pictures are, give way to others and do not count.
+    Files of data that are mapped, as stored images are, give way to others and do not count.
     """
     whole = _field("VmRSS")
     return None if whole is None else whole - _mapped_bytes()

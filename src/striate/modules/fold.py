@@ -26,7 +26,7 @@ def folded(net: Net) -> Net:
 
     A maxpool may stand between where every gamma is above 0: the largest stays the largest.
 
-    The norms and side classifiers become identities; the answers are those of `net.eval()` but for rounding.
+    The norms and auxiliary classifiers become identities; the answers are those of `net.eval()` but for rounding.
     Source: Jacob et al. 2018, section 3.2.
     """
     made = copy.deepcopy(net).eval().requires_grad_(False)

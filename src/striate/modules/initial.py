@@ -31,7 +31,7 @@ from striate.errors import RecipeError, nearest
 from striate.modules.module import Net
 from striate.modules.nn.local import LocallyConnected2d
 from striate.modules.nn.whitening import WhiteningConv2d
-from striate.net.layout.initial import heads, last_norms, suited_initials
+from striate.net.layout.initial import default_initials, heads, last_norms
 
 Matrix = nn.Conv2d | nn.Linear | LocallyConnected2d
 
@@ -46,7 +46,7 @@ class Initial:
     word: the distribution.  labels: others for the pieces of these labels or paths.
     zero_last: the bn that ends each residual branch begins with gamma 0, so that each block begins as its
     shortcut (Goyal et al. 2017, section 5.1).
-    small_head: the last layer with a matrix, of side classifiers too, is drawn by `small`.
+    small_head: the last layer with a matrix, of auxiliary classifiers too, is drawn by `small`.
     """
 
     word: str = "auto"
@@ -92,7 +92,7 @@ def read_initial(text: str) -> Initial:
     return Initial(word, tuple(labels), flags["zero-last"], flags["small-head"])
 
 
-def initialise(net: Net, *, initial: str = "auto", generator: torch.Generator | None = None) -> None:
+def initialize(net: Net, *, initial: str = "auto", generator: torch.Generator | None = None) -> None:
     """Draw the first weights of every convolution, local and fully connected layer, in place.
 
     initial: as `read_initial` takes it.
@@ -101,7 +101,7 @@ def initialise(net: Net, *, initial: str = "auto", generator: torch.Generator | 
     Raises RecipeError for an unknown word, or a label that the network has not.
     """
     wanted = read_initial(initial)
-    suited = suited_initials(net.layout)
+    suited = default_initials(net.layout)
     for label, _ in wanted.labels:
         if not any(path == label or path.startswith(f"{label}.") for path in suited):
             raise RecipeError(
@@ -131,7 +131,7 @@ def whitening(net: Net) -> list[WhiteningConv2d]:
 
 
 def fit_whitening(net: Net, x: Tensor) -> None:
-    """Measure what each `whiten` reads when pictures go through, and set its windows by it.
+    """Measure what each `whiten` reads when images go through, and set its windows by it.
 
     x: N x C x H x W, as the network reads them.
     """

@@ -11,7 +11,7 @@ from striate.modules.nn.scale import ChannelNorm, ChannelScale, DropPath
 from striate.modules.nn.whitening import WhiteningConv2d
 from striate.modules.nn.window import ChannelMean, DepthPool, FixedFilter, GridMaxPool2d, PaddedConv2d, Widen
 from striate.net.layers import activation, convolution, dropout, linear, pooling
-from striate.net.layers import normalization as normalisation
+from striate.net.layers import normalization as normalization
 from striate.net.layers.axis import Axis
 from striate.net.layers.value import Size
 from striate.net.layout.layout import Placed
@@ -54,13 +54,13 @@ def build_layer(placed: Placed, *, may_overwrite: bool) -> nn.Module:
             return nn.AdaptiveAvgPool2d(pair(grid)) if kind == "avg" else GridMaxPool2d(pair(grid))
         case pooling.DepthPool(kind=kind, depth=depth):
             return DepthPool(depth, mean=kind == "avg")
-        case normalisation.BatchNorm() as norm:
+        case normalization.BatchNorm() as norm:
             return _batch_norm(norm, shape)
-        case normalisation.LayerNorm(eps=eps):
+        case normalization.LayerNorm(eps=eps):
             return ChannelNorm(shape.channels, eps=eps)
-        case normalisation.LocalResponseNorm(neighbours=n, alpha=alpha, beta=beta, k=k):
+        case normalization.LocalResponseNorm(neighbors=n, alpha=alpha, beta=beta, k=k):
             return nn.LocalResponseNorm(n, alpha=alpha, beta=beta, k=k)
-        case normalisation.Scale(start=start):
+        case normalization.Scale(start=start):
             return ChannelScale(shape.channels, start=start)
         case dropout.Dropout(share=share):
             return nn.Dropout(share)
@@ -81,7 +81,7 @@ def build_layer(placed: Placed, *, may_overwrite: bool) -> nn.Module:
     return _activation(placed, may_overwrite)
 
 
-def _batch_norm(layer: normalisation.BatchNorm, shape: Shape) -> nn.Module:
+def _batch_norm(layer: normalization.BatchNorm, shape: Shape) -> nn.Module:
     kind = nn.BatchNorm2d if isinstance(shape, Map) else nn.BatchNorm1d
     norm = kind(shape.channels, eps=layer.eps, momentum=layer.momentum)
     if layer.nogamma:

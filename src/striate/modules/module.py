@@ -16,11 +16,11 @@ from striate.net.layers.normalization import BatchNorm
 from striate.net.layout.layout import Chain, Join, Layout, Part, Placed, Side
 
 # Attributes of the modules below, over and above those of every module.
-_OWN = ("layout", "side_logits", "part", "weight", "_found")
+_OWN = ("layout", "auxiliary_logits", "part", "weight", "_found")
 
 
 class SideLogits(list[tuple[float, Tensor]]):
-    """The weight and the logits of each side classifier, in the order in which they ran.
+    """The weight and the logits of each auxiliary classifier, in the order in which they ran.
 
     A copy of it is empty: logits belong to the graph of one step, which cannot be copied.
     """
@@ -34,7 +34,7 @@ class Net(nn.Module):
 
     It answers logits, N x classes.  The parameters are named by the labels and places of the text, as in
     `stem.0.weight` (see `module_name` for the few labels that torch does not allow).  Where the text has
-    side classifiers, they run in training only, and `side_logits` then holds their weights and logits of
+    auxiliary classifiers, they run in training only, and `auxiliary_logits` then holds their weights and logits of
     the last forward pass, for the loss.
 
     Shapes: N x C x H x W -> N x classes.
@@ -43,12 +43,12 @@ class Net(nn.Module):
     def __init__(self, layout: Layout, *, logits: bool) -> None:
         super().__init__()
         self.layout = layout
-        self.side_logits = SideLogits()
-        _add(self, _modules(layout.root, self.side_logits, logits=logits))
+        self.auxiliary_logits = SideLogits()
+        _add(self, _modules(layout.root, self.auxiliary_logits, logits=logits))
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W -> N x classes."""
-        self.side_logits.clear()
+        self.auxiliary_logits.clear()
         return _flat(_through(self, x))
 
     def part(self, path: str) -> nn.Module:
@@ -118,7 +118,7 @@ class SideClassifier(nn.Module):
 
 
 def build(layout: Layout, *, logits: bool = True) -> Net:
-    """The module of a laid-out network, with torch's own first weights (see `initialise`).
+    """The module of a laid-out network, with torch's own first weights (see `initialize`).
 
     logits: leave out a closing `softmax`, as the cross-entropy loss wants.
     """

@@ -1,4 +1,4 @@
-"""A network of which runs of steps keep their input only and are run again in the backward pass."""
+"""A network of which runs of steps keep their input only and are recomputed in the backward pass."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def forward_again(net: Net, x: Tensor, again: Sequence[tuple[int, int]], *, pair
     A second derivative through such a run raises RuntimeError.
     Source: Chen, Xu, Zhang and Guestrin 2016, "Training deep nets with sublinear memory cost".
     """
-    net.side_logits.clear()
+    net.auxiliary_logits.clear()
     modules = list(main_flow(net))
     ends = dict(again)
     step = 0

@@ -11,7 +11,7 @@ from striate.net.source import Source, Span
 # Words that stand for numbers which the data give.
 GIVEN = ("classes", "channels")
 
-# Weight of a side classifier's loss unless said (Szegedy et al. 2014, section 5).
+# Weight of an auxiliary classifier's loss unless said (Szegedy et al. 2014, section 5).
 AUX_WEIGHT = 0.3
 
 
@@ -40,7 +40,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Aux:
-    """A side classifier: its loss counts `weight` in training, and it is absent at inference."""
+    """An auxiliary classifier: its loss counts `weight` in training, and it is absent at inference."""
 
     flow: Flow
     weight: Value = AUX_WEIGHT

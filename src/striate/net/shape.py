@@ -1,4 +1,4 @@
-"""The shape of one picture on its way through a network; the batch is never part of it."""
+"""The shape of one image on its way through a network; the batch is never part of it."""
 
 from __future__ import annotations
 

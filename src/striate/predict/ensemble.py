@@ -15,14 +15,14 @@ from striate.predict.trained import Prediction, Trained, load_trained
 class Ensemble:
     """The mean of what its members say: p = (p1 + ... + pn) / n.
 
-    The members may be any networks on pictures of any size, as long as they know the same classes.
+    The members may be any networks on images of any size, as long as they know the same classes.
     Source: Krizhevsky et al. 2012, table 1; Dietterich 2000.
     """
 
     members: tuple[Trained, ...]
 
     def predict_files(self, paths: Sequence[Path]) -> tuple[list[Prediction], list[Unreadable]]:
-        """Predict picture files, in order; those that a member cannot read come back as errors instead."""
+        """Predict image files, in order; those that a member cannot read come back as errors instead."""
         sums: dict[str, dict[str, float]] = {}
         readers: dict[str, int] = {}
         troubles: dict[str, Unreadable] = {}

@@ -11,37 +11,37 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from striate.data.augment.batches import evaluation_batches
-from striate.data.images import Pictures
+from striate.data.images import Images
 from striate.predict.normalize import Feeder
 
 
 def probabilities(
     net: nn.Module,
     feeder: Feeder,
-    pictures: Pictures,
+    images: Images,
     size: tuple[int, int],
     *,
     batch: int,
     precision: str,
-    second_look: float = 0.0,
+    tta: float = 0.0,
     advance: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Softmax of the logits of every picture, N x K, in order; the network's mode is left as it was.
+    """Softmax of the logits of every image, N x K, in order; the network's mode is left as it was.
 
-    second_look: pictures whose most probable class is less probable than this are looked at again, and the
+    tta: images whose most probable class is less probable than this are looked at again, and the
     logits of all looks averaged, as `looked_at_again` does.
     """
     was_training = net.training
     net.eval()
     found = []
-    labels = np.zeros(len(pictures), dtype=np.int64)
+    labels = np.zeros(len(images), dtype=np.int64)
     try:
         with torch.inference_mode(), autocast(feeder.device, precision):
-            for some in evaluation_batches(pictures, labels, size, batch):
-                x = feeder.pictures(some.pictures)
+            for some in evaluation_batches(images, labels, size, batch):
+                x = feeder.images(some.images)
                 logits = net(x).float()
                 answers = torch.softmax(logits, dim=1)
-                unsure = (answers.amax(dim=1) < second_look).nonzero().flatten()
+                unsure = (answers.amax(dim=1) < tta).nonzero().flatten()
                 if len(unsure):
                     answers[unsure] = torch.softmax(looked_at_again(net, x[unsure], logits[unsure]), dim=1)
                 found.append(answers.cpu().numpy())
@@ -56,13 +56,13 @@ def renew_statistics(
     net: nn.Module,
     training: Collection[str],
     feeder: Feeder,
-    pictures: Pictures,
+    images: Images,
     size: tuple[int, int],
     *,
     batch: int,
     precision: str,
 ) -> None:
-    """Replace the running statistics of batch norms by the plain mean of what they are over `pictures`.
+    """Replace the running statistics of batch norms by the plain mean of what they are over `images`.
 
     training: names of the parts of `net` that train; norms elsewhere stay as they are.
     Nothing is drawn, and what was there before does not matter: after a resume they are the same to the bit.
@@ -83,12 +83,12 @@ def renew_statistics(
         norm.reset_running_stats()
         # None: the mean over all batches, each counted once.
         norm.momentum = None
-    labels = np.zeros(len(pictures), dtype=np.int64)
+    labels = np.zeros(len(images), dtype=np.int64)
     try:
         with torch.no_grad(), autocast(feeder.device, precision):
-            for some in evaluation_batches(pictures, labels, size, batch):
-                if len(some.pictures) == batch or len(pictures) < batch:
-                    net(feeder.pictures(some.pictures))
+            for some in evaluation_batches(images, labels, size, batch):
+                if len(some.images) == batch or len(images) < batch:
+                    net(feeder.images(some.images))
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
@@ -97,10 +97,10 @@ def renew_statistics(
 
 
 def looked_at_again(net: nn.Module, x: Tensor, logits: Tensor) -> Tensor:
-    """Mean logits of six looks at each picture: as it is, and shifted by a pixel up left and down right,
+    """Mean logits of six looks at each image: as it is, and shifted by a pixel up left and down right,
     each mirrored as well.
 
-    (2 (f(x) + f(mx)) + f(a) + f(ma) + f(b) + f(mb)) / 8, where m mirrors, a and b are the shifted pictures
+    (2 (f(x) + f(mx)) + f(a) + f(ma) + f(b) + f(mb)) / 8, where m mirrors, a and b are the shifted images
 
     x: N x C x H x W.  logits: f(x), N x K.  Source: Jordan 2024, section 3.5.
     """

@@ -1,4 +1,4 @@
-"""What a network makes of pictures at one of its parts."""
+"""What a network makes of images at one of its parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from striate.data.augment.batches import evaluation_batches
-from striate.data.decode.picture import on_scale
+from striate.data.decode.image import on_scale
 from striate.data.gather import Split, gather
 from striate.errors import StriateError, nearest
 from striate.modules.module import Net
@@ -37,20 +37,20 @@ def features_of(
     )  # fmt: skip
     if found.channels not in (known.channels, 1) or found.stored_size != known.stored_size:
         raise StriateError(
-            f"the pictures are stored as {found.channels}x{found.stored_size[0]}x{found.stored_size[1]}",
+            f"the images are stored as {found.channels}x{found.stored_size[0]}x{found.stored_size[1]}",
             place=str(data),
             expected=f"{known.channels}x{known.stored_size[0]}x{known.stored_size[1]}, as the network reads them",
         )
-    kind = found.train.pictures.dtype.name
+    kind = found.train.images.dtype.name
     if kind != known.dtype:
         raise StriateError(
-            f"the pictures hold values of kind {kind}",
+            f"the images hold values of kind {kind}",
             place=str(data),
             expected=f"{known.dtype}, as those that the network was trained on",
             cure="the same scaling in both",
         )
     if known.values is not None:
-        on_scale(found.train.pictures, known.values, in_bytes=False)
+        on_scale(found.train.images, known.values, in_bytes=False)
     feeder = Feeder(known, trained.device)
     arrays: dict[str, NDArray[Any]] = {"classes": np.array(found.classes)}
     for name, split in (("train", found.train), ("val", found.val), ("test", found.test)):
@@ -68,7 +68,7 @@ def features_of(
 def features_at(
     net: Net, at: str, split: Split, feeder: Feeder, size: tuple[int, int], *, mean: bool, watch: Watch
 ) -> NDArray[np.float32]:
-    """The output of the part at a label or path for every picture of a split, in order.
+    """The output of the part at a label or path for every image of a split, in order.
 
     at: as `stage3` or `stage3.0`.  mean: the mean over height and width, N x C, instead of N x C x H x W.
     Raises StriateError where the network has no such part.
@@ -86,8 +86,8 @@ def features_at(
     net.eval()
     try:
         with torch.inference_mode():
-            for some in evaluation_batches(split.pictures, split.labels, size, 64):
-                net(feeder.pictures(some.pictures))
+            for some in evaluation_batches(split.images, split.labels, size, 64):
+                net(feeder.images(some.images))
                 watch.advance(int(some.index[-1]) + 1, "")
     finally:
         handle.remove()

@@ -21,7 +21,7 @@ from striate.net.notation.reader import read_text
 from striate.net.shape import Map
 from striate.net.zoo.list import zoo_net, zoo_text
 from striate.predict.evaluate import probabilities
-from striate.predict.normalize import Feeder, Preparation
+from striate.predict.normalize import Feeder, Normalization
 from striate.predict.score import score, worst_mistakes
 from striate.predict.trained import GROUP, Trained
 from striate.progress import Silence, Watch, counting
@@ -50,7 +50,7 @@ class Candidate:
     name: str
     count: int
     classes: tuple[str, ...] | None
-    preparation: Preparation
+    preparation: Normalization
     seen: frozenset[bytes]
     answer: Callable[[NDArray[Any]], NDArray[np.float32]]
 
@@ -99,7 +99,7 @@ class Measured:
         found = []
         if self.seen:
             found.append(
-                f"{self.seen:,} of {counted(self.score.pictures, 'image')} were seen in training: the score will "
+                f"{self.seen:,} of {counted(self.score.images, 'image')} were seen in training: the score will "
                 "be too optimistic"
             )
         if not self.by_name:
@@ -159,7 +159,7 @@ def published_candidate(
     report = fill(built, read_tensors(path), name=path.name)
     watch.say(f"weights   {report.line()}")
     stored = wants.size if wants.resized is None else (wants.resized, wants.resized)
-    preparation = Preparation(wants.size, stored, 3, wants.mean, wants.deviation, "uint8")
+    preparation = Normalization(wants.size, stored, 3, wants.mean, wants.deviation, "uint8")
     built = built.to(where).eval()
     feeder = Feeder(preparation, where)
 

@@ -1,4 +1,4 @@
-"""From stored pictures to what the network reads: zero-centred, unit variance, on its device."""
+"""From stored images to what the network reads: zero-centerd, unit variance, on its device."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from torch import Tensor
 
 from striate.data.decode.size import Fit
 from striate.data.gather import Data
-from striate.data.images import Pictures, centre
+from striate.data.images import Images, center
 from striate.recipe.keys import Recipe
 from striate.runs.record import PreparationRecord
 
-# Pictures that the mean and deviation are taken over, evenly spread: enough for three digits.
+# Images that the mean and standard deviation are taken over, evenly spread: enough for three digits.
 MOST_MEASURED = 10_000
 
-# Pictures that first weights are measured on.
+# Images that first weights are measured on.
 MOST_LOOKED_AT = 256
 
-# And values in all of them, twice as many at most: large pictures are fewer.
+# And values in all of them, twice as many at most: large images are fewer.
 MOST_VALUES = 25_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Preparation:
-    """How a picture becomes numbers.
+class Normalization:
+    """How an image becomes numbers.
 
-    y[c] = (x[c] - mean[c]) / deviation[c], in units of the stored values (0 to 255 for pictures)
+    y[c] = (x[c] - mean[c]) / deviation[c], in units of the stored values (0 to 255 for images)
 
-    size: height and width that the network sees.  stored_size: what a picture is resized and cropped to
+    size: height and width that the network sees.  stored_size: what an image is resized and cropped to
     before the middle of it is taken.  dtype: of the stored values, uint8 or float32.
-    mean_picture: where it is not empty, its value at each pixel is subtracted instead of the channel's mean;
+    mean_image: where it is not empty, its value at each pixel is subtracted instead of the channel's mean;
     float32, little-endian, height x width x channels.
-    fit: how pictures of another shape are brought to the stored size.  values: of float32, the least and the
+    fit: how images of another shape are brought to the stored size.  values: of float32, the least and the
     largest in training; None for bytes, and where an earlier striate did not note it.
     Source: LeCun et al. 1998b (Efficient BackProp), section 4.3; Krizhevsky et al. 2012, section 2.
     """
@@ -47,7 +47,7 @@ class Preparation:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     dtype: str
-    mean_picture: bytes = b""
+    mean_image: bytes = b""
     fit: Fit = "crop"
     values: tuple[float, float] | None = None
 
@@ -63,12 +63,12 @@ class Preparation:
                 "dtype": self.dtype,
                 "fit": self.fit,
                 "values": self.values,
-                "mean_picture": base64.b64encode(self.mean_picture).decode(),
+                "mean_image": base64.b64encode(self.mean_image).decode(),
             }
         )
 
     @classmethod
-    def from_record(cls, record: PreparationRecord) -> Preparation:
+    def from_record(cls, record: PreparationRecord) -> Normalization:
         """From that of a run."""
         return cls(
             size=record.size,
@@ -79,95 +79,95 @@ class Preparation:
             dtype=record.dtype,
             fit=record.fit,
             values=record.values,
-            mean_picture=base64.b64decode(record.mean_picture),
+            mean_image=base64.b64decode(record.mean_image),
         )
 
 
-def suited_preparation(data: Data, recipe: Recipe) -> Preparation:
-    """How the pictures of `data` become numbers, as the recipe's `centre` and `scale` say.
+def default_normalization(data: Data, recipe: Recipe) -> Normalization:
+    """How the images of `data` become numbers, as the recipe's `center` and `scale` say.
 
-    Mean and deviation are those of the training pictures; without centring the mean is 0, without scaling
-    the deviation 1, and with a mean picture the deviation is that from it.
+    Mean and deviation are those of the training images; without centering the mean is 0, without scaling
+    the deviation 1, and with a mean image the deviation is that from it.
     """
-    pictures, channels = data.train.pictures, recipe.channels or data.channels
-    mean, deviation = measure(pictures)
+    images, channels = data.train.images, recipe.channels or data.channels
+    mean, deviation = measure(images)
     if channels != data.channels:
-        # Grey pictures for a network that reads colours.
+        # Grey images for a network that reads colors.
         mean, deviation = mean * channels, deviation * channels
-    picture = b""
-    if recipe.centre == "picture":
-        at_each, deviation = measure_picture(centre(pictures, data.size))
+    image = b""
+    if recipe.center == "image":
+        at_each, deviation = measure_image(center(images, data.size))
         if channels != data.channels:
             at_each, deviation = at_each.repeat(channels, axis=2), deviation * channels
         mean = tuple(at_each.mean(axis=(0, 1)).tolist())
-        picture = at_each.astype("<f4").tobytes()
-    elif recipe.centre == "none":
+        image = at_each.astype("<f4").tobytes()
+    elif recipe.center == "none":
         mean = (0.0,) * channels
     if recipe.scale == "none":
         deviation = (1.0,) * channels
-    dtype = pictures.dtype.name
-    return Preparation(
+    dtype = images.dtype.name
+    return Normalization(
         data.size,
         data.stored_size,
         channels,
         mean,
         deviation,
         dtype,
-        picture,
+        image,
         data.fit,
-        value_range(pictures),
+        value_range(images),
     )
 
 
-def value_range(pictures: Pictures) -> tuple[float, float] | None:
-    """The least and the largest value of pictures of real numbers; None for bytes.
+def value_range(images: Images) -> tuple[float, float] | None:
+    """The least and the largest value of images of real numbers; None for bytes.
 
-    Over as many pictures as mean and deviation are taken of.
+    Over as many images as mean and standard deviation are taken of.
     """
-    if pictures.dtype == np.uint8:
+    if images.dtype == np.uint8:
         return None
-    some = pictures[:: max(1, len(pictures) // MOST_MEASURED)]
+    some = images[:: max(1, len(images) // MOST_MEASURED)]
     return float(min(each.min() for each in some)), float(max(each.max() for each in some))
 
 
-def first_pictures(pictures: Pictures, preparation: Preparation) -> Tensor:
-    """A few of the pictures, evenly spread, as the network reads them: N x C x H x W on the CPU."""
+def first_images(images: Images, preparation: Normalization) -> Tensor:
+    """A few of the images, evenly spread, as the network reads them: N x C x H x W on the CPU."""
     values = preparation.channels * preparation.size[0] * preparation.size[1]
     most = max(1, min(MOST_LOOKED_AT, MOST_VALUES // values))
-    some: Pictures = pictures[:: max(1, len(pictures) // most)]
-    return Feeder(preparation, torch.device("cpu")).pictures(centre(some, preparation.size))
+    some: Images = images[:: max(1, len(images) // most)]
+    return Feeder(preparation, torch.device("cpu")).images(center(some, preparation.size))
 
 
-def measure(pictures: Pictures) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel over the training pictures.
+def measure(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel over the training images.
 
-    A channel that never changes has deviation 1, so that it is only centred.
+    A channel that never changes has deviation 1, so that it is only centerd.
     """
-    total, squares, count = _sums(pictures)
+    total, squares, count = _sums(images)
     values = count * total.shape[0] * total.shape[1]
     mean = total.sum(axis=(0, 1)) / values
     return tuple(mean.tolist()), _deviation(squares.sum(axis=(0, 1)) / values - mean**2)
 
 
-def measure_picture(pictures: Pictures) -> tuple[NDArray[np.float64], tuple[float, ...]]:
-    """Mean of the training pictures at each pixel, H x W x C, and the deviation of each channel from it.
+def measure_image(images: Images) -> tuple[NDArray[np.float64], tuple[float, ...]]:
+    """Mean of the training images at each pixel, H x W x C, and the standard deviation of each channel from it.
 
     A channel that never changes at any pixel has deviation 1.
     """
-    total, squares, count = _sums(pictures)
+    total, squares, count = _sums(images)
     mean = total / count
     values = count * mean.shape[0] * mean.shape[1]
     return mean, _deviation(squares.sum(axis=(0, 1)) / values - (mean**2).mean(axis=(0, 1)))
 
 
-def _sums(pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Sums of the values and of their squares at each pixel, H x W x C, over so many of the pictures."""
-    some = pictures[:: max(1, len(pictures) // MOST_MEASURED)]
+def _sums(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Sums of the values and of their squares at each pixel, H x W x C, over so many of the images."""
+    some = images[:: max(1, len(images) // MOST_MEASURED)]
     total, squares = np.zeros((2, *some.shape[1:]))
     # Squares of bytes are exact in float32.
     exact = np.float32 if some.dtype == np.uint8 else np.float64
     for start in range(0, len(some), 16):
-        # Picture upon picture: numpy is twenty times as fast as when it adds the channels of a picture's pixels.
+        # Image upon image: numpy is twenty times as fast as when it adds the channels of an image's pixels.
         chunk = some[start : start + 16].astype(exact)
         total += chunk.sum(axis=0, dtype=np.float64)
         squares += np.square(chunk).sum(axis=0, dtype=np.float64)
@@ -181,30 +181,32 @@ def _deviation(variance: NDArray[np.float64]) -> tuple[float, ...]:
 
 
 class Feeder:
-    """Moves batches to a device and normalises them there.
+    """Moves batches to a device and normalizes them there.
 
     layout: channels_last or contiguous, of what the network reads.
 
     The stored order N x H x W x C, seen as N x C x H x W, is torch's channels_last already: no copy.
     """
 
-    def __init__(self, preparation: Preparation, device: torch.device, layout: str = "channels_last") -> None:
+    def __init__(
+        self, preparation: Normalization, device: torch.device, layout: str = "channels_last"
+    ) -> None:
         self.device = device
         self.layout = layout
         shape = (1, preparation.channels, 1, 1)
         self.mean = torch.tensor(preparation.mean, dtype=torch.float32, device=device).reshape(shape)
-        if preparation.mean_picture:
-            picture = np.frombuffer(preparation.mean_picture, "<f4").astype(np.float32)
-            picture = picture.reshape(1, *preparation.size, preparation.channels)
-            self.mean = torch.from_numpy(picture).to(device).permute(0, 3, 1, 2)
+        if preparation.mean_image:
+            image = np.frombuffer(preparation.mean_image, "<f4").astype(np.float32)
+            image = image.reshape(1, *preparation.size, preparation.channels)
+            self.mean = torch.from_numpy(image).to(device).permute(0, 3, 1, 2)
         deviation = torch.tensor(preparation.deviation, dtype=torch.float32, device=device)
         self.scale = deviation.reciprocal().reshape(shape)
         self._by_width: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def pictures(self, stored: Pictures) -> Tensor:
-        """N x H x W x C as stored -> N x C x H x W float32, normalised."""
+    def images(self, stored: Images) -> Tensor:
+        """N x H x W x C as stored -> N x C x H x W float32, normalized."""
         x = torch.from_numpy(np.require(stored, requirements=["C", "W"])).to(self.device, non_blocking=True)
-        # Grey pictures for a network that reads colours.
+        # Grey images for a network that reads colors.
         x = x.expand(-1, -1, -1, self.mean.shape[1])
         # Row by row: torch is six times as fast over a whole row as over the channels of a pixel.
         mean, scale = self._rows(x.shape[2])
@@ -213,7 +215,7 @@ class Feeder:
         return x.contiguous() if self.layout == "contiguous" else x
 
     def _rows(self, width: int) -> tuple[Tensor, Tensor]:
-        """Mean and scale as the rows of N x H x W x C have them: W*C, or H x W*C for a mean picture."""
+        """Mean and scale as the rows of N x H x W x C have them: W*C, or H x W*C for a mean image."""
         if width not in self._by_width:
             mean, scale = (
                 each.flatten().repeat(width)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from striate.data.images import Pictures, centre
+from striate.data.images import Images, center
 from striate.runs.record import MOST_CONFUSED, ClassScore, Mistake, Score
 from striate.text.figures import wilson
 
@@ -37,7 +37,7 @@ def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes
     exact = probabilities.astype(np.float64)
     share = exact[np.arange(len(labels)), labels] / exact.sum(axis=1)
     return Score(
-        pictures=len(labels),
+        images=len(labels),
         accuracy=accuracy,
         interval=wilson(accuracy, len(labels)),
         top5=float((best5 == labels[:, None]).any(axis=1).mean()),
@@ -79,7 +79,7 @@ def metric_of(confusion: NDArray[np.int64], name: str) -> float:
 
 
 MOST = 24
-# Small pictures are drawn larger, in whole steps, so that their pixels stay sharp.
+# Small images are drawn larger, in whole steps, so that their pixels stay sharp.
 SHOWN_SIDE = 96
 
 
@@ -89,7 +89,7 @@ def worst_mistakes(
     names: Sequence[str],
     classes: tuple[str, ...],
     size: tuple[int, int],
-    stored: Callable[[int], Pictures],
+    stored: Callable[[int], Images],
 ) -> list[Mistake]:
     """The wrong answers that were surest, the surest first.
 
@@ -106,23 +106,23 @@ def worst_mistakes(
             label=classes[labels[i]],
             answer=classes[answers[i]],
             probability=min(1.0, float(probabilities[i, answers[i]])),
-            png=base64.b64encode(png(centre(stored(i)[None], size)[0])).decode(),
+            png=base64.b64encode(png(center(stored(i)[None], size)[0])).decode(),
         )
         for i in worst.tolist()
     ]
 
 
-def png(picture: Pictures) -> bytes:
-    """A stored picture, H x W x C, as a PNG; of other than 1 or 3 channels the first is shown as grey."""
-    if picture.dtype != np.uint8:
-        low, high = float(picture.min()), float(picture.max())
-        picture = ((picture - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
-    shown = picture if picture.shape[2] == 3 else picture[:, :, 0]
-    image = Image.fromarray(np.ascontiguousarray(shown))
-    larger = max(1, SHOWN_SIDE // max(image.size))
-    image = image.resize((image.width * larger, image.height * larger), Image.Resampling.NEAREST)
-    if max(image.size) > 2 * SHOWN_SIDE:
-        image.thumbnail((2 * SHOWN_SIDE, 2 * SHOWN_SIDE))
+def png(image: Images) -> bytes:
+    """A stored image, H x W x C, as a PNG; of other than 1 or 3 channels the first is shown as grey."""
+    if image.dtype != np.uint8:
+        low, high = float(image.min()), float(image.max())
+        image = ((image - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
+    shown = image if image.shape[2] == 3 else image[:, :, 0]
+    tile = Image.fromarray(np.ascontiguousarray(shown))
+    larger = max(1, SHOWN_SIDE // max(tile.size))
+    tile = tile.resize((tile.width * larger, tile.height * larger), Image.Resampling.NEAREST)
+    if max(tile.size) > 2 * SHOWN_SIDE:
+        tile.thumbnail((2 * SHOWN_SIDE, 2 * SHOWN_SIDE))
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    tile.save(buffer, "PNG")
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""A trained network that answers about pictures."""
+"""A trained network that answers about images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from striate.data.decode.picture import prepare_picture
+from striate.data.decode.image import prepare_image
 from striate.data.files.finding import Unreadable
 from striate.data.files.walk import files_below
 from striate.disk.small import read_small_text
@@ -29,7 +29,7 @@ from striate.net.layout.layout import Layout, lay
 from striate.net.notation.reader import read_text
 from striate.net.shape import Map
 from striate.predict.evaluate import probabilities
-from striate.predict.normalize import Feeder, Preparation
+from striate.predict.normalize import Feeder, Normalization
 from striate.recipe.keys import read_run_recipe
 from striate.runs.folder import RunFolder, find_run
 from striate.runs.record import RunRecord
@@ -45,9 +45,9 @@ LARGE_BYTES = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a network says of one picture.
+    """What a network says of one image.
 
-    name: of the picture.  classes, probabilities: all of them, the most probable first.
+    name: of the image.  classes, probabilities: all of them, the most probable first.
     """
 
     name: str
@@ -67,19 +67,19 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Trained:
-    """A run, loaded: the network with its best weights and all it needs to read a picture.
+    """A run, loaded: the network with its best weights and all it needs to read an image.
 
-    second_look: a picture whose answer is less probable is looked at again, mirrored and shifted by a pixel.
+    tta: an image whose answer is less probable is looked at again, mirrored and shifted by a pixel.
     answers: what answers in place of the network, N x C x H x W -> N x classes, where something does.
     """
 
     run: RunFolder
     classes: tuple[str, ...]
     net: Net
-    preparation: Preparation
+    preparation: Normalization
     record: RunRecord
     device: torch.device
-    second_look: float = 0.0
+    tta: float = 0.0
     answers: nn.Module | None = None
 
     def test(self, data: str | Path) -> Measured:
@@ -91,10 +91,10 @@ class Trained:
 
         return measure(run_candidate(self), data)
 
-    def predict(self, pictures: Any) -> list[Prediction]:
+    def predict(self, images: Any) -> list[Prediction]:
         """Predict one image or several.
 
-        pictures: one image, or an iterable of images.  An image is a path; the content of a file as bytes, or a
+        images: one image, or an iterable of images.  An image is a path; the content of a file as bytes, or a
         file that is open for them; a PIL image; an array H x W x C or H x W; a tensor C x H x W or H x W.  A
         folder stands for the files in it, an array N x H x W x C or a tensor N x C x H x W for N images.
         Of an iterable so many are held at once as go through the network together.
@@ -102,14 +102,14 @@ class Trained:
         Raises DataError, at its name or place, for an image that cannot be read and for what is none.
         """
         found: list[Prediction] = []
-        waiting = _images(pictures, "[0]")
+        waiting = _images(images, "[0]")
         while some := list(islice(waiting, GROUP)):
             rows = self.predict_stored(np.stack([self._named(name, image) for name, image in some]))
             found += [self._prediction(name, row) for (name, _), row in zip(some, rows, strict=True)]
         return found
 
     def predict_files(self, paths: Sequence[Path]) -> tuple[list[Prediction], list[Unreadable]]:
-        """Predict picture files; those that cannot be read come back as errors instead."""
+        """Predict image files; those that cannot be read come back as errors instead."""
         prepared, names, troubles = [], [], []
         for path in paths:
             try:
@@ -122,9 +122,9 @@ class Trained:
         found = self.predict_stored(np.stack(prepared))
         return [self._prediction(name, row) for name, row in zip(names, found, strict=True)], troubles
 
-    def predict_arrays(self, pictures: NDArray[Any]) -> NDArray[np.float32]:
+    def predict_arrays(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities, N x K in the order of `classes`, of N x H x W x C arrays."""
-        prepared = [self._prepared(each) for each in pictures]
+        prepared = [self._prepared(each) for each in images]
         if not prepared:
             return np.empty((0, len(self.classes)), dtype=np.float32)
         return self.predict_stored(np.stack(prepared))
@@ -134,15 +134,15 @@ class Trained:
             return self._prepared(image)
         except Unreadable as trouble:
             trouble.place = trouble.place or name
-            if trouble.code == "not-a-picture" or not isinstance(image, Path):
+            if trouble.code == "not-a-image" or not isinstance(image, Path):
                 # Its cure is for a file among those of a training.
                 trouble.cure = "leave it out"
             raise
 
-    def _prepared(self, picture: Any) -> NDArray[Any]:
+    def _prepared(self, image: Any) -> NDArray[Any]:
         known = self.preparation
-        return prepare_picture(
-            picture,
+        return prepare_image(
+            image,
             stored_size=known.stored_size,
             channels=known.channels,
             dtype=known.dtype,
@@ -150,16 +150,16 @@ class Trained:
             values=known.values,
         )
 
-    def predict_stored(self, pictures: NDArray[Any]) -> NDArray[np.float32]:
-        """Probabilities, N x K, of pictures as they are stored, N x H x W x C.
+    def predict_stored(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Probabilities, N x K, of images as they are stored, N x H x W x C.
 
         Raises RunError where the network answers with numbers that are none.
         """
         heed_fork()
         feeder = Feeder(self.preparation, self.device)
         found = probabilities(
-            self.answers or self.net, feeder, pictures, self.preparation.size,
-            batch=GROUP, precision="fp32", second_look=self.second_look,
+            self.answers or self.net, feeder, images, self.preparation.size,
+            batch=GROUP, precision="fp32", tta=self.tta,
         )  # fmt: skip
         lost = int((~np.isfinite(found)).any(axis=1).sum())
         if lost:
@@ -179,7 +179,7 @@ class Trained:
 
 
 def _images(given: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Each image that something stands for, with its name, as `prepare_picture` takes it.
+    """Each image that something stands for, with its name, as `prepare_image` takes it.
 
     place: its name where it has none of its own.
     """
@@ -240,7 +240,7 @@ def load_trained(run: str | Path, *, device: str | None = None) -> Trained:
     """Load the best weights of a run.  Raises RunError where there is none, ResourceError for the device."""
     folder = find_run(run)
     record, data = folder.read_record(), folder.read_data()
-    preparation = Preparation.from_record(data.preparation)
+    preparation = Normalization.from_record(data.preparation)
     text = read_small_text(folder.net, RunError, "the text of a network")
     classes = tuple(data.classes)
     layout = lay(read_text(text, str(folder.net)), Map(preparation.channels, *preparation.size), len(classes))
@@ -250,8 +250,8 @@ def load_trained(run: str | Path, *, device: str | None = None) -> Trained:
     set_in_place(net, False)
     load_weights(net, folder.weights)
     where = choose_device(device)
-    second_look = read_run_recipe(folder, record).second_look
-    return Trained(folder, classes, net.to(where).eval(), preparation, record, where, second_look)
+    tta = read_run_recipe(folder, record).tta
+    return Trained(folder, classes, net.to(where).eval(), preparation, record, where, tta)
 
 
 def _require_room(layout: Layout, run: RunFolder) -> None:
@@ -262,5 +262,5 @@ def _require_room(layout: Layout, run: RunFolder) -> None:
             f"net.txt and data.json give {needed:,} bytes of weights, and weights.safetensors has {there:,}",
             place=str(run.path),
             expected="these files as `striate train` writes them",
-            cure="copies of them, or striate train, which begins anew",
+            cure="copies of them, or striate train, which starts over",
         )

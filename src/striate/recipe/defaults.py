@@ -14,9 +14,9 @@ _NETS = ((28, "small28"), (48, "small32"), (96, "small64"), (2048, "small128"))
 RECIPE = "quick"
 
 # Who says one of these knows how the network is to be trained.
-_OWN = ("optimiser", "weights", "freeze")
+_OWN = ("optimizer", "weights", "freeze")
 
-# swift32 whitens windows of three channels, and halves pictures four times.
+# swift32 whitens windows of three channels, and halves images four times.
 SWIFT_CHANNELS, SWIFT_SIDE = 3, 16
 
 
@@ -28,19 +28,19 @@ class Choice:
     why: str
 
 
-def suited_recipe(name: str | None, said: Collection[str], *, net: bool) -> str | None:
+def default_recipe(name: str | None, said: Collection[str], *, net: bool) -> str | None:
     """The name of the recipe to take: the one that was said, or the one that learns most in a given time.
 
     said: the keys that were set.  net: whether a network was given; the recipe was made for those of the zoo that
-    striate chooses, and with another one, or another optimiser, the plain defaults are taken.
+    striate chooses, and with another one, or another optimizer, the plain defaults are taken.
     """
     if name is not None or net or any(key in said for key in _OWN):
         return name
     return RECIPE
 
 
-def suited_net(size: tuple[int, int], channels: int, pictures: int, family: str = "small") -> Choice:
-    """The name of a network of the zoo for pictures of `size`, height and width in pixels.
+def default_network(size: tuple[int, int], channels: int, images: int, family: str = "small") -> Choice:
+    """The name of a network of the zoo for images of `size`, height and width in pixels.
 
     family: small, or swift for those that are learnt in few passes.
     """
@@ -50,12 +50,12 @@ def suited_net(size: tuple[int, int], channels: int, pictures: int, family: str 
         name = "swift32"
     elif family == "swift" and channels < SWIFT_CHANNELS and side <= 28:
         name = "swift28"
-    return Choice(name, f"it suits {size[0]}x{size[1]} pixels and {counted(pictures, 'training picture')}")
+    return Choice(name, f"it suits {size[0]}x{size[1]} pixels and {counted(images, 'training image')}")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network of the zoo for pictures of a size, height and width in pixels."""
+    """A network of the zoo for images of a size, height and width in pixels."""
 
     net: str
     size: tuple[int, int]
@@ -76,9 +76,9 @@ def candidates(
 ) -> tuple[Candidate, ...]:
     """What can be chosen from where the time is short, the one that learns most in the end first.
 
-    family: as for `suited_net`.  sides: whether smaller pictures can be taken; else smaller networks only.
+    family: as for `default_network`.  sides: whether smaller images can be taken; else smaller networks only.
     """
-    first = suited_net(size, channels, 0, family).value
+    first = default_network(size, channels, 0, family).value
     if sides:
         smaller = [Candidate(net, (side, side)) for side, net in _SIDES if side < max(size)]
         return (Candidate(first, size), *smaller)
@@ -92,15 +92,15 @@ def candidates(
     return tuple(Candidate(name, size) for name in dict.fromkeys(names or [first]))
 
 
-def suited_epochs(pictures: int) -> int:
-    """Passes over the training pictures: 300,000 pictures in all, but 5 passes at least and 40 at most."""
-    return max(5, min(40, round(300_000 / pictures)))
+def default_epochs(images: int) -> int:
+    """Passes over the training images: 300,000 images in all, but 5 passes at least and 40 at most."""
+    return max(5, min(40, round(300_000 / images)))
 
 
-def suited_batch(pictures: int, optimiser: str = "adamw") -> int:
-    """Pictures in a step: many steps for small data, fewer and larger ones for large data.
+def default_batch(images: int, optimizer: str = "adamw") -> int:
+    """Images in a step: many steps for small data, fewer and larger ones for large data.
 
     For muon twice as many: a step of it costs more, and goes further.
     """
-    batch = 128 if pictures >= 20_000 else 64 if pictures >= 2_000 else 32
-    return 2 * batch if optimiser == "muon" else batch
+    batch = 128 if images >= 20_000 else 64 if images >= 2_000 else 32
+    return 2 * batch if optimizer == "muon" else batch

@@ -15,13 +15,13 @@ from pydantic_core import PydanticCustomError
 from striate.data.decode.size import Fit, read_size, write_size
 from striate.disk.small import parse_toml, read_small_text
 from striate.errors import DataError, RecipeError, RunError, nearest
-from striate.recipe.defaults import suited_recipe
+from striate.recipe.defaults import default_recipe
 from striate.runs.folder import RunFolder
 from striate.runs.record import RunRecord
 from striate.text.visible import repeated
 from striate.version import __version__
 
-Optimiser = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "muon", "lbfgs"]
+Optimizer = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "muon", "lbfgs"]
 ScheduleWord = Literal["constant", "step", "exponential", "inverse", "cosine", "one-cycle"]
 Precision = Literal["auto", "fp32", "bf16"]
 Metric = Literal["accuracy", "balanced_accuracy", "f1"]
@@ -32,7 +32,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 # What other tools call the keys, where it is not like their names here.
 _OTHER_NAMES = {
-    "lr": "rate", "learning_rate": "rate", "wd": "weight_decay", "l2": "weight_decay",
+    "lr": "learning_rate", "rate": "learning_rate", "wd": "weight_decay", "l2": "weight_decay",
     "class_weight": "balance", "class_weights": "balance", "sampler": "balance",
 }  # fmt: skip
 
@@ -40,7 +40,7 @@ _OTHER_NAMES = {
 _OTHER_WORDS = {
     **dict.fromkeys(("letterbox", "padding", "contain", "bars"), "pad"),
     **dict.fromkeys(("squash", "squish", "resize", "distort"), "stretch"),
-    **dict.fromkeys(("cover", "center", "centre", "center_crop"), "crop"),
+    **dict.fromkeys(("cover", "center", "center", "center_crop"), "crop"),
 }
 
 SMALLEST_SIZE, LARGEST_SIZE = 4, 2048
@@ -55,20 +55,20 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
-        None, description="passes over the training pictures; chosen by their number if left out"
+        None, description="passes over the training images; chosen by their number if left out"
     )
     budget_s: Annotated[float, Field(gt=0)] | None = Field(
         None, description="wall time of the whole job in seconds; the schedule is laid over it"
     )
     batch: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
-        None, description="pictures in one step; 32 to 256, by their number and the optimiser, if left out"
+        None, description="images in one step; 32 to 256, by their number and the optimizer, if left out"
     )
-    optimiser: Optimiser = Field("adamw", description="how a gradient becomes a step")
-    rate: Annotated[float, Field(gt=0, le=100)] | None = Field(
-        None, description="the highest learning rate; chosen for the optimiser and network if left out"
+    optimizer: Optimizer = Field("adamw", description="how a gradient becomes a step")
+    learning_rate: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        None, description="the highest learning rate; chosen for the optimizer and network if left out"
     )
-    norm_rate: Annotated[float, Field(gt=0, le=1000)] = Field(
-        1.0, description="what the rate of biases and norms is multiplied with"
+    norm_lr_multiplier: Annotated[float, Field(gt=0, le=1000)] = Field(
+        1.0, description="what the learning rate of biases and norms is multiplied with"
     )
     momentum: Share = Field(
         0.9, description="of momentum, nesterov, rmsprop and muon; the first beta of adam"
@@ -80,8 +80,10 @@ class Recipe(BaseModel):
         1.0,
         description="largest length of the gradient of a step; longer ones are scaled down to it; or none",
     )
-    schedule: ScheduleWord = Field("one-cycle", description="how the rate changes over the training")
-    warmup: Share = Field(0.1, description="share of the training in which the rate rises from near 0")
+    schedule: ScheduleWord = Field("one-cycle", description="how the learning rate changes over the training")
+    warmup: Share = Field(
+        0.1, description="share of the training in which the learning rate rises from near 0"
+    )
     balance: Literal["none", "weights", "sampling"] = Field(
         "none",
         description="what makes rare classes count as much as frequent ones: weights of their loss, or drawing "
@@ -103,32 +105,31 @@ class Recipe(BaseModel):
     patience: Annotated[int, Field(ge=1)] | None = Field(
         None, description="epochs without a better validation after which the training ends"
     )
-    augment: str = Field(
-        "auto", description="changes drawn anew for every picture, as `flip, crop 4`; or none"
+    augment: str = Field("auto", description="changes drawn anew for every image, as `flip, crop 4`; or none")
+    progressive_resizing: Annotated[float, Field(ge=0.25, lt=1)] | None = Field(
+        None, description="share of the side of the images that the training begins with, as 0.75"
     )
-    grow: Annotated[float, Field(ge=0.25, lt=1)] | None = Field(
-        None, description="share of the side of the pictures that the training begins with, as 0.75"
+    progressive_augment: Annotated[float, Field(ge=0, le=1)] = Field(
+        1.0, description="share of the numbers of augment that the smallest images of grow have, as 0.3"
     )
-    grow_augment: Annotated[float, Field(ge=0, le=1)] = Field(
-        1.0, description="share of the numbers of augment that the smallest pictures of grow have, as 0.3"
-    )
-    second_look: Annotated[float, Field(ge=0, le=1)] = Field(
+    tta: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0,
-        description="a picture whose answer is less probable is tested again, mirrored and shifted by a pixel",
+        description="an image whose answer is less probable is tested again, mirrored and shifted by a pixel",
     )
-    centre: Literal["channel", "picture", "none"] = Field(
-        "channel", description="what is subtracted: the mean of each channel, the mean picture, or nothing"
+    center: Literal["channel", "image", "none"] = Field(
+        "channel", description="what is subtracted: the mean of each channel, the mean image, or nothing"
     )
     scale: Literal["unit", "none"] = Field(
-        "unit", description="what is divided by: the deviation of each channel, for unit variance, or nothing"
+        "unit",
+        description="what is divided by: the standard deviation of each channel, for unit variance, or nothing",
     )
     size: int | str | None = Field(
         None,
-        description="side of the pictures in pixels, or HEIGHTxWIDTH; chosen from the pictures if left out",
+        description="side of the images in pixels, or HEIGHTxWIDTH; chosen from the images if left out",
     )
     fit: Fit = Field(
         "crop",
-        description="how a picture of another shape becomes one of size: crop its edges, pad it with black, or "
+        description="how an image of another shape becomes one of size: crop its edges, pad it with black, or "
         "stretch it",
     )
     nets: Literal["small", "swift"] = Field(
@@ -145,7 +146,7 @@ class Recipe(BaseModel):
     )
     published: str | None = Field(
         None,
-        description="network of the zoo whose published weights these are: pictures are prepared as for it",
+        description="network of the zoo whose published weights these are: images are prepared as for it",
     )
     freeze: str | None = Field(
         None, description="the part up to this label is kept as it is; body for all before the head"
@@ -155,13 +156,13 @@ class Recipe(BaseModel):
     )
     channels: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         None,
-        description="channels that the network reads; grey pictures can be read as 3; those of the pictures",
+        description="channels that the network reads; grey images can be read as 3; those of the images",
     )
     max_pixels: Annotated[int, Field(ge=1)] = Field(
-        100_000_000, description="a picture that declares more pixels is left out, before it is decoded"
+        100_000_000, description="an image that declares more pixels is left out, before it is decoded"
     )
     val_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
-        0.1, description="share of the training pictures held out where the data have no validation split"
+        0.1, description="share of the training images held out where the data have no validation split"
     )
     precision: Precision = Field("auto", description="arithmetic of convolutions and fc in a training step")
     evaluation_precision: Precision = Field(
@@ -170,13 +171,13 @@ class Recipe(BaseModel):
     optimizer_precision: Precision = Field(
         "auto", description="arithmetic in which muon makes its steps orthogonal"
     )
-    layout: MemoryLayout = Field("auto", description="order of pictures and convolution weights in memory")
+    layout: MemoryLayout = Field("auto", description="order of images and convolution weights in memory")
     memory_bytes: Annotated[int, Field(ge=100_000_000)] | None = Field(
         None, description="memory that the whole process may take in training; what is free if left out"
     )
     recompute: str = Field(
         "auto",
-        description="what is made again in the backward pass instead of kept, as `pairs, stem.0 to stem.3`; none",
+        description="what is recomputed in the backward pass instead of kept, as `pairs, stem.0 to stem.3`; none",
     )
     micro_batches: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
         None,
@@ -185,7 +186,9 @@ class Recipe(BaseModel):
     )
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(0, description="of everything that is drawn")
 
-    @field_validator("clip", "grow", "ema", "target", "patience", "micro_batches", mode="before")
+    @field_validator(
+        "clip", "progressive_resizing", "ema", "target", "patience", "micro_batches", mode="before"
+    )
     @classmethod
     def _none(cls, value: object) -> object:
         """`none`: TOML has no word for nothing, and leaving the key out means the default."""
@@ -223,7 +226,7 @@ def read_recipe(
     """A recipe by name or file, with single keys set on top.
 
     name: the name of one that comes with striate, or a `.toml` file; None for what suits: the defaults where
-    a network is given, else see `suited_recipe`.
+    a network is given, else see `default_recipe`.
     given: keys with values, as from flags or `read_settings`.  A length that is set takes the place of the
     recipe's own, be it in epochs or in time.
 
@@ -232,7 +235,7 @@ def read_recipe(
     written: dict[str, Any] = {}
     place = ""
     values = dict(given or {})
-    name = suited_recipe(name, values, net=net)
+    name = default_recipe(name, values, net=net)
     if name is not None:
         place, text = _recipe_text(name)
         try:
@@ -259,7 +262,7 @@ def read_run_recipe(run: RunFolder, record: RunRecord) -> Recipe:
         raise RunError(
             f"the recipe was written by striate {then}, and this is {__version__}: {error.problem}",
             place=str(run.recipe),
-            cure=f"pip install striate=={then}, or striate train, which begins anew",
+            cure=f"pip install striate=={then}, or striate train, which starts over",
         ) from None
 
 
@@ -273,7 +276,7 @@ def read_settings(settings: Sequence[str]) -> dict[str, Any]:
                 f"`{repeated(setting)}` sets nothing",
                 place="--set",
                 expected="key=value",
-                cure="--set rate=0.1",
+                cure="--set learning_rate=0.1",
             )
         values[key.strip()] = _value(value.strip())
     check_recipe(values, "--set")
@@ -316,14 +319,14 @@ def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
             expected="how long the training is, in epochs or in time",
             cure=f"leave out {LENGTHS[0]}",
         )
-    if recipe.optimiser == "nesterov" and recipe.momentum == 0:
+    if recipe.optimizer == "nesterov" and recipe.momentum == 0:
         raise RecipeError(
             "nesterov without momentum is sgd",
             place=place,
             expected="momentum above 0",
-            cure="optimiser=sgd",
+            cure="optimizer=sgd",
         )
-    if recipe.optimiser == "lbfgs" and recipe.layout == "channels_last":
+    if recipe.optimizer == "lbfgs" and recipe.layout == "channels_last":
         raise RecipeError(
             "lbfgs cannot train in the layout channels_last",
             place=place,
@@ -371,7 +374,7 @@ def _value(text: str) -> Any:
             f"`{repeated(text)}` cannot be a value: {error}",
             place="--set",
             expected="key=value",
-            cure="--set rate=0.1",
+            cure="--set learning_rate=0.1",
         ) from None
     return read["value"] if len(read) == 1 else text
 

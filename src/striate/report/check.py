@@ -1,4 +1,4 @@
-"""The page of a check: what was found, with small pictures, in one file without a script."""
+"""The page of a check: what was found, with small images, in one file without a script."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from striate.report.table import Column, name_cell, table
 from striate.text.figures import count
 
 MOST_CARDS, MOST_LINES = 24, 200
-"""So many findings of one code are shown with their pictures, and so many more by name."""
+"""So many findings of one code are shown with their images, and so many more by name."""
 
 MOST_BESIDE = 3
-"""So many other pictures stand beside the one that a finding is about."""
+"""So many other images stand beside the one that a finding is about."""
 
 JPEG_QUALITY = 80
 
@@ -67,7 +67,7 @@ def _head(checked: Checked) -> Html:
     else:
         said = "Nothing is wrong with it."
     figures = [
-        _figure(count(checked.pictures), "pictures can be used", f"of {checked.files:,}", css="answer"),
+        _figure(count(checked.images), "images can be used", f"of {checked.files:,}", css="answer"),
         _figure(count(numbers["error"]), "errors", "left out"),
         _figure(count(numbers["warning"]), "warnings", "used, but look"),
         _figure(count(numbers["note"]), "notes", "nothing to do"),
@@ -117,9 +117,9 @@ def _of_code(code: str, findings: Sequence[tuple[int, Finding]], checked: Checke
         ),
         tag("p", f"{CODES[code].meaning[:1].upper()}{CODES[code].meaning[1:]}.{helps}", css="said"),
     ]
-    shown = [(number, each, _pictures(each, checked)) for number, each in findings[:MOST_CARDS]]
+    shown = [(number, each, _images(each, checked)) for number, each in findings[:MOST_CARDS]]
     cards = [each for each in shown if each[2]]
-    lines = [(number, each) for number, each, pictures in shown if not pictures] + list(findings[MOST_CARDS:])
+    lines = [(number, each) for number, each, images in shown if not images] + list(findings[MOST_CARDS:])
     if cards:
         parts.append(tag("div", joined(_card(*each) for each in cards), css="finds"))
     if lines:
@@ -131,8 +131,8 @@ def _of_code(code: str, findings: Sequence[tuple[int, Finding]], checked: Checke
     return joined(parts)
 
 
-def _pictures(finding: Finding, checked: Checked) -> list[Html]:
-    """The picture that it is about, and those beside it; none where it is about no picture."""
+def _images(finding: Finding, checked: Checked) -> list[Html]:
+    """The image that it is about, and those beside it; none where it is about no image."""
     found = []
     for name in (finding.name, *finding.also[:MOST_BESIDE]):
         pixels = checked.small(name)
@@ -145,10 +145,10 @@ def _pictures(finding: Finding, checked: Checked) -> list[Html]:
     return found
 
 
-def _card(number: int, finding: Finding, pictures: Sequence[Html]) -> Html:
+def _card(number: int, finding: Finding, images: Sequence[Html]) -> Html:
     return tag(
         "figure",
-        tag("div", *pictures, css="row"),
+        tag("div", *images, css="row"),
         tag("figcaption", _told(number, finding)),
     )
 

@@ -13,9 +13,9 @@ MOST = 2000
 
 
 def class_table(score: Score, split: str, data: DataRecord | None) -> Html:
-    """A row for each class, worst recall first; classes without a picture to judge them by come last.
+    """A row for each class, worst recall first; classes without an image to judge them by come last.
 
-    data: what data.json says, for the pictures of the training split.
+    data: what data.json says, for the images of the training split.
     """
     if not score.classes:
         return tag("p", "The figures of the classes are not in the run's record.", css="soft")
@@ -39,7 +39,7 @@ def class_table(score: Score, split: str, data: DataRecord | None) -> Html:
     note = tag(
         "p",
         "Worst recall first. Recall is the share of a class that was found, precision the share of its "
-        "answers that were right. The thin line is the 95% interval of the recall: with few pictures it is "
+        "answers that were right. The thin line is the 95% interval of the recall: with few images it is "
         "wide.",
         css="soft",
     )

@@ -36,7 +36,7 @@ def confusion(result: Score) -> Html:
         "p",
         "A row is a true class, a column an answer",
         ", by their numbers in the table of classes" if many else "",
-        ". Colour is the share of the row, ",
+        ". Color is the share of the row, ",
         tag("span", "right", css="swatch right"),
         " or ",
         tag("span", "wrong", css="swatch wrong"),
@@ -49,7 +49,7 @@ def confusion(result: Score) -> Html:
 
 
 def _depth(cell: int, total: int, right: bool) -> float:
-    """How deep a cell is coloured; a wrong answer shows early, by the root of its share."""
+    """How deep a cell is colored; a wrong answer shows early, by the root of its share."""
     part = cell / total if total else 0.0
     return part if right else math.sqrt(part)
 
@@ -98,9 +98,9 @@ def _map(result: Score) -> Html:
     Image.fromarray(depths).save(buffer, "PNG", optimize=True)
     code = base64.b64encode(buffer.getvalue()).decode("ascii")
     told = f"Confusion of {classes} classes: a bright diagonal is what was right."
-    picture = void("img", attributes={"src": f"data:image/png;base64,{code}", "alt": told})
+    image = void("img", attributes={"src": f"data:image/png;base64,{code}", "alt": told})
     down, across = _ticks(classes, "top"), _ticks(classes, "left")
-    square = tag("div", picture, down, across, css="square")
+    square = tag("div", image, down, across, css="square")
     return tag("div", square, css="map large" if classes > MOST_BESIDE else "map")
 
 
@@ -127,11 +127,11 @@ def _list(result: Score) -> Html:
     ]
     found.sort(key=lambda each: (-each[0], each[1], each[2]))
     if not found:
-        return tag("p", "Not one picture was taken for another class.", css="soft")
+        return tag("p", "Not one image was taken for another class.", css="soft")
     columns = [
         Column("true class"),
         Column("answered"),
-        Column("pictures", figures=True),
+        Column("images", figures=True),
         Column("of the class", figures=True),
         Column("", css="bars short"),
     ]

@@ -150,7 +150,11 @@ def _accuracy(trace: Trace) -> Html:
 
 
 def _rate(trace: Trace) -> Html:
-    rates = [(_place(trace, each.step), each.rate) for each in trace.steps if each.rate is not None]
+    rates = [
+        (_place(trace, each.step), each.learning_rate)
+        for each in trace.steps
+        if each.learning_rate is not None
+    ]
     if not rates:
         return Html("")
 
@@ -165,7 +169,13 @@ def _rate(trace: Trace) -> Html:
     told = f"Learning rate: {_told(rates, decimal)}."
     across = _across(trace)
     return drawing(
-        "rate", "Learning rate", "factor on the gradient", across=across, keys=[], told=told, draw=draw
+        "learning_rate",
+        "Learning rate",
+        "factor on the gradient",
+        across=across,
+        keys=[],
+        told=told,
+        draw=draw,
     )
 
 
@@ -266,7 +276,7 @@ def _note(trace: Trace) -> Html:
 
 
 def draw_rates(rates: Sequence[float], losses: Sequence[float], suggested: float, path: Path) -> None:
-    """Write a PNG of the smoothed loss over the learning rate, the suggested rate marked."""
+    """Write a PNG of the smoothed loss over the learning rate, the suggested learning rate marked."""
     figure = Figure(figsize=(7, 4.2), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     axes.semilogx(rates, losses, color="#0072B2", linewidth=1.8)

@@ -1,4 +1,4 @@
-"""What the pictures were and how they were prepared."""
+"""What the images were and how they were prepared."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def origin(record: RunRecord, data: DataRecord | None) -> Html:
 def _splits(data: DataRecord) -> Html:
     columns = [
         Column("split"),
-        Column("pictures", figures=True),
+        Column("images", figures=True),
         Column("smallest class", figures=True),
         Column("largest class", figures=True),
         Column("sha256", css="soft"),
@@ -50,7 +50,7 @@ def _splits(data: DataRecord) -> Html:
 def _validation(validation: Validation) -> str:
     if not validation.made:
         return "as the data have it"
-    how = [f"{percent(validation.share, 0)} of the training pictures, held out before training"]
+    how = [f"{percent(validation.share, 0)} of the training images, held out before training"]
     if validation.stratified:
         how.append("every class in proportion")
     if validation.grouped:
@@ -77,10 +77,10 @@ def _findings(findings: dict[str, int]) -> str:
 def _preparation(known: PreparationRecord) -> str:
     stored, size = ("x".join(map(str, sides)) for sides in (known.stored_size, known.size))
     if stored == size:
-        seen = f"every picture is {size} pixels"
+        seen = f"every image is {size} pixels"
     else:
         seen = (
-            f"every picture is kept at {stored} pixels; training sees random crops of {size}, "
+            f"every image is kept at {stored} pixels; training sees random crops of {size}, "
             "everything else the middle"
         )
     seen += {
@@ -90,7 +90,7 @@ def _preparation(known: PreparationRecord) -> str:
     }[known.fit]
     done = []
     if any(known.mean):
-        done.append("less the mean picture" if known.mean_picture else "less the channel's mean")
+        done.append("less the mean image" if known.mean_image else "less the channel's mean")
     if any(each != 1 for each in known.deviation):
         done.append("over the channel's deviation")
     return f"{seen}; each value {', '.join(done) or 'as it is stored'}"

@@ -53,13 +53,13 @@ def drawing(
     return tag("figure", caption, svg(figure, f"curve-{name}", told), css="curve")
 
 
-def line(axes: Axes, points: Points, colour: str, *, dashed: bool = False) -> None:
+def line(axes: Axes, points: Points, color: str, *, dashed: bool = False) -> None:
     """Draw a line, with a dot for each point where they are few."""
     shown = thinned(points)
     axes.plot(
         [x for x, _ in shown],
         [y for _, y in shown],
-        color=colour,
+        color=color,
         linestyle="--" if dashed else "-",
         linewidth=1.5,
         marker="o" if len(shown) <= MOST_DOTS else "",

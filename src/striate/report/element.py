@@ -60,11 +60,11 @@ def _attributes(css: str, attributes: Mapping[str, str] | None) -> str:
     return "".join(f' {name}="{escape(visible(value), quote=True)}"' for name, value in every.items())
 
 
-# Colours that no drawing means, each standing for one of the style sheet, which knows light and dark.
+# Colors that no drawing means, each standing for one of the style sheet, which knows light and dark.
 INK, SOFT, LINE, TRAINING, VALIDATION = (f"#00000{digit}" for digit in range(1, 6))
 _VARIABLES = {INK: "ink", SOFT: "soft", LINE: "line", TRAINING: "training", VALIDATION: "validation"}
 
-_COLOUR = re.compile("|".join(_VARIABLES))
+_COLOR = re.compile("|".join(_VARIABLES))
 _ID = re.compile(r' id="([^"]*)"')
 _REFERENCE = re.compile(r'(?:url\(#|xlink:href="#)([^)"]*)')
 _FONT = re.compile(r"font: ([0-9.]+px)[^;\"]*")
@@ -88,7 +88,7 @@ def svg(figure: Figure, name: str, told: str) -> Html:
     places = {each: f"{name}-{index}" for index, each in enumerate(dict.fromkeys(_REFERENCE.findall(text)))}
     text = _ID.sub(lambda found: f' id="{places[found[1]]}"' if found[1] in places else "", text)
     text = _REFERENCE.sub(lambda found: found[0].replace(found[1], places[found[1]]), text)
-    text = _COLOUR.sub(lambda found: f"var(--{_VARIABLES[found[0]]})", text)
+    text = _COLOR.sub(lambda found: f"var(--{_VARIABLES[found[0]]})", text)
     text = _FONT.sub(r"font-size: \1", text)
     text = _EMPTY.sub("", _SPACE.sub("><", text)).strip()
     return Html(text.replace("<svg", f'<svg role="img" aria-label="{markup(told)}"', 1))

@@ -25,7 +25,7 @@ class Facts:
     """All that the page shows.
 
     data: None where data.json cannot be read.
-    plan: None where the network, or what its pictures were, cannot be read.
+    plan: None where the network, or what its images were, cannot be read.
     troubles: what could not be read, a sentence each.
     """
 
@@ -40,7 +40,7 @@ class Facts:
     troubles: tuple[str, ...]
 
     def split_count(self, split: Split) -> int | None:
-        """Pictures in `train`, `val` or `test`."""
+        """Images in `train`, `val` or `test`."""
         found = self.data.splits.get(split) if self.data else None
         return found.count if found else None
 

@@ -51,8 +51,8 @@ def _notices(facts: Facts) -> Iterator[Html]:
         "done": "",
         "stopped": f"This run was stopped after step {step} or a little later. What follows is as far as it came.",
         "running": f"This run was still going on, at step {step} or a little later, when the page was made.",
-        "diverged": f"This run diverged: at some step after {step} the loss was no number any more. The learning "
-        "rate is nearly always too high then.",
+        "diverged": f"This run diverged: at some step after {step} the loss became NaN. The learning "
+        "learning rate is nearly always too high then.",
         "failed": f"This run ended with an error after step {step} or a little later; it can be resumed.",
     }[facts.record.status]
     if said:
@@ -67,11 +67,11 @@ def _notices(facts: Facts) -> Iterator[Html]:
 def _figures(facts: Facts) -> Iterator[Html]:
     result = facts.record.result
     if result is not None:
-        digits = 1 if result.pictures < 2000 else 2
+        digits = 1 if result.images < 2000 else 2
         yield _accuracy(result.accuracy, result.interval, f"accuracy on {result.split}", digits)
         yield figure(
-            count(result.pictures),
-            f"{result.split} picture{'s' * (result.pictures != 1)}",
+            count(result.images),
+            f"{result.split} image{'s' * (result.images != 1)}",
             f"{count(result.wrong)} answered wrongly" if result.wrong else "none answered wrongly",
         )
     else:
@@ -85,14 +85,14 @@ def _figures(facts: Facts) -> Iterator[Html]:
 
 
 def _so_far(facts: Facts) -> Iterator[Html]:
-    best, pictures = facts.trace.best, facts.split_count("val")
+    best, images = facts.trace.best, facts.split_count("val")
     if best is None:
         return
-    interval = wilson(best.val_accuracy, pictures) if pictures else None
+    interval = wilson(best.val_accuracy, images) if images else None
     yield _accuracy(best.val_accuracy, interval, "accuracy on validation, so far", 1)
-    if pictures:
-        wrong = pictures - round(best.val_accuracy * pictures)
-        yield figure(count(pictures), "validation pictures", f"{count(wrong)} answered wrongly")
+    if images:
+        wrong = images - round(best.val_accuracy * images)
+        yield figure(count(images), "validation images", f"{count(wrong)} answered wrongly")
 
 
 def _accuracy(share: float, interval: tuple[float, float] | None, said: str, digits: int) -> Html:
@@ -128,11 +128,11 @@ def _reading(facts: Facts) -> Html:
     if result is None:
         return Html("")
     if result.split == "test":
-        kept = "The test pictures were used once, after all choices were made"
+        kept = "The test images were used once, after all choices were made"
         said = [f"{kept}; on validation the same weights reached {percent(result.validation_metric)}."]
     else:
         said = [
-            "There are no test pictures. The best epoch was chosen on these same validation pictures, so the "
+            "There are no test images. The best epoch was chosen on these same validation images, so the "
             "figure flatters a little."
         ]
     said.extend(_comparisons(result))
@@ -142,7 +142,7 @@ def _reading(facts: Facts) -> Html:
 def _comparisons(result: Result) -> Iterator[str]:
     if result.classes:
         common = max(result.classes, key=lambda each: each.count)
-        yield f"Always answering “{common.name}” would give {percent(common.count / result.pictures)}."
+        yield f"Always answering “{common.name}” would give {percent(common.count / result.images)}."
     if len(result.classes) > 10:
         yield f"The true class is among the five surest for {percent(result.top5)}."
     yield f"The cross-entropy is {decimal(result.loss)} nats."

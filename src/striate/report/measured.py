@@ -45,11 +45,11 @@ def measured_page(
 
 def _figures(score: Score) -> Iterator[Html]:
     low, high = score.interval
-    digits = 1 if score.pictures < 2000 else 2
+    digits = 1 if score.images < 2000 else 2
     below = f"95% interval {percent(low, digits)} to {percent(high, digits)}"
     yield figure(percent(score.accuracy, digits), "accuracy", below, css="answer")
     wrong = f"{count(score.wrong)} answered wrongly" if score.wrong else "none answered wrongly"
-    yield figure(count(score.pictures), "images", wrong)
+    yield figure(count(score.images), "images", wrong)
     if len(score.classes) > 10:
         yield figure(percent(score.top5, digits), "among the five surest", "")
     yield figure(decimal(score.loss), "cross-entropy", "nats")

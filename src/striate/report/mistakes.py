@@ -1,4 +1,4 @@
-"""The wrong answers that were surest, as pictures."""
+"""The wrong answers that were surest, as images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from striate.runs.record import Mistake
 from striate.text.figures import percent
 
 MOST = 24
-# A picture of more bytes is packed anew as JPEG; one of more pixels is not opened.
+# An image of more bytes is packed anew as JPEG; one of more pixels is not opened.
 LARGEST_BYTES = 16_000
 MOST_PIXELS = 1_000_000
 JPEG_QUALITY = 85
@@ -24,12 +24,12 @@ _HEADER = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 
 def mistakes(records: list[Mistake], wrong: int) -> Html:
-    """A picture, its true class, the answer and its probability for each mistake.
+    """An image, its true class, the answer and its probability for each mistake.
 
     wrong: how many there are in all.
     """
     if not records:
-        none = "There is none: every picture was answered rightly." if wrong == 0 else "No picture was kept."
+        none = "There is none: every image was answered rightly." if wrong == 0 else "No image was kept."
         return tag("p", none, css="soft")
     more = f" of {wrong:,}" if wrong > len(records[:MOST]) else ""
     said = f"{len(records[:MOST])}{more}, the surest first." if len(records) > 1 else "There is one."
@@ -39,13 +39,13 @@ def mistakes(records: list[Mistake], wrong: int) -> Html:
 
 def _card(record: Mistake) -> Html:
     name, label, answer = record.name, record.label, record.answer
-    source = picture_source(record.png)
+    source = image_source(record.png)
     shown = (
         void(
             "img", attributes={"src": source, "alt": f"{name}: {label}, answered {answer}", "loading": "lazy"}
         )
         if source
-        else tag("span", "no picture", css="soft")
+        else tag("span", "no image", css="soft")
     )
     said = tag(
         "figcaption",
@@ -57,7 +57,7 @@ def _card(record: Mistake) -> Html:
     return tag("figure", tag("div", shown, css="frame"), said)
 
 
-def picture_source(code: str) -> str:
+def image_source(code: str) -> str:
     """A data address for a PNG in base64, or nothing where it is not one.
 
     What goes into the page is encoded anew from the decoded bytes, never the text that was read.

@@ -21,21 +21,21 @@ def network(plan: Plan | None, net: str, memory: Memory | None = None) -> Html:
     if not net.strip():
         return tag("p", "The text of the network is not in the run folder.", css="soft")
     if plan is None:
-        return joined([tag("p", "The network could not be laid out on its pictures.", css="soft"), written])
+        return joined([tag("p", "The network could not be laid out on its images.", css="soft"), written])
     return joined([_sums(plan, memory), _warnings(plan), _layers(plan), written])
 
 
 def _sums(plan: Plan, memory: Memory | None) -> Html:
-    side = f" and {count(plan.side_weights)} in side classifiers" if plan.side_weights else ""
-    pictures = "1 picture" if plan.batch == 1 else f"{count(plan.batch)} pictures"
+    side = f" and {count(plan.side_weights)} in auxiliary classifiers" if plan.side_weights else ""
+    images = "1 image" if plan.batch == 1 else f"{count(plan.batch)} images"
     return pairs_table(
         [
             ("input", f"{plan.input}, channels x height x width"),
             ("weights", f"{count(plan.weights)}{side}, {size(4 * plan.weights)} as float32"),
-            ("multiply-adds", f"{count(plan.multiply_adds)} a picture"),
+            ("multiply-adds", f"{count(plan.multiply_adds)} an image"),
             (
                 "kept for the backward pass",
-                f"{size(plan.saved_bytes)} for a batch of {pictures}, plain float32",
+                f"{size(plan.saved_bytes)} for a batch of {images}, plain float32",
             ),
             *_peak(memory),
         ]
@@ -73,7 +73,7 @@ def _layers(plan: Plan) -> Html:
     foot.append(size(plan.saved_bytes))
     note = tag(
         "p",
-        "Sees is the receptive field, how many rows and columns of the picture one unit reads; the bars "
+        "Sees is the receptive field, how many rows and columns of the image one unit reads; the bars "
         "are shares of the multiply-adds; kept is what a plain step in float32 holds in memory for the whole "
         "batch, before bf16, recomputing or micro-batches.",
         css="soft",

@@ -89,10 +89,12 @@ def _on(facts: Facts) -> Html:
     """The commands that come next, ready to be pasted."""
     run = shlex.quote(str(facts.run.path))
     source = shlex.quote(facts.record.source or "DATA")
-    rate = next((each.rate for each in reversed(facts.trace.steps) if each.rate), None)
-    lower = f" --set rate={rate / 10:.1g}" if rate else ""
+    learning_rate = next(
+        (each.learning_rate for each in reversed(facts.trace.steps) if each.learning_rate), None
+    )
+    lower = f" --set rate={learning_rate / 10:.1g}" if learning_rate else ""
     commands = {
-        "done": [("Ask the network about a picture", f"striate predict {run} picture.jpg")],
+        "done": [("Ask the network about an image", f"striate predict {run} image.jpg")],
         "diverged": [("Train again, more slowly", f"striate train {source}{lower}")],
     }.get(facts.record.status, [("Go on where it stopped", f"striate resume {run}")])
     return joined(

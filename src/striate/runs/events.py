@@ -30,7 +30,7 @@ class StepEvent(Part):
     event: Literal["step"] = "step"
     step: Annotated[Count, Field(ge=1)]
     loss: Drawn
-    rate: Drawn
+    learning_rate: Drawn
 
 
 class EpochEvent(Part):

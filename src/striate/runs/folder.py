@@ -37,7 +37,7 @@ UNMADE_S = 3600.0
 class RunFolder:
     """The files of one run.
 
-    net.txt: the text of the network.  recipe.toml: how it is trained.  data.json: what the pictures were.
+    net.txt: the text of the network.  recipe.toml: how it is trained.  data.json: what the images were.
     run.json: the record: status, result, versions, machine.  start.safetensors: the first weights, where they
     are not drawn from the seed alone.  weights.safetensors: the best weights.
     last.safetensors: the last ones.  optimizer.safetensors: what the optimizer kept
@@ -64,7 +64,7 @@ class RunFolder:
 
     @property
     def data(self) -> Path:
-        """What the pictures were: counts, hashes, classes, split, preparation."""
+        """What the images were: counts, hashes, classes, split, preparation."""
         return self.path / "data.json"
 
     @property
@@ -84,7 +84,7 @@ class RunFolder:
 
     @property
     def weights(self) -> Path:
-        """The weights that were best on the validation pictures."""
+        """The weights that were best on the validation images."""
         return self.path / "weights.safetensors"
 
     @property
@@ -148,7 +148,7 @@ class RunFolder:
         write_atomic(self.record, to_json(record))
 
     def read_data(self) -> DataRecord:
-        """What the pictures were and how they are prepared.  Raises RunError as `read_record`."""
+        """What the images were and how they are prepared.  Raises RunError as `read_record`."""
         return read_record(self.data, DataRecord)
 
 

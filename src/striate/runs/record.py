@@ -31,8 +31,8 @@ FORMAT = 1
 # What a file may hold: its bytes, its values, and lists and objects in it.  A damaged or hostile one of that size
 # takes less than a gigabyte to be read.
 MOST_BYTES, MOST_VALUES, MOST_NESTED = 100_000_000, 10_000_000, 200_000
-# Values of a stored picture: 16,000 by 16,000 grey pixels.
-MOST_PICTURE = 2**28
+# Values of a stored image: 16,000 by 16,000 grey pixels.
+MOST_IMAGE = 2**28
 # The confusion of more classes is not kept.
 MOST_CONFUSED = 2000
 
@@ -75,12 +75,12 @@ class ClassScore(Part):
 class Score(Part):
     """The answers over one split.
 
-    interval: 95 % interval of the accuracy by Wilson's formula, from the number of pictures alone.
+    interval: 95 % interval of the accuracy by Wilson's formula, from the number of images alone.
     balanced_accuracy, f1: means over the classes; None in runs of before they were measured.
     confusion: row = true class, column = answer; empty for more classes than MOST_CONFUSED.
     """
 
-    pictures: Annotated[int, Field(ge=1, le=10**12)]
+    images: Annotated[int, Field(ge=1, le=10**12)]
     accuracy: Share
     interval: Annotated[tuple[Share, Share], Field(strict=False)]
     top5: Share
@@ -99,8 +99,8 @@ class Score(Part):
 
     @property
     def wrong(self) -> int:
-        """Pictures that were answered wrongly."""
-        return self.pictures - round(self.accuracy * self.pictures)
+        """Images that were answered wrongly."""
+        return self.images - round(self.accuracy * self.images)
 
 
 class Result(Score):
@@ -174,7 +174,7 @@ class RunRecord(Part):
 
 
 class SplitRecord(Part):
-    """The pictures of one split: how many, how many of each class, and a hash of names, labels and contents."""
+    """The images of one split: how many, how many of each class, and a hash of names, labels and contents."""
 
     count: Count
     per_class: dict[Text, Count]
@@ -182,7 +182,7 @@ class SplitRecord(Part):
 
 
 class Validation(Part):
-    """Where the validation pictures come from.  made: held out of the training pictures."""
+    """Where the validation images come from.  made: held out of the training images."""
 
     made: bool
     seed: int | None = None
@@ -192,7 +192,7 @@ class Validation(Part):
 
 
 class PreparationRecord(Part):
-    """How a picture becomes numbers; see `striate.predict.normalize.Preparation`."""
+    """How an image becomes numbers; see `striate.predict.normalize.Normalization`."""
 
     size: Sides
     stored_size: Sides
@@ -202,26 +202,26 @@ class PreparationRecord(Part):
     dtype: Literal["uint8", "float32"]
     fit: Literal["crop", "pad", "stretch"] = "crop"
     values: Annotated[tuple[float, float], Field(strict=False)] | None = None
-    mean_picture: Annotated[str, Field(max_length=MOST_BYTES)] = ""
+    mean_image: Annotated[str, Field(max_length=MOST_BYTES)] = ""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         height, width = self.size
         stored = self.stored_size[0] * self.stored_size[1] * self.channels
-        if max(stored, height * width * self.channels) > MOST_PICTURE:
-            raise ValueError(f"a picture should have at most {MOST_PICTURE:,} values")
+        if max(stored, height * width * self.channels) > MOST_IMAGE:
+            raise ValueError(f"an image should have at most {MOST_IMAGE:,} values")
         if height > self.stored_size[0] or width > self.stored_size[1]:
             raise ValueError("size should be within stored_size")
         if len(self.mean) != self.channels or len(self.deviation) != self.channels:
-            raise ValueError(f"mean and deviation should have {self.channels} numbers")
+            raise ValueError(f"mean and standard deviation should have {self.channels} numbers")
         whole = 4 * height * width * self.channels
-        if self.mean_picture and len(base64.b64decode(self.mean_picture, validate=True)) != whole:
-            raise ValueError(f"mean_picture should have {whole:,} bytes")
+        if self.mean_image and len(base64.b64decode(self.mean_image, validate=True)) != whole:
+            raise ValueError(f"mean_image should have {whole:,} bytes")
         return self
 
 
 class DataRecord(Part):
-    """data.json: what the pictures were, and how they are prepared."""
+    """data.json: what the images were, and how they are prepared."""
 
     format: int = FORMAT
     source: Text
@@ -234,7 +234,7 @@ class DataRecord(Part):
 
 
 class Mistake(Part):
-    """A wrong answer.  png: the picture in base64, or nothing."""
+    """A wrong answer.  png: the image in base64, or nothing."""
 
     name: Text
     label: Text
@@ -313,5 +313,5 @@ def _damaged(path: Path, why: str) -> RunError:
         f"{path.name} is damaged: {why}",
         place=str(path.parent),
         expected=f"{path.name} as `striate train` writes it",
-        cure="a copy of it, or striate train, which begins anew",
+        cure="a copy of it, or striate train, which starts over",
     )

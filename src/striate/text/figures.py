@@ -63,7 +63,7 @@ def short(value: float) -> str:
 
 
 def wilson(share: float, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a `share` that was measured on `total` pictures.
+    """The 95 % interval of a `share` that was measured on `total` images.
 
     (p + z^2/2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2/n), z = 1.96 for 95 %
 

@@ -15,21 +15,21 @@ from striate.net.notation.reader import read_text
 from striate.net.shape import Map
 from striate.net.zoo.list import zoo_text
 from striate.progress import Clock, Watch
-from striate.recipe.defaults import Candidate, Choice, candidates, suited_batch
+from striate.recipe.defaults import Candidate, Choice, candidates, default_batch
 from striate.recipe.keys import Recipe
 from striate.training.layout import time_step
 from striate.training.loop.pace import StepTime
 from striate.training.resolve import optimizer_precision
 from striate.training.selftest import self_test
 
-# Fewer passes over the pictures mean little.  Up to the second number, as many as show so many pictures in all:
-# caltech26 (1,308 pictures) was 83.8 % right after 9 epochs at 128x128, 87.0 % after 16 at 96x96, in the same time.
+# Fewer passes over the images mean little.  Up to the second number, as many as show so many images in all:
+# caltech26 (1,308 images) was 83.8 % right after 9 epochs at 128x128, 87.0 % after 16 at 96x96, in the same time.
 LEAST_EPOCHS, MOST_EPOCHS, SHOWN = 5, 12, 20_000
 
 # Steps that a training has at least where smaller batches can give them, and the smallest batch for it.
 LEAST_STEPS, LEAST_BATCH = 100, 16
 
-# Seconds kept free for the report and the end, and for reading pictures that are in no store yet, each.
+# Seconds kept free for the report and the end, and for reading images that are in no store yet, each.
 CLOSING_S, READING_S = 1.5, 0.003
 
 
@@ -47,7 +47,7 @@ class Outlook:
 
     @property
     def epochs(self) -> float:
-        """Passes over the training pictures."""
+        """Passes over the training images."""
         return max(0.0, self.left_s) / max(self.epoch_s, 1e-9)
 
     def told(self) -> str:
@@ -57,9 +57,9 @@ class Outlook:
         return f"about {self.epochs:.2g} epochs, {counted(max(1, int(self.epochs * self.steps)), 'step')}"
 
 
-def needed_epochs(pictures: int) -> int:
-    """Passes over so many training pictures that a smaller network or size is taken for."""
-    return max(LEAST_EPOCHS, min(MOST_EPOCHS, round(SHOWN / pictures)))
+def needed_epochs(images: int) -> int:
+    """Passes over so many training images that a smaller network or size is taken for."""
+    return max(LEAST_EPOCHS, min(MOST_EPOCHS, round(SHOWN / images)))
 
 
 def outlook(recipe: Recipe, time: StepTime, counts: Mapping[str, int], left_s: float) -> Outlook:
@@ -67,15 +67,15 @@ def outlook(recipe: Recipe, time: StepTime, counts: Mapping[str, int], left_s: f
 
     steps * step_s * growing + validated * looked_s, for each epoch; tested * looked_s at the end
 
-    growing: the mean share of the arithmetic while pictures grow, with the square of their side.
-    counts: pictures of train, val and test.
+    growing: the mean share of the arithmetic while images grow, with the square of their side.
+    counts: images of train, val and test.
     """
-    batch = min(counts["train"], recipe.batch or suited_batch(counts["train"], recipe.optimiser))
-    start = recipe.grow or 1.0
+    batch = min(counts["train"], recipe.batch or default_batch(counts["train"], recipe.optimizer))
+    start = recipe.progressive_resizing or 1.0
     growing = 2 / 3 * (start**2 + start + 1) / 3 + 1 / 3
     looked_s = time.looked_s
     steps = max(1, counts["train"] // batch)
-    epoch_s = steps * time.optimiser_s + counts["train"] * time.picture_s * growing + counts["val"] * looked_s
+    epoch_s = steps * time.optimizer_s + counts["train"] * time.image_s * growing + counts["val"] * looked_s
     tested = counts.get("test") or counts["val"]
     return Outlook(left_s - tested * looked_s, epoch_s, steps)
 
@@ -96,7 +96,7 @@ def pick(
 
 
 class Chooser:
-    """Chooses a network of the zoo, and the side of the pictures where that is open, by timing steps."""
+    """Chooses a network of the zoo, and the side of the images where that is open, by timing steps."""
 
     def __init__(
         self, recipe: Recipe, device: torch.device, *, left_s: Callable[[], float], clock: Clock
@@ -105,7 +105,7 @@ class Chooser:
         self.chosen: tuple[Candidate, Outlook, int] | None = None
 
     def side(self, side: int, channels: int, classes: int, counts: Mapping[str, int]) -> int:
-        """The side of pictures that would have `side` where nothing hurries."""
+        """The side of images that would have `side` where nothing hurries."""
         self._choose((side, side), channels, classes, counts, sides=True)
         assert self.chosen is not None
         return self.chosen[0].size[0]
@@ -113,7 +113,7 @@ class Chooser:
     def network(
         self, size: tuple[int, int], channels: int, classes: int, counts: Mapping[str, int]
     ) -> Choice:
-        """The network for pictures of that size; the one that `side` found, where it was asked."""
+        """The network for images of that size; the one that `side` found, where it was asked."""
         if self.chosen is None or self.chosen[0].size != size:
             self._choose(size, channels, classes, counts, sides=False)
         assert self.chosen is not None
@@ -148,7 +148,7 @@ class Chooser:
             recipe = self.recipe.model_copy(
                 update={"precision": known, "optimizer_precision": muon, "layout": "channels_last"}
             )
-            batch = min(split["train"], recipe.batch or suited_batch(split["train"], recipe.optimiser))
+            batch = min(split["train"], recipe.batch or default_batch(split["train"], recipe.optimizer))
             time = time_step(net, batch, recipe, self.device, self.clock)
             return outlook(self.recipe, time, split, self.left_s() - reading_s - CLOSING_S)
 
@@ -160,7 +160,7 @@ class Chooser:
 def fitting_batch(recipe: Recipe, time: StepTime, left_s: float) -> Recipe:
     """The recipe with its batch halved while a training would have few steps: they are what learns.
 
-    Only where smaller batches take less time: not where the optimiser takes most of a step.
+    Only where smaller batches take less time: not where the optimizer takes most of a step.
     """
     batch = recipe.batch
     assert batch is not None

@@ -12,7 +12,7 @@ from striate.text.figures import percent, wilson
 
 SAME = "the same command with "
 
-# A learning rate is low or high where it is so many times less or more than what suits the optimiser and network.
+# A learning rate is low or high where it is so many times less or more than what suits the optimizer and network.
 LOW, HIGH = 1 / 30, 10
 
 # Answers that are better by less than this are no better.
@@ -39,15 +39,15 @@ class Symptom:
 class Known:
     """What is known of a training beside its epochs.
 
-    pictures: that an epoch trains on.  most_common: share of the largest class among them.
-    rate, suited_rate: the highest learning rate, and the one that suits the optimiser and network.
+    images: that an epoch trains on.  most_common: share of the largest class among them.
+    rate, default_learning_rate: the highest learning rate, and the one that suits the optimizer and network.
     initial: of the first weights.  saturating: how many activations of the network are flat at both ends.
     """
 
-    pictures: int
+    images: int
     most_common: float
-    rate: float
-    suited_rate: float
+    learning_rate: float
+    default_learning_rate: float
     initial: str
     saturating: int
 
@@ -71,26 +71,26 @@ def too_short(budget_s: float, epochs: float, steps: int, least: float, enough: 
 def nothing_learnt(right: Sequence[float], known: Known) -> Symptom | None:
     """The symptom of a training that answers no better than always the most common class; else None.
 
-    right: the share of the training pictures that was right in each epoch.
+    right: the share of the training images that was right in each epoch.
     No better: the 95 % interval of the better half of the epochs reaches down to the share of the most common
     class, or nearly so.  Those are the answers in training; a small validation split tells less.
     """
     half = -(-len(right) // 2)
     best = max((fmean(part) for part in (right[:half], right[half:]) if part), default=1.0)
-    if wilson(best, known.pictures)[0] > known.most_common + NEAR:
+    if wilson(best, known.images)[0] > known.most_common + NEAR:
         return None
     seen = f"it answers no better than always the most common class ({percent(known.most_common)}), and "
-    if known.rate < LOW * known.suited_rate:
+    if known.learning_rate < LOW * known.default_learning_rate:
         return Symptom(
             "rate-too-low",
-            f"nothing was learnt: {seen}a learning rate of {known.rate:g} hardly moves the weights",
-            SAME + f"`--set rate={known.suited_rate:g}`",
+            f"nothing was learnt: {seen}a learning rate of {known.learning_rate:g} hardly moves the weights",
+            SAME + f"`--set rate={known.default_learning_rate:g}`",
         )
-    if known.rate > HIGH * known.suited_rate:
+    if known.learning_rate > HIGH * known.default_learning_rate:
         return Symptom(
             "rate-too-high",
-            f"nothing was learnt: {seen}a learning rate of {known.rate:g} throws the weights about",
-            SAME + f"`--set rate={known.suited_rate:g}`",
+            f"nothing was learnt: {seen}a learning rate of {known.learning_rate:g} throws the weights about",
+            SAME + f"`--set rate={known.default_learning_rate:g}`",
         )
     if known.saturating >= DEEP or "large" in known.initial:
         what = (
@@ -106,6 +106,6 @@ def nothing_learnt(right: Sequence[float], known: Known) -> Symptom | None:
         )
     return Symptom(
         "loss-not-moving",
-        f"nothing was learnt: {seen}a learning rate of {known.rate:g} is usual here",
+        f"nothing was learnt: {seen}a learning rate of {known.learning_rate:g} is usual here",
         "more epochs; or `striate lr` with the same data and network, which shows the rates that learn",
     )

@@ -23,7 +23,7 @@ from striate.training.loop.loop import Stopped, require_finite
 from striate.training.loop.prepared import Job
 from striate.training.loop.stages import Stage, evaluation_batch
 from striate.training.loop.state import State
-from striate.training.step.optimizers import suited_rate
+from striate.training.step.optimizers import default_learning_rate
 
 
 def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
@@ -48,15 +48,15 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
 
     watch.begin(name, len(split.labels))
     found = probabilities(
-        stage.part(job.net), stage.feeder, stage.scored.pictures, stage.size,
-        batch=evaluation_batch(stage.recipe), precision=job.recipe.evaluation_precision, second_look=job.recipe.second_look,
+        stage.part(job.net), stage.feeder, stage.scored.images, stage.size,
+        batch=evaluation_batch(stage.recipe), precision=job.recipe.evaluation_precision, tta=job.recipe.tta,
         advance=advance,
     )  # fmt: skip
     watch.end()
     require_finite(found, state, job.recipe)
     result = score(found, split.labels, data.classes)
     mistakes = worst_mistakes(
-        found, split.labels, split.names, data.classes, data.size, lambda place: split.pictures[place]
+        found, split.labels, split.names, data.classes, data.size, lambda place: split.images[place]
     )
     write_atomic(job.run.mistakes, to_json(mistakes))
     job.record.result = Result(
@@ -76,7 +76,7 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
         watch.say(
             f"{target:.2%} was not reached: the best validation {METRICS[job.recipe.metric]} is {state.best_metric:.2%}"
         )
-    if job.recipe.optimiser != "lbfgs":
+    if job.recipe.optimizer != "lbfgs":
         write_atomic(job.run.optimizer, state.optimizer_file())
     job.record.status = "done"
     times = [each.step_s for each in read_events(job.run.times.path, TIME) if each.step_s]
@@ -92,7 +92,7 @@ def _symptom(job: Job, state: State) -> Symptom | None:
     """What went wrong in a training that came to its end, if anything is seen."""
     recipe, labels = job.recipe, job.data.train.labels
     assert recipe.batch is not None
-    assert recipe.rate is not None
+    assert recipe.learning_rate is not None
     if recipe.budget_s is not None and recipe.freeze is None and state.best_metric < (recipe.target or 2):
         epochs = state.step / max(1, len(labels) // recipe.batch)
         taken_s = state.pace.trained_s / max(1, state.pace.steps) * state.step
@@ -102,10 +102,10 @@ def _symptom(job: Job, state: State) -> Symptom | None:
             return short
     words = [placed.layer.word for placed in job.layout.layers()]
     known = Known(
-        pictures=len(labels),
+        images=len(labels),
         most_common=float(np.bincount(labels).max() / len(labels)),
-        rate=recipe.rate * state.rate_share,
-        suited_rate=suited_rate(recipe.optimiser, job.net),
+        learning_rate=recipe.learning_rate * state.rate_share,
+        default_learning_rate=default_learning_rate(recipe.optimizer, job.net),
         initial=recipe.initial,
         saturating=sum(word in SATURATING for word in words),
     )

@@ -35,12 +35,17 @@ def recipe_from(run: RunFolder, keys: Mapping[str, Any]) -> tuple[Recipe, str]:
             cure=f"striate resume {run.quoted}",
         )
     known = read_run_recipe(run, record)
-    assert known.rate is not None
-    own = {"weights": str(run.last_weights.resolve()), "weights_sha256": None, "warmup": 0.0, "grow": None}
+    assert known.learning_rate is not None
+    own = {
+        "weights": str(run.last_weights.resolve()),
+        "weights_sha256": None,
+        "warmup": 0.0,
+        "progressive_resizing": None,
+    }
     # Another optimizer wants a rate of its own.
-    same = keys.get("optimiser", known.optimiser) == known.optimiser
-    rate = float(f"{known.rate * SHARE:.2g}") if same else None
-    return read_recipe(str(run.recipe), given={**own, "rate": rate, **keys}), record.source
+    same = keys.get("optimizer", known.optimizer) == known.optimizer
+    learning_rate = float(f"{known.learning_rate * SHARE:.2g}") if same else None
+    return read_recipe(str(run.recipe), given={**own, "learning_rate": learning_rate, **keys}), record.source
 
 
 def require_same_classes(before: RunFolder, classes: tuple[str, ...]) -> None:
@@ -61,17 +66,17 @@ def optimizer_of_run(before: RunFolder, recipe: Recipe, watch: Watch) -> bytes |
     """
     record = before.read_record()
     then, kept = read_run_recipe(before, record), None
-    if recipe.optimiser != then.optimiser:
-        why = f"the optimizer was {then.optimiser}, and begins anew as {recipe.optimiser}"
+    if recipe.optimizer != then.optimizer:
+        why = f"the optimizer was {then.optimizer}, and starts over as {recipe.optimizer}"
     elif not before.optimizer.is_file():
-        why = "the optimizer's state was not kept, and begins anew"
+        why = "the optimizer's state was not kept, and starts over"
     else:
         kept = before.optimizer.read_bytes()
         why = "with the optimizer's state"
     watch.say(
         f"from      {before.path}"
         + (f", after {counted(record.result.epochs, 'epoch')}" if record.result else "")
-        + f": {why}; the learning rate begins at {recipe.rate:g}, and was {then.rate:g} at most"
+        + f": {why}; the learning rate begins at {recipe.learning_rate:g}, and was {then.learning_rate:g} at most"
     )
     return kept
 
@@ -88,4 +93,4 @@ def take_optimizer(job: Job, state: State, watch: Watch) -> None:
             cure="the same command again, into another folder",
         ) from None
     if not taken:
-        watch.say("          the optimizer's state is of other weights, and begins anew")
+        watch.say("          the optimizer's state is of other weights, and starts over")

@@ -21,7 +21,7 @@ from striate.disk.atomic import sweep, write_atomic
 from striate.disk.small import MOST_TEXT_BYTES, read_small, read_small_text
 from striate.errors import RecipeError, ResourceError, RunError, counted
 from striate.machine.device import choose_device, describe_machine, versions
-from striate.modules.initial import fit_whitening, initialise, whitening
+from striate.modules.initial import fit_whitening, initialize, whitening
 from striate.modules.module import build
 from striate.modules.weights import load_weights, weights_bytes, weights_figures
 from striate.net.layout.layout import lay
@@ -30,9 +30,9 @@ from striate.net.notation.reader import read_text
 from striate.net.notation.writer import write_text
 from striate.net.shape import Map
 from striate.net.zoo.list import zoo_text
-from striate.predict.normalize import Feeder, Preparation, first_pictures, suited_preparation
+from striate.predict.normalize import Feeder, Normalization, default_normalization, first_images
 from striate.progress import Clock, Watch, counting
-from striate.recipe.defaults import suited_net
+from striate.recipe.defaults import default_network
 from striate.recipe.keys import Recipe, read_run_recipe, write_recipe
 from striate.runs.events import ResumeEvent
 from striate.runs.folder import RunFolder, create_run, point_latest, require_free
@@ -41,26 +41,26 @@ from striate.runs.record import DataRecord, Memory, NetworkName, RunRecord, Scor
 from striate.training.budget import Chooser, fitting_batch, tell_outlook
 from striate.training.finish import finish
 from striate.training.further import optimizer_of_run, require_same_classes, take_optimizer
-from striate.training.layout import arrange
+from striate.training.layout import apply_layout
 from striate.training.loop.checkpoint import Checkpoint, load_checkpoint
 from striate.training.loop.frozen import frozen_parts
 from striate.training.loop.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate
-from striate.training.loop.memory import fitted, meter, require_fits
+from striate.training.loop.memory import fit_memory, meter, require_fits
 from striate.training.loop.prepared import Job, Prepared
 from striate.training.loop.rollback import LOWEST_SHARE, run_rescued
 from striate.training.loop.stages import begin_stage, stages
 from striate.training.loop.state import State
-from striate.training.pretrained import find_weights, load_pretrained, pretrained_preparation
+from striate.training.pretrained import find_weights, load_pretrained, pretrained_normalization
 from striate.training.resolve import (
-    arranged,
     check_words,
-    settle,
-    settled_batch,
-    tell_data,
+    pick_layout,
+    resolve_batch,
+    resolve_recipe,
+    summarize_data,
+    summarize_recipe,
     tell_network,
-    tell_recipe,
 )
-from striate.training.step.progressive_resizing import require_grows
+from striate.training.step.progressive_resizing import require_progressive_resizing
 
 
 def prepare(
@@ -91,17 +91,17 @@ def prepare(
     hurried = network is None and recipe.budget_s is not None
     chooser = Chooser(recipe, where, left_s=left_s, clock=clock) if hurried else None
     data = _gather(source, recipe, strict, watch, None if chooser is None else chooser.side)
-    tell_data(data, watch)
+    summarize_data(data, watch)
     why = "it was given"
     counts = _counts(data)
     if network is None:
         channels = _channels(recipe, data)
         if chooser is None:
-            choice = suited_net(data.size, channels, counts["train"], recipe.nets)
+            choice = default_network(data.size, channels, counts["train"], recipe.nets)
         else:
             choice = chooser.network(data.size, channels, len(data.classes), counts)
             if data.stored_size != data.size:
-                # A run that is resumed has to read its pictures at this size again.
+                # A run that is resumed has to read its images at this size again.
                 recipe = recipe.model_copy(update={"size": data.size[0]})
         network, why = read_text(zoo_text(choice.value), f"{choice.value}.net"), choice.why
         watch.say(f"network   {choice.value}: {why}")
@@ -110,36 +110,36 @@ def prepare(
     if recipe.freeze is not None:
         frozen_parts(layout, recipe.freeze)
     # Before the network is built: the system may end a process that takes too much.
-    require_fits(layout, recipe.model_copy(update={"batch": settled_batch(recipe, data)}), where)
+    require_fits(layout, recipe.model_copy(update={"batch": resolve_batch(recipe, data)}), where)
     with torch.random.fork_rng(devices=[]):
         net = build(layout)
     said_batch = recipe.batch
-    recipe = settle(recipe, data, net)
-    require_grows(layout, recipe.grow)
+    recipe = resolve_recipe(recipe, data, net)
+    require_progressive_resizing(layout, recipe.progressive_resizing)
     tell_network(layout, watch)
-    initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
+    initialize(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
     preparation = None
     if recipe.weights is not None:
         path = find_weights(recipe, watch)
         load_pretrained(net, path, data, recipe, watch)
-        preparation = pretrained_preparation(path, data, recipe)
+        preparation = pretrained_normalization(path, data, recipe)
     if preparation is None:
-        preparation = suited_preparation(data, recipe)
+        preparation = default_normalization(data, recipe)
     measured = recipe.weights is None and bool(whitening(net))
     if measured:
-        fit_whitening(net, first_pictures(data.train.pictures, preparation))
+        fit_whitening(net, first_images(data.train.images, preparation))
     # Behind the first weights: they are drawn in the order of memory.
-    recipe, step_time = arranged(recipe, net, where, clock, watch)
+    recipe, step_time = pick_layout(recipe, net, where, clock, watch)
     hurried = recipe.budget_s is not None
     if step_time is not None and hurried and said_batch is None:
         recipe = fitting_batch(recipe, step_time, left_s())
-    tell_recipe(recipe, watch)
+    summarize_recipe(recipe, watch)
     if step_time is not None and hurried:
         spent_s = clock.monotonic() - began
         tell_outlook(
             recipe, step_time, counts, left_s=left_s(), spent_s=spent_s, given=chooser is None, watch=watch
         )
-    recipe = fitted(recipe, layout, where, watch)
+    recipe = fit_memory(recipe, layout, where, watch)
     name = Path(network.source.name).stem if network.source and network.source.name.endswith(".net") else ""
     return Prepared(data, layout, recipe, preparation, net.to(where), where, name, why, measured, step_time)
 
@@ -248,7 +248,7 @@ def require_open(run: RunFolder, record: RunRecord) -> None:
         raise RunError(
             "this run is finished",
             place=str(run.path),
-            cure=f"striate predict {run.quoted} PICTURE",
+            cure=f"striate predict {run.quoted} IMAGE",
         )
     if record.status == "diverged":
         raise RunError(
@@ -277,13 +277,13 @@ def read_back(
     """
     _require_same_texts(run, record)
     then, recipe = run.read_data(), read_run_recipe(run, record)
-    preparation = Preparation.from_record(then.preparation)
+    preparation = Normalization.from_record(then.preparation)
     network = read_text(read_small_text(run.net, RunError, "the text of a network"), str(run.net))
     if not _is_there(record.source):
         raise RunError(
             f"the data are not at {record.source} any more",
             place=str(run.path),
-            expected="the pictures and labels that the run began with",
+            expected="the images and labels that the run began with",
             cure="put them back there"
             if record.status == "done"
             else f"striate resume {run.quoted} --data WHERE THEY ARE NOW",
@@ -300,8 +300,8 @@ def read_back(
     if run.start_weights.exists():
         load_weights(net, run.start_weights)
     else:
-        initialise(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
-    arrange(net, recipe.layout)
+        initialize(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
+    apply_layout(net, recipe.layout)
     return Job(run, data, layout, recipe, preparation, net.to(where), where, record, started, clock)
 
 
@@ -348,7 +348,7 @@ def _run(job: Job, watch: Watch, resume: bool, checkpoint_s: float) -> Score:
             elif number == 0 and job.run.start_optimizer.exists():
                 take_optimizer(job, state, watch)
             if job.recipe.freeze is None or stage.thaw is not None:
-                loop = replace(loop, meter=meter(job.recipe, job.layout, job.device, state.optimiser_bytes()))
+                loop = replace(loop, meter=meter(job.recipe, job.layout, job.device, state.optimizer_bytes()))
             run_rescued(loop, state, watch)
             if loop.meter is not None and loop.meter.steps and stage.thaw is None:
                 # While parts are frozen still a step is no whole one.
@@ -387,7 +387,7 @@ def _restore(job: Job, state: State, checkpoint: Checkpoint) -> None:
             "the checkpoint is not of this network and recipe",
             place=str(job.run.path),
             expected="net.txt and recipe.toml as they were when it was written, and the same striate",
-            cure="put them back, or striate train, which begins anew",
+            cure="put them back, or striate train, which starts over",
         ) from error
 
 
@@ -422,7 +422,7 @@ def _status_kept(job: Job) -> Iterator[None]:
             raise ResourceError(
                 f"the memory of `{job.device}` is full",
                 place=str(job.run.path),
-                expected=f"room for a training step on {counted(job.recipe.batch or 1, 'picture')}",
+                expected=f"room for a training step on {counted(job.recipe.batch or 1, 'image')}",
                 cure=f"striate train with --set batch={max(1, (job.recipe.batch or 2) // 2)}",
             ) from None
         raise
@@ -439,26 +439,26 @@ def _set_status(job: Job, status: Status) -> None:
 
 
 def _channels(recipe: Recipe, data: Data) -> int:
-    """The channels that the network reads: those of the pictures, or those of the recipe for grey ones."""
+    """The channels that the network reads: those of the images, or those of the recipe for grey ones."""
     wanted = recipe.channels or data.channels
     if wanted != data.channels and (data.channels, wanted) != (1, 3):
         raise RecipeError(
-            f"the pictures have {counted(data.channels, 'channel')}",
+            f"the images have {counted(data.channels, 'channel')}",
             place="channels",
-            expected=f"{data.channels}; only grey pictures can be read as others, which is 3",
+            expected=f"{data.channels}; only grey images can be read as others, which is 3",
             cure="leave out channels",
         )
     return wanted
 
 
 def _counts(data: Data) -> dict[str, int]:
-    """Pictures of train, val and test."""
+    """Images of train, val and test."""
     splits = {"train": data.train, "val": data.val, "test": data.test}
     return {name: len(split.labels) for name, split in splits.items() if split is not None}
 
 
 def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch, suit: Suit | None = None) -> Data:
-    with counting(watch, "reading pictures") as progress:
+    with counting(watch, "reading images") as progress:
         return gather(
             source,
             size=recipe.size,
@@ -487,7 +487,7 @@ def _require_same_texts(run: RunFolder, record: RunRecord) -> None:
                 place=str(run.path),
                 expected="the network and the recipe that the run began with",
                 cure=f"put them back, or striate train {shlex.quote(record.source or 'DATA')} "
-                f"--net {shlex.quote(str(run.net))} --recipe {shlex.quote(str(run.recipe))}, which begins anew",
+                f"--net {shlex.quote(str(run.net))} --recipe {shlex.quote(str(run.recipe))}, which starts over",
             )
 
 
@@ -501,9 +501,9 @@ def _require_same_data(run: RunFolder, now: Mapping[str, Any], then: DataRecord)
         change = f"the classes were {', '.join(then.classes[:8])} and are {', '.join(now['classes'][:8])}"
     else:
         changed = [
-            f"{name} had {counted(old.count, 'picture')} and has {new['count']:,}"
+            f"{name} had {counted(old.count, 'image')} and has {new['count']:,}"
             if old.count != new["count"]
-            else f"pictures or labels of {name} changed"
+            else f"images or labels of {name} changed"
             for name, old in then.splits.items()
             if (new := now["splits"].get(name, {"count": 0, "sha256": ""})) and old.sha256 != new["sha256"]
         ]
@@ -513,6 +513,6 @@ def _require_same_data(run: RunFolder, now: Mapping[str, Any], then: DataRecord)
     raise RunError(
         f"the data are not what they were: {change}",
         place=str(run.path),
-        expected="the pictures and labels that the run began with",
-        cure="put them back, or striate train, which begins anew",
+        expected="the images and labels that the run began with",
+        cure="put them back, or striate train, which starts over",
     )

@@ -18,7 +18,7 @@ from striate.predict.evaluate import autocast
 from striate.progress import Clock
 from striate.recipe.keys import Recipe
 from striate.training.loop.pace import StepTime
-from striate.training.loop.stages import optimiser_of
+from striate.training.loop.stages import optimizer_of
 from striate.training.selftest import self_test
 
 # Seconds that trying may take in all; each arrangement is timed once at least.
@@ -30,8 +30,8 @@ MOST_MULTIPLY_ADDS = 1_500_000_000
 # Steps of each arrangement that are timed; the quickest counts, since others only add to a time.
 TIMED = 3
 
-# Share of the arithmetic of a step that a picture takes without a way back; and how many looks a second look
-# makes of one, where half of the pictures are unsure.
+# Share of the arithmetic of a step that an image takes without a way back; and how many looks test-time augmentation
+# makes of one, where half of the images are unsure.
 FORWARD, LOOKS = 1 / 3, 3.5
 
 # Times that differ by less are alike.
@@ -68,7 +68,7 @@ ARRANGEMENTS = (
 )
 
 
-def tuned(
+def time_layouts(
     net: Net, shape: Map, batch: int, device: torch.device, *, precision: str, layout: str, backward: bool
 ) -> list[Trial]:
     """What `tune` finds, tried once for each network, shape and batch on a machine, and kept.
@@ -96,7 +96,7 @@ def tuned(
 def tune(
     net: Net, shape: Map, batch: int, device: torch.device, *, precision: str, layout: str, backward: bool
 ) -> list[Trial]:
-    """Time a training step on pictures of `shape` in each arrangement, the one to take first.
+    """Time a training step on images of `shape` in each arrangement, the one to take first.
 
     That is the first of ARRANGEMENTS which is as fast as the fastest within 15 %: closer times are noise, and
     the same choice each time makes the same weights.
@@ -104,7 +104,7 @@ def tune(
     precision: fp32 or bf16 to try only that, or auto.  layout: likewise.
     backward: time the backward pass as well; without it the network is as at inference.
 
-    Large networks are tried on fewer pictures than `batch`.  bf16 is left out where its answers differ from
+    Large networks are tried on fewer images than `batch`.  bf16 is left out where its answers differ from
     those of fp32 by more than 5 % of the largest.  The network and the random state stay as they are.
     """
     tried = copy.deepcopy(net).to(device)
@@ -131,12 +131,12 @@ def time_step(net: Net, batch: int, recipe: Recipe, device: torch.device, clock:
     """Time a whole training step, now and not as it once was; the second one counts, in precision and layout
     of the recipe.
 
-    Large networks are timed on fewer pictures than `batch`.  The weights of `net` are used up; the random
+    Large networks are timed on fewer images than `batch`.  The weights of `net` are used up; the random
     state stays as it is.
     """
-    net = arrange(net.to(device), recipe.layout).train()
-    recipe = recipe.model_copy(update={"rate": 1e-6, "weight_decay": 0.0})
-    optimiser = optimiser_of(net, [(net, 1.0)], recipe)
+    net = apply_layout(net.to(device), recipe.layout).train()
+    recipe = recipe.model_copy(update={"learning_rate": 1e-6, "weight_decay": 0.0})
+    optimizer = optimizer_of(net, [(net, 1.0)], recipe)
     memory = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
     few, x = _some(net, net.layout.input, batch, device)
     x = x.contiguous(memory_format=memory)
@@ -157,25 +157,25 @@ def time_step(net: Net, batch: int, recipe: Recipe, device: torch.device, clock:
             began = clock.monotonic()
             gradient()
             passed = clock.monotonic()
-            if isinstance(optimiser, torch.optim.LBFGS):
-                optimiser.step(gradient)  # type: ignore[no-untyped-call]
+            if isinstance(optimizer, torch.optim.LBFGS):
+                optimizer.step(gradient)  # type: ignore[no-untyped-call]
             else:
-                optimiser.step()
+                optimizer.step()
             passes.append(passed - began)
             steps.append(clock.monotonic() - passed)
-    net.side_logits.clear()
-    picture_s = passes[-1] / few
-    return StepTime(picture_s, steps[-1], picture_s * FORWARD * (LOOKS if recipe.second_look else 1.0))
+    net.auxiliary_logits.clear()
+    image_s = passes[-1] / few
+    return StepTime(image_s, steps[-1], image_s * FORWARD * (LOOKS if recipe.tta else 1.0))
 
 
 def _some(net: Net, shape: Map, batch: int, device: torch.device) -> tuple[int, torch.Tensor]:
-    """As many pictures as tell the time of a step, `batch` at most, and drawn ones."""
+    """As many images as tell the time of a step, `batch` at most, and drawn ones."""
     work = sum(placed.layer.multiply_adds(placed.input) for placed in net.layout.layers())
     few = max(2, min(batch, MOST_MULTIPLY_ADDS // max(1, work)))
     return few, torch.randn(few, *shape, generator=torch.Generator().manual_seed(0)).to(device)
 
 
-def arrange(net: Net, layout: str) -> Net:
+def apply_layout(net: Net, layout: str) -> Net:
     """Put the weights of convolutions into a memory layout."""
     wanted = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     return net.to(memory_format=wanted)  # type: ignore[call-overload, no-any-return]
@@ -185,7 +185,7 @@ def _time(
     net: Net, x: torch.Tensor, labels: torch.Tensor | None, arrangement: Arrangement, most_s: float
 ) -> float:
     """Seconds of a step, the best of a few within `most_s`; of the forward pass alone without labels."""
-    arrange(net, arrangement.layout).train(labels is not None)
+    apply_layout(net, arrangement.layout).train(labels is not None)
     memory = torch.channels_last if arrangement.layout == "channels_last" else torch.contiguous_format
     x = x.contiguous(memory_format=memory)
     best = float("inf")
@@ -205,7 +205,7 @@ def _time(
             best = min(best, taken)
             if time.perf_counter() - began > most_s:
                 break
-    net.side_logits.clear()
+    net.auxiliary_logits.clear()
     return best
 
 

@@ -1,4 +1,4 @@
-"""The learning-rate range test: the loss while the rate rises from far too low to far too high."""
+"""The learning-rate range test: the loss while the learning rate rises from far too low to far too high."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from striate.progress import Watch
 from striate.training.loop.loop import Diverged, Stopped, loss_of
 from striate.training.loop.memory import thrift_of
 from striate.training.loop.prepared import Prepared
-from striate.training.loop.stages import optimiser_of, training_batches
+from striate.training.loop.stages import optimizer_of, training_batches
 from striate.training.step.micro_batches import add_gradients
 from striate.training.step.target import fed
 
@@ -43,7 +43,7 @@ class RangeTest:
 
     @property
     def suggested(self) -> float:
-        """The highest rate to begin with."""
+        """The highest learning rate to begin with."""
         return self.lowest / 10
 
 
@@ -52,7 +52,7 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
 
     rate(k) = LOWEST * (HIGHEST / LOWEST)^(k / (steps - 1)), until the loss is not finite or 4 times its
     lowest.  The loss is a running mean, corrected for its start.  Each step is one of `striate train`, at the
-    full size of the pictures.  The weights are used up.
+    full size of the images.  The weights are used up.
 
     Raises RecipeError for lbfgs and where a part is frozen, Diverged where not even the first loss is a number,
     Stopped where `watch` asks to stop.
@@ -60,12 +60,12 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
     Source: Smith 2017, "Cyclical learning rates", section 3.3.
     """
     recipe, data, net = made.recipe, made.data, made.net
-    if recipe.optimiser == "lbfgs":
+    if recipe.optimizer == "lbfgs":
         raise RecipeError(
-            "lbfgs searches along a line in each step, and its rate is not one of a range",
-            place="optimiser",
-            expected="an optimiser that takes one step for each gradient",
-            cure="--set optimiser=adamw",
+            "lbfgs searches along a line in each step, and its learning rate is not one of a range",
+            place="optimizer",
+            expected="an optimizer that takes one step for each gradient",
+            cure="--set optimizer=adamw",
         )
     if recipe.freeze is not None:
         raise RecipeError(
@@ -77,7 +77,7 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
     batches = training_batches(data.train, data.size, read_augment(recipe.augment), recipe, makers=1)
     drawn = chain.from_iterable(batches.epoch(epoch) for epoch in count())
     feeder = Feeder(made.preparation, made.device, recipe.layout)
-    optimiser = optimiser_of(net, [(net, 1.0)], recipe)
+    optimizer = optimizer_of(net, [(net, 1.0)], recipe)
     thrift = thrift_of(recipe, made.layout)
     rates: list[float] = []
     losses: list[float] = []
@@ -87,10 +87,10 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
         torch.manual_seed(recipe.seed)
         net.train()
         for step, batch in zip(range(steps), drawn, strict=False):
-            rate = LOWEST * (HIGHEST / LOWEST) ** (step / (steps - 1))
-            for group in optimiser.param_groups:
-                group["lr"] = rate * group.get("share", 1.0)
-            optimiser.zero_grad(set_to_none=True)
+            learning_rate = LOWEST * (HIGHEST / LOWEST) ** (step / (steps - 1))
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * group.get("share", 1.0)
+            optimizer.zero_grad(set_to_none=True)
             value, _ = add_gradients(
                 net, *fed(feeder, batch), thrift, recipe.precision,
                 lambda logits, target: loss_of(net, logits, target, recipe.label_smoothing),
@@ -98,11 +98,11 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
             length = nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf)
             if not math.isfinite(value) or not math.isfinite(length):
                 break
-            optimiser.step()
+            optimizer.step()
             mean = SMOOTHING * mean + (1 - SMOOTHING) * value
-            rates.append(rate)
+            rates.append(learning_rate)
             losses.append(mean / (1 - SMOOTHING ** (step + 1)))
-            watch.advance(step + 1, f"rate {rate:.2g}, loss {losses[-1]:.3f}")
+            watch.advance(step + 1, f"rate {learning_rate:.2g}, loss {losses[-1]:.3f}")
             if losses[-1] > TOO_HIGH * min(losses):
                 break
             if watch.stopping():

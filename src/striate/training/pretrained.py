@@ -8,7 +8,7 @@ from striate.data.gather import Data
 from striate.errors import RunError, counted
 from striate.modules.module import Net
 from striate.net.zoo.list import zoo_net
-from striate.predict.normalize import Preparation, value_range
+from striate.predict.normalize import Normalization, value_range
 from striate.progress import Watch, counting
 from striate.recipe.keys import Recipe
 from striate.runs.folder import RunFolder
@@ -60,33 +60,33 @@ def load_pretrained(net: Net, path: Path, data: Data, recipe: Recipe, watch: Wat
     watch.say(f"weights   {report.line()}; {head}")
 
 
-def pretrained_preparation(path: Path, data: Data, recipe: Recipe) -> Preparation | None:
-    """The preparation that weights were trained with, for the pictures of `data`; None where it is unknown
+def pretrained_normalization(path: Path, data: Data, recipe: Recipe) -> Normalization | None:
+    """The preparation that weights were trained with, for the images of `data`; None where it is unknown
     or was for other values.
 
     Known are those of a run, whose record lies beside the weights, and those published for a network of
-    the zoo.  A mean picture is taken over for pictures of its size; for others the mean of each channel.
+    the zoo.  A mean image is taken over for images of its size; for others the mean of each channel.
     """
     known = _run_beside(path)
     if known is not None:
-        before = Preparation.from_record(known.preparation)
+        before = Normalization.from_record(known.preparation)
         mean, deviation = before.mean, before.deviation
-        picture = before.mean_picture if before.size == data.size else b""
+        image = before.mean_image if before.size == data.size else b""
     elif recipe.published is not None:
         published = published_input(recipe.published, zoo_net(recipe.published).input)
         if published is None:
             return None
-        mean, deviation, picture = published.mean, published.deviation, b""
+        mean, deviation, image = published.mean, published.deviation, b""
     else:
         return None
     channels = recipe.channels or data.channels
-    dtype = data.train.pictures.dtype.name
+    dtype = data.train.images.dtype.name
     if len(mean) != channels or dtype != (before.dtype if known is not None else "uint8"):
         # The values that it was for are on another scale than these.
         return None
-    values = value_range(data.train.pictures)
-    return Preparation(
-        data.size, data.stored_size, channels, mean, deviation, dtype, picture, data.fit, values
+    values = value_range(data.train.images)
+    return Normalization(
+        data.size, data.stored_size, channels, mean, deviation, dtype, image, data.fit, values
     )
 
 

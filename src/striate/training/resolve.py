@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from striate.data.augment.augment import read_augment, suited_augment
+from striate.data.augment.augment import default_augment, read_augment
 from striate.data.decode.size import MUCH_CROPPED
 from striate.data.files.finding import CODES
 from striate.data.gather import Data
@@ -18,12 +18,12 @@ from striate.modules.module import Net
 from striate.net.layout.layout import Layout
 from striate.net.plan.table import plan
 from striate.progress import Clock, Watch
-from striate.recipe.defaults import suited_batch, suited_epochs
+from striate.recipe.defaults import default_batch, default_epochs
 from striate.recipe.keys import Precision, Recipe
-from striate.training.layout import arrange, time_step, tuned
+from striate.training.layout import apply_layout, time_layouts, time_step
 from striate.training.loop.pace import StepTime
 from striate.training.selftest import self_test
-from striate.training.step.optimizers import suited_decay, suited_rate
+from striate.training.step.optimizers import default_learning_rate, default_weight_decay
 
 # Files that are left out are named one by one up to this many.
 NAMED = 5
@@ -32,38 +32,38 @@ NAMED = 5
 TOLD_CROP = 0.1
 
 
-def settle(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
+def resolve_recipe(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
     """The recipe with nothing left open."""
-    pictures = len(data.train.labels)
+    images = len(data.train.labels)
     chosen: dict[str, Any] = {}
     if recipe.epochs is None and recipe.budget_s is None:
-        chosen["epochs"] = suited_epochs(pictures)
-    chosen["batch"] = settled_batch(recipe, data)
-    if recipe.rate is None:
-        chosen["rate"] = suited_rate(recipe.optimiser, net)
+        chosen["epochs"] = default_epochs(images)
+    chosen["batch"] = resolve_batch(recipe, data)
+    if recipe.learning_rate is None:
+        chosen["learning_rate"] = default_learning_rate(recipe.optimizer, net)
     if recipe.weight_decay is None:
-        chosen["weight_decay"] = suited_decay(recipe.optimiser)
+        chosen["weight_decay"] = default_weight_decay(recipe.optimizer)
     if recipe.freeze is not None and not recipe.thaw:
-        # What a frozen part gives for a picture is computed once, so nothing can be drawn anew.
+        # What a frozen part gives for an image is computed once, so nothing can be drawn anew.
         chosen["augment"] = "none"
     elif recipe.augment == "auto":
         margin = data.stored_size != data.size
-        chosen["augment"] = str(suited_augment(data.size, data.channels, margin=margin))
+        chosen["augment"] = str(default_augment(data.size, data.channels, margin=margin))
     else:
         read_augment(recipe.augment).require_fits(data.size)
     words = {word.word for word in read_augment(chosen.get("augment", recipe.augment)).words}
     if "flip" not in words:
-        # Where mirrored pictures are others, as digits are, nothing is told by one.
-        chosen["second_look"] = 0.0
+        # Where mirrored images are others, as digits are, nothing is told by one.
+        chosen["tta"] = 0.0
     if recipe.freeze is not None:
-        chosen["grow"] = None
-    if recipe.optimiser == "lbfgs":
+        chosen["progressive_resizing"] = None
+    if recipe.optimizer == "lbfgs":
         # `check_recipe` tells why.
         chosen["layout"] = "contiguous"
     return recipe.model_copy(update=chosen)
 
 
-def arranged(
+def pick_layout(
     recipe: Recipe, net: Net, device: torch.device, clock: Clock, watch: Watch
 ) -> tuple[Recipe, StepTime | None]:
     """The recipe with the arithmetic and memory layout that are fastest here, by trying them, and what a
@@ -78,7 +78,7 @@ def arranged(
     others: list[str] = []
     tries = "auto" in (recipe.precision, recipe.layout)
     if tries:
-        trials = tuned(
+        trials = time_layouts(
             net, net.layout.input, batch, device, precision=recipe.precision, layout=recipe.layout,
             backward=recipe.freeze is None or recipe.thaw > 0,
         )  # fmt: skip
@@ -102,13 +102,13 @@ def arranged(
         watch.say(
             f"machine   {found}{step}" + (f" (forward and backward, {', '.join(others)})" if others else "")
         )
-    arrange(net, recipe.layout)
+    apply_layout(net, recipe.layout)
     return recipe, time
 
 
 def optimizer_precision(recipe: Recipe, device: torch.device) -> Precision:
-    """What muon iterates in here; the other optimisers know fp32 only."""
-    if recipe.optimiser == "muon" and self_test(device).arithmetic()["optimizer"].value == "bf16":
+    """What muon iterates in here; the other optimizers know fp32 only."""
+    if recipe.optimizer == "muon" and self_test(device).arithmetic()["optimizer"].value == "bf16":
         return "bf16"
     return "fp32"
 
@@ -118,7 +118,7 @@ def _evaluation_precision(recipe: Recipe, net: Net, device: torch.device) -> str
     if (recipe.precision == "fp32" and recipe.freeze is None) or not self_test(device).bf16:
         return "fp32"
     assert recipe.batch is not None
-    trials = tuned(
+    trials = time_layouts(
         net, net.layout.input, recipe.batch, device, precision="auto", layout=recipe.layout, backward=False
     )
     return trials[0].arrangement.precision
@@ -137,24 +137,24 @@ def check_words(recipe: Recipe) -> None:
     read_initial(recipe.initial)
 
 
-def settled_batch(recipe: Recipe, data: Data) -> int:
-    """Pictures in a step: what the recipe says, or what suits their number; never more than there are."""
+def resolve_batch(recipe: Recipe, data: Data) -> int:
+    """Images in a step: what the recipe says, or what suits their number; never more than there are."""
     count = len(data.train.labels)
-    return min(count, recipe.batch or suited_batch(count, recipe.optimiser))
+    return min(count, recipe.batch or default_batch(count, recipe.optimizer))
 
 
-def tell_data(data: Data, watch: Watch) -> None:
-    """Say what the pictures are, in one line what is wrong with them, and the first that are left out."""
+def summarize_data(data: Data, watch: Watch) -> None:
+    """Say what the images are, in one line what is wrong with them, and the first that are left out."""
     splits = [("training", data.train), ("validation", data.val), ("test", data.test)]
     there = [(name, len(split.labels)) for name, split in splits if split is not None]
     told = ", ".join(f"{count:,} {name}" for name, count in there)
-    noun = "picture" if there[-1][1] == 1 else "pictures"
-    made = " (validation held out of the training pictures)" if data.record["validation"]["made"] else ""  # type: ignore[call-overload,index]
+    noun = "image" if there[-1][1] == 1 else "images"
+    made = " (validation held out of the training images)" if data.record["validation"]["made"] else ""  # type: ignore[call-overload,index]
     shape = f"{data.channels}x{data.size[0]}x{data.size[1]}"
     watch.say(f"data      {counted(len(data.classes), 'class', 'classes')}, {told} {noun} of {shape}{made}")
     if TOLD_CROP <= data.cropped_share < MUCH_CROPPED:
         watch.say(
-            f"          the crop cuts off {data.cropped_share:.0%} of a picture on average; --set fit=pad or "
+            f"          the crop cuts off {data.cropped_share:.0%} of an image on average; --set fit=pad or "
             "fit=stretch keeps all of it"
         )
     left_out, odd = (sum(each.severity == which for each in data.findings) for which in ("error", "warning"))
@@ -170,14 +170,14 @@ def tell_data(data: Data, watch: Watch) -> None:
 def tell_network(layout: Layout, watch: Watch) -> None:
     """Say what the network costs."""
     summed = plan(layout)
-    watch.say(f"          {summed.weights:,} weights, {summed.multiply_adds:,} multiply-adds a picture")
+    watch.say(f"          {summed.weights:,} weights, {summed.multiply_adds:,} multiply-adds an image")
 
 
-def tell_recipe(recipe: Recipe, watch: Watch) -> None:
+def summarize_recipe(recipe: Recipe, watch: Watch) -> None:
     """Say how the network is trained."""
     length = counted(recipe.epochs, "epoch") if recipe.epochs else f"{recipe.budget_s:g} s"
     watch.say(
-        f"recipe    {length} of batches of {recipe.batch}, {recipe.optimiser} at rate {recipe.rate:g}, "
+        f"recipe    {length} of batches of {recipe.batch}, {recipe.optimizer} learning rate {recipe.learning_rate:g}, "
         f"{recipe.schedule}, augment: {recipe.augment}, seed {recipe.seed}"
     )
     if recipe.freeze is not None and recipe.weights is None:

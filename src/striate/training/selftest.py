@@ -23,7 +23,7 @@ MEASURED_S = 0.3
 FASTER, NEAR = 1.2, 0.01
 
 # A convolution large enough to reach the peak: 16 x 256 x 28 x 28, 256 windows of 3x3.
-_PICTURES, _CHANNELS, _SIDE = 16, 256, 28
+_IMAGES, _CHANNELS, _SIDE = 16, 256, 28
 
 # The gradient of a middle convolution of the zoo's small networks: 128 windows of 128 x 3 x 3.
 _ROWS, _COLUMNS = 128, 1152
@@ -103,7 +103,7 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Floating-point operations a second of a large 3x3 convolution, channels last."""
     with torch.inference_mode():
         taken_s = _best_s(_convolution(device, dtype), device)
-    return 2 * 9 * _CHANNELS * _CHANNELS * _PICTURES * _SIDE * _SIDE / taken_s
+    return 2 * 9 * _CHANNELS * _CHANNELS * _IMAGES * _SIDE * _SIDE / taken_s
 
 
 def muon_s(device: torch.device, precision: str) -> float:
@@ -118,7 +118,7 @@ def _measure(device: torch.device, machine: dict[str, Any], found: dict[str, str
     other = torch.empty_like(plain)
     with torch.inference_mode():
         exact, rough = (
-            _convolution(device, dtype, pictures=1)().float() for dtype in (torch.float32, torch.bfloat16)
+            _convolution(device, dtype, images=1)().float() for dtype in (torch.float32, torch.bfloat16)
         )
         fp32_flops, bf16_flops = (peak_flops(device, dtype) for dtype in (torch.float32, torch.bfloat16))
         return SelfTest(
@@ -134,12 +134,10 @@ def _measure(device: torch.device, machine: dict[str, Any], found: dict[str, str
         )
 
 
-def _convolution(
-    device: torch.device, dtype: torch.dtype, *, pictures: int = _PICTURES
-) -> Callable[[], Tensor]:
+def _convolution(device: torch.device, dtype: torch.dtype, *, images: int = _IMAGES) -> Callable[[], Tensor]:
     """The same convolution each time, in one arithmetic."""
     generator = torch.Generator().manual_seed(0)
-    shapes = ((pictures, _CHANNELS, _SIDE, _SIDE), (_CHANNELS, _CHANNELS, 3, 3))
+    shapes = ((images, _CHANNELS, _SIDE, _SIDE), (_CHANNELS, _CHANNELS, 3, 3))
     x, weight = (torch.randn(shape, generator=generator).to(device) for shape in shapes)
     x, weight = (
         each.to(dtype, memory_format=torch.channels_last) for each in (x, weight * (9 * _CHANNELS) ** -0.5)

@@ -42,7 +42,7 @@ def published_input(name: str, input: tuple[int, int, int]) -> PublishedInput | 
 
     name: of the network.  input: the images it was published for, channels x height x width.
     torchvision's ImageNet weights are the rule: bilinear to 256/224 of the size, then the middle, with
-    ImageNet's mean and deviation, but for GoogLeNet, which turns them to a half and a half itself (`transform_input`,
+    ImageNet's mean and standard deviation, but for GoogLeNet, which turns them to a half and a half itself (`transform_input`,
     as its weights came from TensorFlow).  The CIFAR-10 ResNets of akamaster/pytorch_resnet_cifar10 take images as
     they are, with the same two.
     """

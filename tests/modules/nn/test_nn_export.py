@@ -19,7 +19,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-PICTURE = Map(3, 13, 12)
+IMAGE = Map(3, 13, 12)
 
 # Labels that torch does not allow as they are, uneven padding and grids, and every word.
 EVERY_WORD = """
@@ -36,29 +36,29 @@ stem: [whiten 8 -> conv 8 3x3 -> bn -> relu -> filter sharpen -> relu6]
 
 def settled(text: str) -> Net:
     """The network with drawn weights and the running statistics of some batches."""
-    net = build(lay(read_text(text), PICTURE, 5)).train()
+    net = build(lay(read_text(text), IMAGE, 5)).train()
     with torch.no_grad():
         for _ in range(20):
-            net(torch.randn(8, *PICTURE))
+            net(torch.randn(8, *IMAGE))
     return net.eval()
 
 
 def exported(net: Net, path: Path) -> Path:
     sizes = ({0: torch.export.Dim("batch")},)
     program = torch.onnx.export(
-        net, (torch.randn(2, *PICTURE),), dynamo=True, dynamic_shapes=sizes, verbose=False
+        net, (torch.randn(2, *IMAGE),), dynamo=True, dynamic_shapes=sizes, verbose=False
     )
     assert program is not None
     program.save(str(path))
     return path
 
 
-def require_same(net: Net, path: Path, pictures: Tensor) -> None:
+def require_same(net: Net, path: Path, images: Tensor) -> None:
     """Fail unless onnxruntime's logits are torch's to 1e-5, and not all alike."""
     session = onnxruntime.InferenceSession(path)
-    (found,) = session.run(None, {session.get_inputs()[0].name: pictures.numpy()})
+    (found,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
     with torch.no_grad():
-        expected = net(pictures).numpy()
+        expected = net(images).numpy()
     assert expected.std(0).min() > 0.005
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
@@ -68,15 +68,15 @@ def test_every_word(tmp_path: Path) -> None:
     assert {placed.layer.word for placed in net.layout.layers()} == set(WORDS)
     path = exported(net, tmp_path / "net.onnx")
     for batch in (2, 5):
-        require_same(net, path, torch.randn(batch, *PICTURE))
+        require_same(net, path, torch.randn(batch, *IMAGE))
     # A network that differs a little is told apart.
     with torch.no_grad():
         net.part("type").weight.mul_(1.01)  # type: ignore[operator]
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
-        require_same(net, path, torch.randn(5, *PICTURE))
+        require_same(net, path, torch.randn(5, *IMAGE))
 
 
 @pytest.mark.parametrize("pool", ["pool max", "pool max 5x7", "pool avg", "pool avg 5x7"])
 def test_pools_to_any_grid(pool: str, tmp_path: Path) -> None:
     net = settled(f"conv 4 3x3 -> {pool} -> fc classes")
-    require_same(net, exported(net, tmp_path / "net.onnx"), torch.randn(3, *PICTURE))
+    require_same(net, exported(net, tmp_path / "net.onnx"), torch.randn(3, *IMAGE))

@@ -18,7 +18,7 @@ from striate.net.layers.convolution import KERNELS
 
 
 def maps(*rows: list[list[float]]) -> Tensor:
-    """One picture, a channel for each argument."""
+    """One image, a channel for each argument."""
     return torch.tensor([rows], dtype=torch.float64)
 
 
@@ -141,7 +141,7 @@ def test_scale_by_hand() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4000, 3), (4000, 2, 2, 2)])
-def test_drop_path_drops_whole_pictures(shape: tuple[int, ...]) -> None:
+def test_drop_path_drops_whole_images(shape: tuple[int, ...]) -> None:
     layer = DropPath(0.25)
     found = layer(torch.ones(shape)).reshape(shape[0], -1)
     kept = found[:, 0] > 0
@@ -160,7 +160,7 @@ def test_drop_path_is_nothing_at_inference_and_at_share_0() -> None:
     assert DropPath(0.0)(x) is x
 
 
-def test_drop_path_hands_gradients_to_the_kept_pictures_alone() -> None:
+def test_drop_path_hands_gradients_to_the_kept_images_alone() -> None:
     x = torch.ones(50, 4, requires_grad=True)
     y = DropPath(0.5)(x)
     y.sum().backward()
@@ -227,7 +227,7 @@ def _scale(layer: nn.Module, x: Tensor) -> Tensor:
 
 CASES = [
     _local("local", (2, 2, 5, 4), 3, (3, 3)),
-    _local("local, one picture", (1, 2, 5, 4), 3, (3, 3)),
+    _local("local, one image", (1, 2, 5, 4), 3, (3, 3)),
     _local("local padded", (2, 2, 4, 4), 2, (4, 5), padding=(1, 1, 0, 2)),
     _local("local stride dilation groups", (2, 4, 7, 6), 4, (2, 2), stride=(2, 3), dilation=(2, 1), groups=2, bias=False),
     _local("local one place", (2, 1, 3, 2), 2, (1, 1)),
@@ -287,14 +287,14 @@ def test_channels_last(case: Case) -> None:
     turned = x.to(memory_format=torch.channels_last)
     expected = layer(x)
     require_close(layer(turned), expected)
-    # Nor does a picture cut out of a larger one matter.
+    # Nor does an image cut out of a larger one matter.
     wide = torch.zeros(*case.shape[:3], case.shape[3] + 2, dtype=torch.float64)
     wide[..., 1:-1] = x
     require_close(layer(wide[..., 1:-1]), expected)
 
 
 @every_case
-def test_each_picture_by_itself_and_none_at_all(case: Case) -> None:
+def test_each_image_by_itself_and_none_at_all(case: Case) -> None:
     layer, x = made(case)
     whole = layer(x)
     require_close(torch.cat([layer(each) for each in torch.split(x, 1)]), whole)
@@ -319,7 +319,7 @@ def test_grid_max_for_the_export_is_torchs_own(shape: tuple[int, int], grid: tup
 
 
 @pytest.mark.parametrize("size", [(4, 5), (6, 5), (3, 3)])
-def test_a_local_layer_refuses_pictures_of_another_size(size: tuple[int, int]) -> None:
+def test_a_local_layer_refuses_images_of_another_size(size: tuple[int, int]) -> None:
     layer = LocallyConnected2d(2, 3, (3, 3), places=(3, 3))
     assert layer(torch.randn(1, 2, 5, 5)).shape == (1, 3, 3, 3)
     with pytest.raises(RuntimeError, match="invalid for input of size"):
@@ -339,7 +339,7 @@ def test_comparing_fails_on_small_differences() -> None:
 
 
 def _correlated(count: int, shape: tuple[int, ...]) -> Tensor:
-    """Pictures whose neighbours are alike, in float64."""
+    """Images whose neighbors are alike, in float64."""
     x = torch.randn(count, *shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     return x.cumsum(2).cumsum(3) / 5
 
@@ -374,7 +374,7 @@ def test_whitening_trains_biases_alone() -> None:
     assert set(layer.state_dict()) == {"weight", "bias"}
 
 
-def test_whitening_of_black_pictures_is_finite() -> None:
+def test_whitening_of_black_images_is_finite() -> None:
     layer = WhiteningConv2d(3, 24, (2, 2), (1, 1))
     layer.fit(torch.zeros(4, 3, 8, 8))
     assert layer.weight.isfinite().all()

@@ -159,9 +159,9 @@ def test_every_word_has_its_windows_worked_out() -> None:
     assert {text.split()[0] for text, *_ in AXES} == set(WORDS)
 
 
-def costs(text: str, picture: Map, classes: int) -> tuple[list[int], int, list[str]]:
+def costs(text: str, image: Map, classes: int) -> tuple[list[int], int, list[str]]:
     """The weights of each layer that has any, the multiply-adds of all, and the outputs."""
-    layers = list(lay(read_text(text), picture, classes).layers())
+    layers = list(lay(read_text(text), image, classes).layers())
     weights = [part.layer.weights(part.input) for part in layers]
     total = sum(part.layer.multiply_adds(part.input) for part in layers)
     return [each for each in weights if each], total, [str(part.output) for part in layers]

@@ -1,4 +1,4 @@
-"""Networks laid out: paths, labels, repeats, branches, definitions, side classifiers."""
+"""Networks laid out: paths, labels, repeats, branches, definitions, auxiliary classifiers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from striate.net.network import Network
 from striate.net.notation.reader import read_text
 from striate.net.shape import Flat, Map
 
-PICTURE = Map(3, 8, 8)
+IMAGE = Map(3, 8, 8)
 
 
-def laid(text: str, picture: Map = PICTURE, classes: int | None = 10) -> Layout:
-    return lay(read_text(text), picture, classes)
+def laid(text: str, image: Map = IMAGE, classes: int | None = 10) -> Layout:
+    return lay(read_text(text), image, classes)
 
 
 def paths(text: str) -> list[str]:
@@ -57,7 +57,7 @@ def test_parts_of_every_kind() -> None:
     assert (join.path, join.kind, [chain.path for chain in join.chains]) == ("2", "add", ["2.0", "2.1"])
     assert isinstance(side, Side)
     assert (side.path, side.weight, side.chain.output) == ("3", 0.5, Flat(10))
-    # What follows a side classifier reads its input.
+    # What follows an auxiliary classifier reads its input.
     assert side.input == side.output == Map(8, 8, 8)
     assert isinstance(fc, Placed)
     assert (fc.input, fc.output, layout.output) == (Map(8, 8, 8), Flat(10), Flat(10))
@@ -107,7 +107,7 @@ def test_classes_are_asked_for_only_where_the_text_does() -> None:
     assert laid("fc classes", classes=7).output == Flat(7)
 
 
-def test_channels_are_those_of_the_picture() -> None:
+def test_channels_are_those_of_the_image() -> None:
     assert laid("conv 8 -> conv channels", Map(5, 8, 8)).output == Map(5, 8, 8)
 
 
@@ -125,8 +125,8 @@ def walk(part: Part) -> list[Part]:
 @settings(deadline=None, max_examples=120)
 @given(fitting_networks(classified=False))
 def test_shapes_follow_on_one_another(case: tuple[Network, Map, int]) -> None:
-    network, picture, classes = case
-    layout = lay(network, picture, classes)
+    network, image, classes = case
+    layout = lay(network, image, classes)
     parts = walk(layout.root)
     found = [part.path for part in parts if isinstance(part, Placed)]
     assert len(found) == len(set(found))
@@ -146,8 +146,8 @@ def test_shapes_follow_on_one_another(case: tuple[Network, Map, int]) -> None:
         else:
             assert part.output == part.layer.out(part.input)
     # The drawing keeps track of the shapes by itself.
-    values = {"channels": picture.channels, "classes": classes}
-    assert shape_after(network.flow, picture, list(network.defines), values) == layout.output
+    values = {"channels": image.channels, "classes": classes}
+    assert shape_after(network.flow, image, list(network.defines), values) == layout.output
 
 
 @settings(deadline=None, max_examples=120)
@@ -176,5 +176,5 @@ def test_the_windows_of_a_layer_give_its_shape(case: tuple[Network, Map, int]) -
 @settings(deadline=None, max_examples=100)
 @given(fitting_networks())
 def test_drawn_classifiers_answer_one_logit_for_each_class(case: tuple[Network, Map, int]) -> None:
-    network, picture, classes = case
-    lay(network, picture, classes).require_classes(classes)
+    network, image, classes = case
+    lay(network, image, classes).require_classes(classes)

@@ -371,15 +371,15 @@ PROSE = {
 }
 
 
-def misfit(text: str, picture: Map) -> FitError:
+def misfit(text: str, image: Map) -> FitError:
     with pytest.raises(FitError) as caught:
-        lay(read_text(text), picture, 10)
+        lay(read_text(text), image, 10)
     return caught.value
 
 
-@pytest.mark.parametrize(("text", "picture", "mended", "error"), MISFITS, ids=[row[0] for row in MISFITS])
-def test_the_whole_error(text: str, picture: Map, mended: list[str], error: str) -> None:
-    assert str(misfit(text, picture)) == error
+@pytest.mark.parametrize(("text", "image", "mended", "error"), MISFITS, ids=[row[0] for row in MISFITS])
+def test_the_whole_error(text: str, image: Map, mended: list[str], error: str) -> None:
+    assert str(misfit(text, image)) == error
 
 
 def said(cure: str) -> list[str]:
@@ -391,15 +391,15 @@ def said(cure: str) -> list[str]:
     return plain.replace("a window of at most ", "").split(", or ")
 
 
-@pytest.mark.parametrize(("text", "picture", "mended", "error"), MISFITS, ids=[row[0] for row in MISFITS])
-def test_the_cure_cures(text: str, picture: Map, mended: list[str], error: str) -> None:
-    cure = misfit(text, picture).cure
+@pytest.mark.parametrize(("text", "image", "mended", "error"), MISFITS, ids=[row[0] for row in MISFITS])
+def test_the_cure_cures(text: str, image: Map, mended: list[str], error: str) -> None:
+    cure = misfit(text, image).cure
     if cure not in PROSE:
         # Each piece of the cure stands in a mended text where the broken one has something else.
         for piece in said(cure):
             assert any(piece in each and each != text for each in mended) or not mended
     for each in mended:
-        lay(read_text(each), picture, 10)
+        lay(read_text(each), image, 10)
 
 
 def test_nearly_every_cure_is_tried() -> None:
@@ -414,7 +414,7 @@ def test_the_number_of_classes_is_needed() -> None:
         "network:1:9: the number of classes is not known\n"
         "    1 | relu -> fc classes\n"
         "      |         ^^^^^^^^^^    after `relu`, 3x8x8\n"
-        "  expected: pictures, or the number said\n"
+        "  expected: images, or the number said\n"
         "  try: --classes 10"
     )
 

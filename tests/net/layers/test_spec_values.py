@@ -173,7 +173,7 @@ def test_write_layer_leaves_defaults_out() -> None:
 def test_kernels_of_filters() -> None:
     assert all(len(rows) == 3 and all(len(row) == 3 for row in rows) for rows in KERNELS.values())
     sums = {name: sum(map(sum, rows)) for name, rows in KERNELS.items()}
-    # Edges answer 0 on a flat picture; the others keep its brightness.
+    # Edges answer 0 on a flat image; the others keep its brightness.
     assert sums == {
         "sobel-x": 0,
         "sobel-y": 0,

@@ -19,7 +19,7 @@ from striate.net.notation.tokens import LONGEST_WORD, MOST_CHARACTERS, MOST_TOKE
 from striate.net.notation.writer import write_text
 from striate.net.shape import Map
 
-PICTURE = Map(3, 8, 8)
+IMAGE = Map(3, 8, 8)
 
 
 def outcome(text: str, *, laid: bool = True) -> StriateError | None:
@@ -28,7 +28,7 @@ def outcome(text: str, *, laid: bool = True) -> StriateError | None:
     try:
         network = read_text(text)
         if laid:
-            lay(network, PICTURE, 10)
+            lay(network, IMAGE, 10)
     except (NotationError, FitError) as raised:
         error = raised
     assert error is None or printable(error)
@@ -169,7 +169,7 @@ BOMBS = {
         "let a = relu x1000; let b = a x1000; let c = b x1000; c x1000",
         LAYERS,
     ),
-    "side classifiers": ("[aux { relu x1000 }] x1000", LAYERS),
+    "auxiliary classifiers": ("[aux { relu x1000 }] x1000", LAYERS),
     "parameters": ("let a(n) = relu x n; let b(n) = a(n) x n; b(20000)", LAYERS),
     "doubling": (
         "let a0 = relu -> relu -> relu; "

@@ -92,10 +92,10 @@ def test_what_is_written_reads_back(network: Network) -> None:
 @settings(deadline=None, max_examples=150)
 @given(fitting_networks())
 def test_what_is_written_lays_out_alike(case: tuple[Network, Map, int]) -> None:
-    network, picture, classes = case
-    drawn = [(part.path, part.layer, part.output) for part in lay(network, picture, classes).layers()]
+    network, image, classes = case
+    drawn = [(part.path, part.layer, part.output) for part in lay(network, image, classes).layers()]
     text = write_text(network)
-    read = [(part.path, part.layer, part.output) for part in lay(read_text(text), picture, classes).layers()]
+    read = [(part.path, part.layer, part.output) for part in lay(read_text(text), image, classes).layers()]
     assert read == drawn
 
 

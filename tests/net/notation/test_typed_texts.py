@@ -12,7 +12,7 @@ from striate.net.notation.writer import write_text
 from striate.net.shape import Map
 
 # Has channels that 2, 4 and 32 divide, and room for every window below.
-PICTURE = Map(32, 64, 64)
+IMAGE = Map(32, 64, 64)
 
 CURED = [
     ("conv3x3(64, 128)", "conv 128 3x3"),
@@ -356,7 +356,7 @@ def test_the_cure_is_the_whole_text_and_plans(text: str, cure: str) -> None:
     with pytest.raises(NotationError) as caught:
         read_text(text)
     assert caught.value.cure == cure
-    assert lay(read_text(cure), PICTURE, 10).root.parts
+    assert lay(read_text(cure), IMAGE, 10).root.parts
 
 
 @pytest.mark.parametrize(("text", "canonical"), READ)

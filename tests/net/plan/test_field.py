@@ -64,15 +64,15 @@ def _averaging(module: nn.Module) -> nn.Module:
 
 
 class Measured:
-    """What the outputs of all layers of a network owe to each row and column of the picture."""
+    """What the outputs of all layers of a network owe to each row and column of the image."""
 
     def __init__(self, layout: Layout) -> None:
         self.outputs: dict[str, Tensor] = {}
         net = averaging(layout)
         for placed in layout.layers(sides=False):
             net.part(placed.path).register_forward_hook(self._note(placed.path))
-        self.picture = torch.zeros(1, *layout.input, dtype=torch.float64, requires_grad=True)
-        self.output = net(self.picture)
+        self.image = torch.zeros(1, *layout.input, dtype=torch.float64, requires_grad=True)
+        self.output = net(self.image)
 
     def _note(self, path: str) -> Callable[[nn.Module, object, Tensor], None]:
         def note(_: nn.Module, __: object, output: Tensor) -> None:
@@ -81,8 +81,8 @@ class Measured:
         return note
 
     def seen(self, numbers: Tensor) -> tuple[list[int], list[int]]:
-        """The rows and the columns of the picture that some of these numbers depend on."""
-        (gradient,) = torch.autograd.grad(numbers.sum(), self.picture, retain_graph=True)
+        """The rows and the columns of the image that some of these numbers depend on."""
+        (gradient,) = torch.autograd.grad(numbers.sum(), self.image, retain_graph=True)
         places = gradient[0].sum(0)
         assert (places >= 0).all()
         return places.any(1).nonzero().flatten().tolist(), places.any(0).nonzero().flatten().tolist()
@@ -93,13 +93,13 @@ class Measured:
         return self.seen(output[0, :, unit[0], unit[1]] if output.ndim == 4 else output)
 
 
-def laid(text: str, picture: Map) -> Layout:
-    return lay(read_text(text), picture, 5)
+def laid(text: str, image: Map) -> Layout:
+    return lay(read_text(text), image, 5)
 
 
 # --- by hand -------------------------------------------------------------------------------------------
 
-# Text, picture, the field of its last layer: size, step, start of rows and of columns.
+# Text, image, the field of its last layer: size, step, start of rows and of columns.
 BY_HAND: list[tuple[str, Map, Field, Field]] = [
     # Three 3x3 convolutions see what one 7x7 sees (Simonyan and Zisserman 2014, section 2.3).
     ("conv 2 3x3 -> conv 2 3x3 -> conv 2 3x3", Map(1, 15, 15), Field(7, 1, -3), Field(7, 1, -3)),
@@ -120,26 +120,26 @@ BY_HAND: list[tuple[str, Map, Field, Field]] = [
     ("concat { conv 1 1x7 | conv 1 7x1 | maxpool 3x3 stride 1 pad 1 }", Map(1, 9, 9), Field(7, 1, -3), Field(7, 1, -3)),
     ("concat { conv 1 3x3 valid | maxpool 3 stride 1 }", Map(1, 9, 9), Field(3, 1, 0), Field(3, 1, 0)),
     ("add { conv 1 3x3 valid | conv 1 3x3 dilate 2 pad 1 }", Map(1, 9, 9), Field(5, 1, -1), Field(5, 1, -1)),
-    # What is dense reads the whole map, which here is not the whole picture.
+    # What is dense reads the whole map, which here is not the whole image.
     ("conv 2 3x3 valid stride 3 -> fc 4", Map(1, 10, 11), Field(9, 9, 0), Field(9, 9, 0)),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "picture", "rows", "columns"), BY_HAND)
-def test_by_hand(text: str, picture: Map, rows: Field, columns: Field) -> None:
-    layout = laid(f"{text} -> end: identity", picture)
+@pytest.mark.parametrize(("text", "image", "rows", "columns"), BY_HAND)
+def test_by_hand(text: str, image: Map, rows: Field, columns: Field) -> None:
+    layout = laid(f"{text} -> end: identity", image)
     assert trace_fields(layout)["end"] == (rows, columns)
     end = layout.root.parts[-1]
     assert isinstance(end, Placed)
     measured = Measured(layout)
-    middle = next(neighbours(end))
-    assert all(map(check_field, (rows, columns), middle, picture[1:], measured.fields(end, middle)))
-    for unit in neighbours(end):
-        for side in zip((rows, columns), unit, picture[1:], measured.fields(end, unit), strict=True):
+    middle = next(neighbors(end))
+    assert all(map(check_field, (rows, columns), middle, image[1:], measured.fields(end, middle)))
+    for unit in neighbors(end):
+        for side in zip((rows, columns), unit, image[1:], measured.fields(end, unit), strict=True):
             check_field(*side)
 
 
-def test_every_unit_of_a_dense_layer_sees_the_whole_picture() -> None:
+def test_every_unit_of_a_dense_layer_sees_the_whole_image() -> None:
     layout = laid("conv 2 3x3 -> maxpool 2 -> flatten -> relu -> fc 4 -> relu -> fc 5", Map(1, 8, 8))
     assert list(trace_fields(layout).values())[2:] == [None] * 5
     layout = laid("conv 2 3x3 -> pool avg -> conv 4 -> fc 5", Map(1, 8, 8))
@@ -201,7 +201,7 @@ def even(part: Part, steps: tuple[int, int]) -> tuple[int, int] | None:
     return steps
 
 
-def neighbours(placed: Placed) -> Iterator[tuple[int, int]]:
+def neighbors(placed: Placed) -> Iterator[tuple[int, int]]:
     """The unit in the middle and the one next to it."""
     height, width = placed.output[1:] if isinstance(placed.output, Map) else (1, 1)
     yield height // 2, width // 2
@@ -215,7 +215,7 @@ def lies_inside(field: Field, unit: int, length: int) -> bool:
 
 
 def check_field(field: Field, unit: int, length: int, seen: list[int]) -> bool:
-    """Compare one side; whether the field lies inside the picture, where every row of it shows."""
+    """Compare one side; whether the field lies inside the image, where every row of it shows."""
     first = field.start + unit * field.step
     last = first + field.size - 1
     if lies_inside(field, unit, length):
@@ -227,32 +227,32 @@ def check_field(field: Field, unit: int, length: int, seen: list[int]) -> bool:
 
 
 def check_fields(layout: Layout, told: dict[str, Fields | None], measured: Measured) -> int:
-    """Compare every layer; how many sides of units lay inside the picture."""
+    """Compare every layer; how many sides of units lay inside the image."""
     inside = 0
-    picture = layout.input[1:]
+    image = layout.input[1:]
     axes = [axis for placed in layout.layers() for axis in placed.layer.axes(placed.input)]
     gaps = any(axis.dilation > 1 or axis.stride > axis.kernel for axis in axes)
     gaps = gaps or any(unread_rows(placed) for placed in layout.layers())
     for placed in layout.layers(sides=False):
         fields = told[placed.path]
-        for unit in neighbours(placed):
+        for unit in neighbors(placed):
             seen = measured.fields(placed, unit)
             if not any(seen):
                 # Its window reads nothing but padding.
-                assert fields is None or not all(map(lies_inside, fields, unit, picture))
+                assert fields is None or not all(map(lies_inside, fields, unit, image))
                 continue
             if fields is None:
                 # Between dilated rows, between windows that step far, and at the end, some may be unread.
                 assert seen == measured.seen(measured.outputs[placed.path])
-                assert gaps or [(side[0], side[-1] + 1) for side in seen] == [(0, end) for end in picture]
+                assert gaps or [(side[0], side[-1] + 1) for side in seen] == [(0, end) for end in image]
                 continue
-            for field, place, length, side in zip(fields, unit, picture, seen, strict=True):
+            for field, place, length, side in zip(fields, unit, image, seen, strict=True):
                 inside += check_field(field, place, length, side)
     return inside
 
 
 def test_drawn_networks() -> None:
-    """Each on its own picture and on one of 41x43, on which most fields lie inside."""
+    """Each on its own image and on one of 41x43, on which most fields lie inside."""
     inside = uneven = 0
     words: set[str] = set()
 
@@ -266,8 +266,8 @@ def test_drawn_networks() -> None:
     @given(fitting_networks(classified=False, aux=False))
     def agrees(drawn: tuple[Network, Map, int]) -> None:
         nonlocal inside, uneven
-        network, picture, classes = drawn
-        for shape in (picture, Map(picture.channels, 41, 43)):
+        network, image, classes = drawn
+        for shape in (image, Map(image.channels, 41, 43)):
             try:
                 layout = lay(network, shape, classes)
             except FitError:

@@ -22,8 +22,8 @@ conv 6 5x5 pad 2 -> relu -> maxpool 2
 """
 
 
-def laid(text: str, picture: Map) -> Layout:
-    return lay(read_text(text), picture, 10)
+def laid(text: str, image: Map) -> Layout:
+    return lay(read_text(text), image, 10)
 
 
 def row(
@@ -67,10 +67,10 @@ def test_lenet5() -> None:
 def test_memory_of_a_training_step() -> None:
     """The step is the one that memory is predicted by everywhere; what it keeps are the rows."""
     layout = laid(LENET5, Map(1, 28, 28))
-    one, many = plan(layout), plan(layout, batch=64, precision="bf16", optimiser="sgd")
+    one, many = plan(layout), plan(layout, batch=64, precision="bf16", optimizer="sgd")
     assert plan(layout, batch=64).saved_bytes == 64 * one.saved_bytes
     assert one.step == step_memory(layout, 1)
-    assert many.step == step_memory(layout, 64, precision="bf16", optimiser="sgd")
+    assert many.step == step_memory(layout, 64, precision="bf16", optimizer="sgd")
     assert many.saved_bytes < 64 * one.saved_bytes
 
 
@@ -115,11 +115,11 @@ STRICT = [
 ]
 
 
-@pytest.mark.parametrize(("text", "picture", "divided", "error"), STRICT)
+@pytest.mark.parametrize(("text", "image", "divided", "error"), STRICT)
 def test_strict_refuses_a_stride_that_does_not_divide(
-    text: str, picture: Map, divided: Map, error: str
+    text: str, image: Map, divided: Map, error: str
 ) -> None:
-    layout = laid(text, picture)
+    layout = laid(text, image)
     with pytest.raises(FitError) as caught:
         plan(layout, strict=True)
     assert str(caught.value) == (
@@ -144,15 +144,15 @@ def test_strict_says_the_path_where_there_is_no_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "picture"),
+    ("text", "image"),
     [
         (LENET5, Map(1, 28, 28)),
         ("maxpool 2 ceil -> conv 4 3x3 stride 2 same -> fc classes", Map(1, 9, 9)),
         ("conv 4 2x2 stride 2 valid -> pool avg 3 -> fc classes", Map(1, 8, 8)),
     ],
 )
-def test_strict_lets_the_rest_pass(text: str, picture: Map) -> None:
-    layout = laid(text, picture)
+def test_strict_lets_the_rest_pass(text: str, image: Map) -> None:
+    layout = laid(text, image)
     assert plan(layout, strict=True) == plan(layout)
 
 

@@ -10,8 +10,8 @@ from striate.net.plan.table import plan
 from striate.net.shape import Map
 
 
-def said(text: str, picture: Map) -> tuple[str, ...]:
-    return plan(lay(read_text(text), picture, 10)).warnings
+def said(text: str, image: Map) -> tuple[str, ...]:
+    return plan(lay(read_text(text), image, 10)).warnings
 
 
 WARNED: list[tuple[str, Map, tuple[str, ...]]] = [
@@ -20,7 +20,7 @@ WARNED: list[tuple[str, Map, tuple[str, ...]]] = [
         "maxpool 2 -> fc classes",
         Map(1, 9, 8),
         (
-            "the output never sees row 8 of the 9x8 pictures, counted from 0",
+            "the output never sees row 8 of the 9x8 images, counted from 0",
             "the stride of `maxpool 2` at 0 does not divide (9 - 2) / 2: it leaves 1 row at the far end unread",
         ),
     ),
@@ -28,7 +28,7 @@ WARNED: list[tuple[str, Map, tuple[str, ...]]] = [
         "avgpool 5 -> conv 4 1x2 valid stride 1x2 -> fc classes",
         Map(1, 9, 19),
         (
-            "the output never sees rows 5 to 8 and columns 10 to 18 of the 9x19 pictures, counted from 0",
+            "the output never sees rows 5 to 8 and columns 10 to 18 of the 9x19 images, counted from 0",
             "the stride of `avgpool 5` at 0 does not divide (9 - 5) / 5: it leaves 4 rows and 4 columns at the "
             "far end unread, as in 1 more layer",
         ),
@@ -37,7 +37,7 @@ WARNED: list[tuple[str, Map, tuple[str, ...]]] = [
         "conv 4 stride 2 -> pool avg -> fc classes",
         Map(1, 9, 4),
         (
-            "the output never sees 4 rows (1, 3, 5 ...) and 2 columns (1, 3) of the 9x4 pictures, counted from 0",
+            "the output never sees 4 rows (1, 3, 5 ...) and 2 columns (1, 3) of the 9x4 images, counted from 0",
             "the stride of `conv 4 1x1 stride 2` at 0 does not divide (4 - 1) / 2: it leaves 1 column at the far end unread",
         ),
     ),
@@ -45,7 +45,7 @@ WARNED: list[tuple[str, Map, tuple[str, ...]]] = [
         "maxpool 3 -> concat { identity | conv 3 3x3 } -> fc classes",
         Map(1, 11, 9),
         (
-            "the output never sees rows 9 and 10 of the 11x9 pictures, counted from 0",
+            "the output never sees rows 9 and 10 of the 11x9 images, counted from 0",
             "the stride of `maxpool 3` at 0 does not divide (11 - 3) / 3: it leaves 2 rows at the far end unread",
         ),
     ),
@@ -54,7 +54,7 @@ WARNED: list[tuple[str, Map, tuple[str, ...]]] = [
         "pool avg 4x1 -> maxpool 1 stride 2x1 -> fc classes",
         Map(1, 8, 3),
         (
-            "the output never sees 4 rows (2, 3, 6 ...) of the 8x3 pictures, counted from 0",
+            "the output never sees 4 rows (2, 3, 6 ...) of the 8x3 images, counted from 0",
             "the stride of `maxpool 1 stride 2x1` at 1 does not divide (4 - 1) / 2: it leaves 1 row at the far "
             "end unread",
         ),
@@ -72,7 +72,7 @@ WARNED: list[tuple[str, Map, tuple[str, ...]]] = [
         "stem: local 4 3x3 stride 3 pad 1 -> [maxpool 3 stride 1] -> fc classes",
         Map(1, 9, 12),
         (
-            "the output never sees row 8 and column 11 of the 9x12 pictures, counted from 0",
+            "the output never sees row 8 and column 11 of the 9x12 images, counted from 0",
             "the stride of `local 4 3x3 stride 3 pad 1` at stem does not divide (9 + 2 - 3) / 3: it leaves 2 rows "
             "and 2 columns at the far end unread",
         ),
@@ -119,20 +119,20 @@ WARNED: list[tuple[str, Map, tuple[str, ...]]] = [
             "saves it, as in 3 more layers",
         ),
     ),
-    # A receptive field beyond the picture.
+    # A receptive field beyond the image.
     (
         "conv 2 3x3 -> [conv 2 5x5] x3 -> conv 2 -> fc classes",
         Map(1, 12, 13),
         (
-            "from `conv 2 5x5` at 1.2.0 on, the receptive field, 15x15, is larger than the 12x13 picture",
+            "from `conv 2 5x5` at 1.2.0 on, the receptive field, 15x15, is larger than the 12x13 image",
         ),
     ),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "picture", "warned"), WARNED)
-def test_whole_texts(text: str, picture: Map, warned: tuple[str, ...]) -> None:
-    assert said(text, picture) == warned
+@pytest.mark.parametrize(("text", "image", "warned"), WARNED)
+def test_whole_texts(text: str, image: Map, warned: tuple[str, ...]) -> None:
+    assert said(text, image) == warned
 
 
 QUIET = [
@@ -142,10 +142,10 @@ QUIET = [
     ("conv 4 3x3 stride 2 -> fc classes", Map(1, 9, 9)),
     ("conv 4 3x3 stride 2 same -> fc classes", Map(1, 9, 8)),
     ("pool avg 3 -> fc classes", Map(1, 8, 8)),
-    # What one branch leaves out another reads; a side classifier need not read all.
+    # What one branch leaves out another reads; an auxiliary classifier need not read all.
     ("concat { conv 4 stride 3 | maxpool 3 stride 3 pad 1 } -> fc classes", Map(1, 10, 7)),
     ("aux { maxpool 1 stride 2 -> fc classes } -> fc classes", Map(1, 11, 11)),
-    # A side classifier may be heavy: it is not part of what ships.
+    # An auxiliary classifier may be heavy: it is not part of what ships.
     ("conv 8 3x3 -> aux { fc 100 -> relu -> fc classes } -> pool avg -> fc classes", Map(1, 8, 8)),
     # A single layer has nothing before it; and few weights are few, whoever holds them.
     ("fc classes", Map(3, 224, 224)),
@@ -158,16 +158,16 @@ QUIET = [
     ("bn -> conv 6 5x5 -> fc classes", Map(1, 8, 8)),
     # Each place has a mean of its own there, so its bias is more than the channel's.
     ("local 2 3x3 -> bn -> fc classes", Map(1, 8, 8)),
-    # A field as large as the picture; larger along one side only; a dense layer, which sees all.
+    # A field as large as the image; larger along one side only; a dense layer, which sees all.
     ("conv 2 7x7 -> conv 2 -> fc classes", Map(1, 7, 7)),
     ("conv 2 1x9 -> conv 2 -> fc classes", Map(1, 7, 7)),
     ("conv 2 3x3 -> pool avg -> conv 2 -> fc classes", Map(1, 7, 7)),
 ]
 
 
-@pytest.mark.parametrize(("text", "picture"), QUIET)
-def test_no_warning(text: str, picture: Map) -> None:
-    assert said(text, picture) == ()
+@pytest.mark.parametrize(("text", "image"), QUIET)
+def test_no_warning(text: str, image: Map) -> None:
+    assert said(text, image) == ()
 
 
 def test_the_bias_before_bn_does_nothing_indeed() -> None:
@@ -176,9 +176,9 @@ def test_the_bias_before_bn_does_nothing_indeed() -> None:
     from striate.modules.module import build
 
     net = build(lay(read_text("conv 6 5x5 -> bn -> relu -> fc 4 -> bn -> fc classes"), Map(1, 8, 8), 10))
-    pictures = torch.randn(4, 1, 8, 8)
-    before = net(pictures)
+    images = torch.randn(4, 1, 8, 8)
+    before = net(images)
     with torch.no_grad():
         for name in ("0.bias", "3.bias"):
             dict(net.named_parameters())[name].add_(3.0)
-    torch.testing.assert_close(net(pictures), before, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(net(images), before, atol=1e-4, rtol=1e-4)

@@ -16,11 +16,11 @@ from striate.net.notation.reader import read_text
 from striate.net.plan.table import plan
 from striate.net.shape import Map
 
-PICTURE = Map(4, 6, 5)
+IMAGE = Map(4, 6, 5)
 
 
 def measured(layout: Layout, batch: int) -> int:
-    """Bytes of the storages that autograd keeps of one forward pass, parameters, buffers and pictures left out.
+    """Bytes of the storages that autograd keeps of one forward pass, parameters, buffers and images left out.
 
     Training stores maps with the channels last, so they are here.
 
@@ -34,21 +34,21 @@ def measured(layout: Layout, batch: int) -> int:
         kept.append(tensor)
         return tensor
 
-    pictures = torch.randn(batch, *layout.input).to(memory_format=torch.channels_last)
-    own.add(pictures.untyped_storage().data_ptr())
+    images = torch.randn(batch, *layout.input).to(memory_format=torch.channels_last)
+    own.add(images.untyped_storage().data_ptr())
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        output = net(pictures)
+        output = net(images)
     assert output.requires_grad or not kept
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}
     return sum(size for place, size in storages.items() if place not in own)
 
 
 def laid(text: str) -> Layout:
-    return lay(read_text(text), PICTURE, 5)
+    return lay(read_text(text), IMAGE, 5)
 
 
-# What each word keeps behind `conv 6 3x3` of a 4x6x5 picture, worked out by hand: its input is 6x6x5, 180
-# numbers of 720 bytes.  First the bytes for each picture, then those for the whole batch.
+# What each word keeps behind `conv 6 3x3` of a 4x6x5 image, worked out by hand: its input is 6x6x5, 180
+# numbers of 720 bytes.  First the bytes for each image, then those for the whole batch.
 WORD_BY_WORD = [
     ("conv 4 3x3", 720, 0),
     ("conv 4 3x3 nobias stride 2", 720, 0),
@@ -125,7 +125,7 @@ def test_each_word_is_there() -> None:
 
 @pytest.mark.parametrize(("text", "each", "once"), WORD_BY_WORD)
 def test_before_the_first_weights_nothing_is_kept(text: str, each: int, once: int) -> None:
-    """No gradient goes back there; a word with weights of its own keeps at most what it made of the picture."""
+    """No gradient goes back there; a word with weights of its own keeps at most what it made of the image."""
     layout = lay(read_text(text), Map(6, 6, 5), 5)
     planned = plan(layout, batch=3).saved_bytes
     learns = any(placed.layer.weights(placed.input) for placed in layout.layers())
@@ -133,7 +133,7 @@ def test_before_the_first_weights_nothing_is_kept(text: str, each: int, once: in
     assert measured(layout, 3) == planned
 
 
-# Bytes of each layer in turn, for one picture, which is there anyway and counts nowhere.
+# Bytes of each layer in turn, for one image, which is there anyway and counts nowhere.
 SHARED = [
     # What relu keeps is what conv reads: one tensor, counted at the first of them.  `fc` copies maps, channel by channel.
     ("conv 6 3x3 -> relu -> conv 6 3x3 -> tanh -> fc 5", [0, 720, 0, 720, 720]),

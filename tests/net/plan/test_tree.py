@@ -1,4 +1,4 @@
-"""The tree of a plan and the drawing of a network: the sums, the rows, and what stands in the picture."""
+"""The tree of a plan and the drawing of a network: the sums, the rows, and what stands in the image."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_the_text_is_short_and_says_what_it_is(name: str) -> None:
     said = " ".join(opening)
     assert "Look at: " in said
     assert (
-        f"Pictures {Map(*zoo_net(name).input)}" in said
+        f"Images {Map(*zoo_net(name).input)}" in said
         or "first network" in opening[0]
         or "learnt in" in opening[0]
     )

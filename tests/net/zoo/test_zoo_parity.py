@@ -48,8 +48,8 @@ def built(name: str, height: int, width: int) -> Net:
         return build(layout)
 
 
-def rewritten(name: str, pictures: Tensor) -> nn.Module:
-    """The rewrite with drawn weights, its running statistics those of `pictures`, so that in a deep
+def rewritten(name: str, images: Tensor) -> nn.Module:
+    """The rewrite with drawn weights, its running statistics those of `images`, so that in a deep
     network the signal neither fades nor explodes and every layer changes the answer."""
     with torch.device("meta"):
         model = REWRITES[name](CLASSES)
@@ -68,7 +68,7 @@ def rewritten(name: str, pictures: Tensor) -> nn.Module:
             if isinstance(module, nn.BatchNorm2d):
                 module.reset_running_stats()
                 module.momentum = 1.0
-        model(pictures)
+        model(images)
     return model.eval()
 
 
@@ -85,20 +85,20 @@ def hand_over(source: nn.Module, target: nn.Module) -> None:
 
 
 def require_same(one: Tensor, other: Tensor) -> None:
-    """Logits that agree to 1e-5 of the largest, and differ between pictures far more than that."""
+    """Logits that agree to 1e-5 of the largest, and differ between images far more than that."""
     largest = one.abs().max().item()
     assert math.isfinite(largest)
     apart = (one[0] - one[1]).abs().max().item()
-    assert apart > 1e-3 * largest, f"the pictures look alike: {apart} of {largest}"
+    assert apart > 1e-3 * largest, f"the images look alike: {apart} of {largest}"
     off = (one - other).abs().max().item()
     assert off <= 1e-5 * largest, f"logits differ by {off} of {largest}"
 
 
-def pictures_for(name: str, height: int, width: int) -> Tensor:
+def images_for(name: str, height: int, width: int) -> Tensor:
     generator = torch.Generator().manual_seed(1)
-    pictures = torch.randn(2, zoo_net(name).input[0], height, width, generator=generator)
-    # So dark that the eps of its first layer normalisation counts.
-    return pictures / 100 if name == "convnext_tiny" else pictures
+    images = torch.randn(2, zoo_net(name).input[0], height, width, generator=generator)
+    # So dark that the eps of its first layer normalization counts.
+    return images / 100 if name == "convnext_tiny" else images
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,12 @@ def pictures_for(name: str, height: int, width: int) -> Tensor:
 )
 def test_it_answers_as_its_rewrite(name: str) -> None:
     side = side_of(name)
-    pictures = pictures_for(name, side, side)
-    rewrite, net = rewritten(name, pictures), built(name, side, side)
+    images = images_for(name, side, side)
+    rewrite, net = rewritten(name, images), built(name, side, side)
     hand_over(rewrite, net)
     net.eval()
     with torch.no_grad():
-        require_same(rewrite(pictures), net(pictures))
+        require_same(rewrite(images), net(images))
 
 
 def test_every_published_network_has_a_rewrite() -> None:
@@ -120,20 +120,20 @@ def test_every_published_network_has_a_rewrite() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(75, 90), (97, 65)])
 def test_same_padding_follows_odd_sides(height: int, width: int) -> None:
-    pictures = pictures_for("efficientnet_lite0", height, width)
+    images = images_for("efficientnet_lite0", height, width)
     rewrite, net = (
-        rewritten("efficientnet_lite0", pictures),
+        rewritten("efficientnet_lite0", images),
         built("efficientnet_lite0", height, width),
     )
     hand_over(rewrite, net)
     net.eval()
     with torch.no_grad():
-        require_same(rewrite(pictures), net(pictures))
+        require_same(rewrite(images), net(images))
 
 
 def test_the_side_classifiers_of_googlenet_answer_as_the_rewrite() -> None:
-    pictures = pictures_for("googlenet", 96, 96)
-    rewrite, net = rewritten("googlenet", pictures), built("googlenet", 96, 96)
+    images = images_for("googlenet", 96, 96)
+    rewrite, net = rewritten("googlenet", images), built("googlenet", 96, 96)
     assert isinstance(rewrite, GoogLeNet)
     hand_over(rewrite, net)
     net.eval()
@@ -141,45 +141,45 @@ def test_the_side_classifiers_of_googlenet_answer_as_the_rewrite() -> None:
         # They run in training only; the layers in them stay as at inference.
         net.part(name).training = True
     with torch.no_grad():
-        rewrite(pictures)
-        net(pictures)
-    assert [weight for weight, _ in net.side_logits] == [0.3, 0.3]
-    for one, (_, other) in zip(rewrite.sides, net.side_logits, strict=True):
+        rewrite(images)
+        net(images)
+    assert [weight for weight, _ in net.auxiliary_logits] == [0.3, 0.3]
+    for one, (_, other) in zip(rewrite.sides, net.auxiliary_logits, strict=True):
         require_same(one, other)
 
 
 @pytest.mark.parametrize("name", ["small28", "small32", "small64", "small128", "swift28", "swift32"])
-def test_the_small_ones_train_on_their_smallest_and_odd_pictures(name: str) -> None:
+def test_the_small_ones_train_on_their_smallest_and_odd_images(name: str) -> None:
     smallest = {"small28": 8, "small32": 16, "small64": 32, "small128": 64,
                 "swift28": 12, "swift32": 16}[name]  # fmt: skip
     for height, width in ((smallest, smallest), (smallest + 3, smallest + 6)):
-        pictures = pictures_for(name, height, width)
-        layout = lay(read_text(zoo_text(name)), Map(*pictures.shape[1:]), CLASSES)
-        logits = build(layout)(pictures)
+        images = images_for(name, height, width)
+        layout = lay(read_text(zoo_text(name)), Map(*images.shape[1:]), CLASSES)
+        logits = build(layout)(images)
         assert logits.shape == (2, CLASSES)
         logits.sum().backward()
 
 
 def test_comparing_fails_where_one_layer_differs() -> None:
-    pictures = pictures_for("resnet20", 32, 32)
-    rewrite, net = rewritten("resnet20", pictures), built("resnet20", 32, 32)
+    images = images_for("resnet20", 32, 32)
+    rewrite, net = rewritten("resnet20", images), built("resnet20", 32, 32)
     hand_over(rewrite, net)
     net.eval()
     with torch.no_grad():
-        logits = rewrite(pictures)
-        require_same(logits, net(pictures))
+        logits = rewrite(images)
+        require_same(logits, net(images))
         norm = net.part("stage2.0.0.0.1")
         assert isinstance(norm, nn.BatchNorm2d)
         norm.eps = 1e-3
         with pytest.raises(AssertionError, match="logits differ by"):
-            require_same(logits, net(pictures))
-    with pytest.raises(AssertionError, match="the pictures look alike"):
+            require_same(logits, net(images))
+    with pytest.raises(AssertionError, match="the images look alike"):
         require_same(torch.ones(2, 10), torch.ones(2, 10))
 
 
 def test_handing_over_fails_where_the_order_differs() -> None:
-    pictures = pictures_for("resnet20", 32, 32)
+    images = images_for("resnet20", 32, 32)
     with pytest.raises(AssertionError):
-        hand_over(rewritten("resnet20", pictures), built("resnet32", 32, 32))
+        hand_over(rewritten("resnet20", images), built("resnet32", 32, 32))
     with pytest.raises(AssertionError):
         hand_over(nn.Linear(3, 4), nn.Linear(4, 3))

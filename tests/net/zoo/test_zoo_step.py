@@ -37,8 +37,8 @@ def test_training_step_lowers_the_loss(known: ZooNet) -> None:
             if "Drop" in type(module).__name__:
                 module.eval()
         total = F.cross_entropy(net(x), labels)
-        for weight, side_logits in net.side_logits:
-            total = total + weight * F.cross_entropy(side_logits, labels)
+        for weight, auxiliary_logits in net.auxiliary_logits:
+            total = total + weight * F.cross_entropy(auxiliary_logits, labels)
         return total
 
     before = loss()
@@ -55,7 +55,7 @@ def test_training_step_lowers_the_loss(known: ZooNet) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux counts it")
 def test_resnet152_steps_at_224_within_memory() -> None:
     net = striate.read("resnet152").build((3, 224, 224), classes=1000)
-    planned = striate.read("resnet152").plan((3, 224, 224), 1000, batch=4, optimiser="sgd").step.total
+    planned = striate.read("resnet152").plan((3, 224, 224), 1000, batch=4, optimizer="sgd").step.total
     F.cross_entropy(net(torch.randn(4, 3, 224, 224)), torch.arange(4)).backward()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert planned < peak < planned + 3e9

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 def conv_bn(
     into: int, out: int, kernel: int = 1, *, stride: int = 1, groups: int = 1, eps: float = 1e-5
 ) -> nn.Sequential:
-    """A convolution without bias, padded to keep the size, and its batch normalisation."""
+    """A convolution without bias, padded to keep the size, and its batch normalization."""
     conv = nn.Conv2d(into, out, kernel, stride, kernel // 2, groups=groups, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(out, eps=eps))
 
@@ -74,7 +74,7 @@ def alexnet(classes: int) -> nn.Module:
 
 
 class Response(nn.Module):
-    """Section 3.3 of the AlexNet paper: x / (2 + 1e-4 * sum of 5 neighbours' squares)^0.75."""
+    """Section 3.3 of the AlexNet paper: x / (2 + 1e-4 * sum of 5 neighbors' squares)^0.75."""
 
     def forward(self, x: Tensor) -> Tensor:
         squares = F.pad(x * x, (0, 0, 0, 0, 2, 2))
@@ -98,7 +98,7 @@ class TwoCards(nn.Module):
 
 
 def alexnet_2012(classes: int) -> nn.Module:
-    """Two groups and response normalisation."""
+    """Two groups and response normalization."""
     return nn.Sequential(
         nn.Conv2d(3, 96, 11, 4), nn.ReLU(), Response(), nn.MaxPool2d(3, 2),
         TwoCards(96, 256, 5), nn.ReLU(), Response(), nn.MaxPool2d(3, 2),
@@ -132,7 +132,7 @@ def vgg(widths: str, *, norm: bool) -> Callable[[int], nn.Module]:
 
 
 class Inception(nn.Module):
-    """Figure 2(b) of the GoogLeNet paper, with batch normalisation and 3x3 for 5x5 as in torchvision."""
+    """Figure 2(b) of the GoogLeNet paper, with batch normalization and 3x3 for 5x5 as in torchvision."""
 
     def __init__(self, into: int, widths: tuple[int, int, int, int, int, int]) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class Inception(nn.Module):
 
 
 class SideHead(nn.Module):
-    """A side classifier."""
+    """An auxiliary classifier."""
 
     def __init__(self, into: int, classes: int) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ class SideHead(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """Table 1 of the paper.  The side classifiers are registered where they branch off, as in the text;
+    """Table 1 of the paper.  The auxiliary classifiers are registered where they branch off, as in the text;
     torchvision registers them behind the last block.  `sides` holds their logits of the last pass."""
 
     def __init__(self, classes: int) -> None:
@@ -324,7 +324,7 @@ def mobilenet_v1(width: float) -> Callable[[int], nn.Module]:
 
 
 class SameConv2d(nn.Conv2d):
-    """TensorFlow's SAME padding, worked out from the picture at hand."""
+    """TensorFlow's SAME padding, worked out from the image at hand."""
 
     def forward(self, input: Tensor) -> Tensor:
         pads: list[int] = []
@@ -381,7 +381,7 @@ def inverted_net(
 
 
 class ChannelsFirst(nn.LayerNorm):
-    """Layer normalisation over the channels of each place."""
+    """Layer normalization over the channels of each place."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -15,7 +15,7 @@ MOST_BYTES = 2**38
 """256 GiB: more than the largest public sets of photographs take."""
 
 MOST_RATIO = 200
-"""Drawn pictures saved raw shrink so much, photographs hardly; deflate alone can reach 1,032."""
+"""Drawn images saved raw shrink so much, photographs hardly; deflate alone can reach 1,032."""
 
 SMALL_BYTES, SMALL_MEMBER_BYTES = 2**28, 2**24
 """What a whole archive, or one member, may unpack to whatever the ratio: it can do no harm."""

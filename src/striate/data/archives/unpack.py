@@ -21,7 +21,7 @@ from striate.errors import DataError
 from striate.text.visible import visible
 
 MOST_LEFT_OUT = 10_000
-"""An archive of which more is left out is no archive of pictures."""
+"""An archive of which more is left out is no archive of images."""
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
@@ -131,8 +131,8 @@ class Target:
             if len(worst) == 1
             else f"not one of its {len(worst):,} files can be used",
             excerpt=listed(worst),
-            expected="an archive of pictures in class folders",
-            cure=worst[0].cure if worst else "pack a folder with one folder of pictures a class",
+            expected="an archive of images in class folders",
+            cure=worst[0].cure if worst else "pack a folder with one folder of images a class",
         )
 
 

@@ -1,4 +1,4 @@
-"""Changes drawn anew for every picture in training: the words, their order, and what they do to a batch.
+"""Changes drawn anew for every image in training: the words, their order, and what they do to a batch.
 
     augmentation = "none" | word { "," word }
     word         = "flip" | "vflip" | "crop" [ NUMBER ]
@@ -6,7 +6,7 @@
 
 The order in the text means nothing.  Applied are, of those that were said, in this order:
 
-    rotate                     on the stored picture
+    rotate                     on the stored image
     crop or zoom               cut the network's window out of it; without them its middle is cut out
     flip, vflip                mirror the window
     jitter, grey, noise        change its values
@@ -36,7 +36,7 @@ from striate.data.augment.mixup import Mix, Mixup
 from striate.data.augment.noise import Noise
 from striate.data.augment.rotate import Rotate
 from striate.data.augment.zoom import Zoom
-from striate.data.images import Picture, Pictures, middle
+from striate.data.images import ImageArray, Images, middle
 from striate.errors import RecipeError, nearest
 
 Word: TypeAlias = Rotate | Crop | Zoom | Flip | VFlip | Jitter | Grey | Noise | Cutout | Mixup
@@ -58,7 +58,6 @@ _FOREIGN = {
     "resize": "zoom",
     "randomresizedcrop": "zoom",
     "rotation": "rotate",
-    "colour": "jitter",
     "color": "jitter",
     "brightness": "jitter",
     "contrast": "jitter",
@@ -77,7 +76,7 @@ _AT_ONCE = 2**18
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """What is drawn for each picture: words, at most one of a kind, in the order in which they are applied.
+    """What is drawn for each image: words, at most one of a kind, in the order in which they are applied.
 
     Raises RecipeError where a word stands twice, or crop beside zoom.
     """
@@ -97,7 +96,7 @@ class Augment:
         return ", ".join(str(word) for word in self.words) or "none"
 
     def require_fits(self, size: tuple[int, int]) -> None:
-        """Raises RecipeError where a number is too large for pictures that the network sees in `size`."""
+        """Raises RecipeError where a number is too large for images that the network sees in `size`."""
         side = min(size)
         for word in self.words:
             number = word.pad if isinstance(word, Crop) else word.side if isinstance(word, Cutout) else 0
@@ -105,7 +104,7 @@ class Augment:
                 better = [type(word)(side // 4)] if side >= 4 else []
                 others = [each for each in self.words if each is not word]
                 raise _refused(
-                    f"`{word}` is too large for pictures of {size[0]}x{size[1]}",
+                    f"`{word}` is too large for images of {size[0]}x{size[1]}",
                     f"a number below {side}",
                     Augment((*others, *better)),
                 )
@@ -114,12 +113,12 @@ class Augment:
         """The same words, their numbers nearer to what changes nothing; a word that takes no such number is left out.
 
         share: 0 to 1, of the way from there to the numbers as they are.
-        Source: Tan and Le 2021, section 4.2 (less regularisation while pictures are small).
+        Source: Tan and Le 2021, section 4.2 (less regularization while images are small).
         """
         return self if share == 1 else Augment(tuple(_milder(self.words, share)))
 
     def mix(self, chance: Chance) -> Mix | None:
-        """How the pictures of a batch are mixed, or None where they are not."""
+        """How the images of a batch are mixed, or None where they are not."""
         return next((word.mix(chance) for word in self.words if isinstance(word, Mixup)), None)
 
 
@@ -208,13 +207,13 @@ def _unknown(piece: str) -> RecipeError:
     return _refused(f"`{piece}` is not an augmentation", expected, cure)
 
 
-def suited_augment(size: tuple[int, int], channels: int, *, margin: bool) -> Augment:
+def default_augment(size: tuple[int, int], channels: int, *, margin: bool) -> Augment:
     """What is taken where nothing is said.
 
-    Colour pictures are flipped and cropped, pictures of other kinds only cropped: a mirrored digit or
-    letter is another one.  The crop moves by an eighth of the side (colour) or a fourteenth.
+    Color images are flipped and cropped, images of other kinds only cropped: a mirrored digit or
+    letter is another one.  The crop moves by an eighth of the side (color) or a fourteenth.
 
-    margin: the stored pictures are larger than what the network sees, so there is room to crop already.
+    margin: the stored images are larger than what the network sees, so there is room to crop already.
     """
     side = min(size)
     if channels == 3:
@@ -223,44 +222,44 @@ def suited_augment(size: tuple[int, int], channels: int, *, margin: bool) -> Aug
 
 
 def augmented(
-    stored: Pictures,
+    stored: Images,
     index: NDArray[np.int64],
     size: tuple[int, int],
     augment: Augment,
     *,
     seed: int,
     epoch: int,
-) -> Pictures:
-    """What the network sees of some pictures in an epoch, all but their mixture.
+) -> Images:
+    """What the network sees of some images in an epoch, all but their mixture.
 
-    Each depends on the stored picture, its place, seed and epoch, and on nothing else: not on what else
+    Each depends on the stored image, its place, seed and epoch, and on nothing else: not on what else
     is asked for, nor on the order.  Each is read once.
 
     stored: M x H x W x C, a whole split, maybe mapped from a file.  index: N places in it, as `Chance` has them.
     Returns N x height x width x C of the same kind of numbers, a new array.
     """
-    windows: Pictures = np.empty((len(index), *size, stored.shape[3]), dtype=stored.dtype)
+    windows: Images = np.empty((len(index), *size, stored.shape[3]), dtype=stored.dtype)
     at_once = max(1, _AT_ONCE // max(1, windows[:1].size))
     for part, chance in Chance(seed, epoch, index).parts(at_once):
         _fill(windows[part], stored, augment, chance)
     return windows
 
 
-def _fill(windows: Pictures, stored: Pictures, augment: Augment, chance: Chance) -> None:
-    pictures: list[Picture] = [stored[place] for place in (chance.pictures % len(stored)).tolist()]
+def _fill(windows: Images, stored: Images, augment: Augment, chance: Chance) -> None:
+    images: list[ImageArray] = [stored[place] for place in (chance.images % len(stored)).tolist()]
     window: Crop | Zoom | None = None
     for word in augment.words:
         if isinstance(word, Rotate):
-            pictures = word.turn(pictures, chance)
+            images = word.turn(images, chance)
         elif isinstance(word, Crop | Zoom):
             window = word
     if window is not None:
-        window.cut(pictures, windows, chance)
+        window.cut(images, windows, chance)
     else:
         top, left = middle(stored.shape[1:3], windows.shape[1:3])
         height, width = windows.shape[1:3]
-        for place, picture in enumerate(pictures):
-            windows[place] = picture[top : top + height, left : left + width]
+        for place, image in enumerate(images):
+            windows[place] = image[top : top + height, left : left + width]
     for word in augment.words:
         if not isinstance(word, Rotate | Crop | Zoom | Mixup):
             word.change(windows, chance)

@@ -1,4 +1,4 @@
-"""Pictures in batches: shuffled and augmented for training, in order and as they are for evaluation."""
+"""Images in batches: shuffled and augmented for training, in order and as they are for evaluation."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from striate.data.augment.augment import Augment, augmented
 from striate.data.augment.chance import Chance, balanced, shuffled
 from striate.data.augment.mixup import Mix
-from striate.data.images import Pictures, centre
+from striate.data.images import Images, center
 from striate.threads import alone
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some pictures of a split.
+    """Some images of a split.
 
-    pictures: N x H x W x C, as stored (uint8, or float32).  labels: N.  index: their places in the split.
-    mix: how they are to be mixed, once they are normalised; None where they are not.
+    images: N x H x W x C, as stored (uint8, or float32).  labels: N.  index: their places in the split.
+    mix: how they are to be mixed, once they are normalized; None where they are not.
     importance: N weights of their losses, 1 on average over the split; None where all are 1.
     """
 
-    pictures: Pictures
+    images: Images
     labels: NDArray[np.int64]
     index: NDArray[np.int64]
     mix: Mix | None = None
@@ -35,16 +35,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class TrainingBatches:
-    """The training pictures of a run, epoch by epoch.
+    """The training images of a run, epoch by epoch.
 
-    pictures: N x H x W x C as stored.  labels: N.  size: what the network sees.
-    batch: pictures in a step; a last, smaller rest of an epoch is left out of it (it is another one in
-    each epoch), and where there are fewer pictures than that all of them make a step.
+    images: N x H x W x C as stored.  labels: N.  size: what the network sees.
+    batch: images in a step; a last, smaller rest of an epoch is left out of it (it is another one in
+    each epoch), and where there are fewer images than that all of them make a step.
     makers: threads that make batches, each a whole one, beside what uses them.
     balanced: whether all classes come equally often.  importance: of each image's loss, N.
     """
 
-    pictures: Pictures
+    images: Images
     labels: NDArray[np.int64]
     size: tuple[int, int]
     batch: int
@@ -74,7 +74,7 @@ class TrainingBatches:
 
     def _make(self, order: NDArray[np.int64], step: int, epoch: int) -> Batch:
         draws = order[step * self.batch : (step + 1) * self.batch]
-        windows = augmented(self.pictures, draws, self.size, self.augment, seed=self.seed, epoch=epoch)
+        windows = augmented(self.images, draws, self.size, self.augment, seed=self.seed, epoch=epoch)
         mix = self.augment.mix(Chance(self.seed, epoch, draws))
         index = draws % len(self.labels)
         importance = None if self.importance is None else self.importance[index]
@@ -93,9 +93,9 @@ def class_weights(labels: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def evaluation_batches(
-    pictures: Pictures, labels: NDArray[np.int64], size: tuple[int, int], batch: int
+    images: Images, labels: NDArray[np.int64], size: tuple[int, int], batch: int
 ) -> Iterator[Batch]:
-    """All pictures in order, the middle of each, the last batch smaller."""
+    """All images in order, the middle of each, the last batch smaller."""
     for start in range(0, len(labels), batch):
         index = np.arange(start, min(start + batch, len(labels)))
-        yield Batch(centre(pictures[start : start + batch], size), labels[start : start + batch], index)
+        yield Batch(center(images[start : start + batch], size), labels[start : start + batch], index)

@@ -1,6 +1,6 @@
 """Chance that depends on what it is drawn for and on nothing else.
 
-A number is drawn for (seed, epoch, picture, stream), so the order of work, the size of the batches and the
+A number is drawn for (seed, epoch, image, stream), so the order of work, the size of the batches and the
 number of threads change nothing, and a resumed run draws what the unbroken one would have drawn.
 """
 
@@ -38,54 +38,54 @@ class Stream(IntEnum):
 
 
 class Chance:
-    """What is drawn for some pictures in one epoch.
+    """What is drawn for some images in one epoch.
 
-    pictures: their places in the split, shape N; the second time in one epoch the place plus the length of the
+    images: their places in the split, shape N; the second time in one epoch the place plus the length of the
     split, the third plus twice the length, so that each time something else is drawn (`balanced`).
     """
 
-    def __init__(self, seed: int, epoch: int, pictures: NDArray[np.int64]) -> None:
-        self.seed, self.epoch, self.pictures = seed, epoch, pictures
+    def __init__(self, seed: int, epoch: int, images: NDArray[np.int64]) -> None:
+        self.seed, self.epoch, self.images = seed, epoch, images
         self._drawn: dict[Stream, NDArray[np.uint64]] = {}
         self._once: dict[Stream, NDArray[np.float64]] = {}
 
     def uniform(self, stream: Stream, low: float = 0.0, high: float = 1.0) -> NDArray[np.float64]:
-        """A number in [low, high) for each picture, shape N."""
+        """A number in [low, high) for each image, shape N."""
         return low + (high - low) * _unit(self._bits(stream))
 
     def once(self, stream: Stream) -> NDArray[np.float64]:
-        """A number in [0, 1) for each picture that is the same in every epoch, shape N."""
+        """A number in [0, 1) for each image that is the same in every epoch, shape N."""
         if stream not in self._once:
-            self._once[stream] = uniform(self.seed, 0, self.pictures, stream)
+            self._once[stream] = uniform(self.seed, 0, self.images, stream)
         return self._once[stream]
 
     def below(self, limit: int, stream: Stream) -> NDArray[np.int64]:
-        """A whole number from 0 up to but without `limit` for each picture, shape N."""
+        """A whole number from 0 up to but without `limit` for each image, shape N."""
         return (self.uniform(stream) * limit).astype(np.int64)
 
     def sequences(self, count: int, stream: Stream) -> NDArray[np.uint64]:
-        """For each picture `count` numbers of 64 bits, shape N x count: splitmix64, begun anew for each."""
+        """For each image `count` numbers of 64 bits, shape N x count: splitmix64, begun anew for each."""
         steps = np.arange(count, dtype=np.uint64) * _GOLDEN
         return _mix(self._bits(stream)[:, None] + steps)
 
     def parts(self, count: int) -> Iterator[tuple[slice, Chance]]:
-        """The same for `count` pictures after the other, and which they are.
+        """The same for `count` images after the other, and which they are.
 
         What a part asks for is drawn for all at once: a call of numpy costs as much as drawing a thousand.
         """
-        for start in range(0, len(self.pictures), count):
+        for start in range(0, len(self.images), count):
             part = slice(start, start + count)
             yield part, _Part(self, part)
 
     def _bits(self, stream: Stream) -> NDArray[np.uint64]:
         if stream not in self._drawn:
-            self._drawn[stream] = _drawn(self.seed, self.epoch, self.pictures, stream)
+            self._drawn[stream] = _drawn(self.seed, self.epoch, self.images, stream)
         return self._drawn[stream]
 
 
 class _Part(Chance):
     def __init__(self, whole: Chance, part: slice) -> None:
-        super().__init__(whole.seed, whole.epoch, whole.pictures[part])
+        super().__init__(whole.seed, whole.epoch, whole.images[part])
         self._whole, self._part = whole, part
 
     def once(self, stream: Stream) -> NDArray[np.float64]:
@@ -95,16 +95,16 @@ class _Part(Chance):
         return self._whole._bits(stream)[self._part]
 
 
-def uniform(seed: int, epoch: int, pictures: NDArray[np.int64], stream: int) -> NDArray[np.float64]:
-    """A number in [0, 1) for each picture, by the splitmix64 generator (Steele, Lea and Flood 2014).
+def uniform(seed: int, epoch: int, images: NDArray[np.int64], stream: int) -> NDArray[np.float64]:
+    """A number in [0, 1) for each image, by the splitmix64 generator (Steele, Lea and Flood 2014).
 
-    pictures: their places in the split, shape N.  stream: one for each use.  Returns shape N.
+    images: their places in the split, shape N.  stream: one for each use.  Returns shape N.
     """
-    return _unit(_drawn(seed, epoch, pictures, stream))
+    return _unit(_drawn(seed, epoch, images, stream))
 
 
 def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of pictures in an epoch: all of 0 .. count - 1, sorted by a number drawn for each."""
+    """The order of images in an epoch: all of 0 .. count - 1, sorted by a number drawn for each."""
     return np.argsort(uniform(seed, epoch, np.arange(count), Stream.ORDER), kind="stable")
 
 
@@ -128,11 +128,11 @@ def balanced(labels: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int
     return drawn[np.argsort(uniform(seed, epoch, drawn, Stream.ORDER), kind="stable")]
 
 
-def _drawn(seed: int, epoch: int, pictures: NDArray[np.int64], stream: int) -> NDArray[np.uint64]:
-    """64 bits for each picture, shape N."""
+def _drawn(seed: int, epoch: int, images: NDArray[np.int64], stream: int) -> NDArray[np.uint64]:
+    """64 bits for each image, shape N."""
     with np.errstate(over="ignore"):
         key = _mix(_mix(np.uint64(seed) + _GOLDEN) ^ np.uint64(epoch)) + np.uint64(stream) * _GOLDEN
-        return _mix(_mix(pictures.astype(np.uint64) + key))
+        return _mix(_mix(images.astype(np.uint64) + key))
 
 
 def _unit(bits: NDArray[np.uint64]) -> NDArray[np.float64]:

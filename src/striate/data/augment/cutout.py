@@ -1,4 +1,4 @@
-"""Squares without a picture."""
+"""Squares without an image."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from striate.data.augment.argument import Argument, written
 from striate.data.augment.chance import Chance, Stream
-from striate.data.images import Pictures
+from striate.data.images import Images
 
 ARGUMENT = Argument("N", 1, 1024, 8, whole=True)
 
@@ -35,7 +35,7 @@ class Cutout:
     def __str__(self) -> str:
         return f"{self.word} {written(self.side)}"
 
-    def change(self, windows: Pictures, chance: Chance) -> None:
+    def change(self, windows: Images, chance: Chance) -> None:
         """Change N x H x W x C in place."""
         side = int(self.side)
         tops = chance.below(windows.shape[1], Stream.CUTOUT_ROW) - side // 2

@@ -1,4 +1,4 @@
-"""Mirrored pictures."""
+"""Mirrored images."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from striate.data.augment.argument import Argument
 from striate.data.augment.chance import Chance, Stream
-from striate.data.images import Pictures
+from striate.data.images import Images
 
 
 @dataclass(frozen=True, slots=True)
 class Flip:
     """Mirrored left to right in every second epoch:  y[r, c] = x[r, W-1-c].
 
-    In which ones, the even or the odd, is drawn for each picture once, so that two epochs show both of its
-    sides; drawn anew in each epoch, half of the pictures would show the same side again.
+    In which ones, the even or the odd, is drawn for each image once, so that two epochs show both of its
+    sides; drawn anew in each epoch, half of the images would show the same side again.
 
     Source: Krizhevsky, Sutskever and Hinton 2012, section 4.1; Jordan 2024, section 3.6 (alternating flip).
     """
@@ -28,7 +28,7 @@ class Flip:
     def __str__(self) -> str:
         return self.word
 
-    def change(self, windows: Pictures, chance: Chance) -> None:
+    def change(self, windows: Images, chance: Chance) -> None:
         """Change N x H x W x C in place."""
         # Words are read where torch is not wanted.
         import torch
@@ -51,7 +51,7 @@ class VFlip:
     def __str__(self) -> str:
         return self.word
 
-    def change(self, windows: Pictures, chance: Chance) -> None:
+    def change(self, windows: Images, chance: Chance) -> None:
         """Change N x H x W x C in place."""
         for place in np.flatnonzero(chance.uniform(Stream.VFLIP) < 0.5).tolist():
             windows[place] = windows[place, ::-1]

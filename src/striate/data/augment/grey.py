@@ -1,4 +1,4 @@
-"""Colour without colour."""
+"""Color without color."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from striate.data.augment.argument import Argument, written
 from striate.data.augment.chance import Chance, Stream
-from striate.data.images import Picture, Pictures
+from striate.data.images import ImageArray, Images
 
 # Of red, green and blue in luminance (ITU-R BT.601).
 WEIGHTS = (0.299, 0.587, 0.114)
@@ -24,7 +24,7 @@ class Grey:
 
         y[r, c, :] = 0.299 x[r, c, 0] + 0.587 x[r, c, 1] + 0.114 x[r, c, 2]
 
-    Pictures of other than three channels stay as they are.
+    Images of other than three channels stay as they are.
     Source: Wu et al. 2018 (Unsupervised Feature Learning via Non-Parametric Instance Discrimination), section 3.
     """
 
@@ -38,7 +38,7 @@ class Grey:
     def __str__(self) -> str:
         return f"{self.word} {written(self.share)}"
 
-    def change(self, windows: Pictures, chance: Chance) -> None:
+    def change(self, windows: Images, chance: Chance) -> None:
         """Change N x H x W x C in place."""
         if windows.shape[3] != 3:
             return
@@ -49,9 +49,9 @@ class Grey:
             windows[place] = luminance[..., None]
 
 
-def weighed(picture: Picture) -> Picture:
+def weighed(image: ImageArray) -> ImageArray:
     """The luminance of float32 pixels, ... x 3 -> ..., operation by operation: the same on any machine."""
-    luminance = picture[..., 0] * np.float32(WEIGHTS[0])
-    luminance += picture[..., 1] * np.float32(WEIGHTS[1])
-    luminance += picture[..., 2] * np.float32(WEIGHTS[2])
+    luminance = image[..., 0] * np.float32(WEIGHTS[0])
+    luminance += image[..., 1] * np.float32(WEIGHTS[1])
+    luminance += image[..., 2] * np.float32(WEIGHTS[2])
     return luminance

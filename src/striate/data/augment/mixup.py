@@ -1,4 +1,4 @@
-"""Mixtures of two pictures and of their labels."""
+"""Mixtures of two images and of their labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _POINTS = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mix:
-    """How the pictures of a batch are mixed: y[i] = weights[i] x[i] + (1 - weights[i]) x[partners[i]].
+    """How the images of a batch are mixed: y[i] = weights[i] x[i] + (1 - weights[i]) x[partners[i]].
 
     partners: N places in the batch.  weights: N, from 0 to 1.
     """
@@ -31,12 +31,12 @@ ARGUMENT = Argument("A", 0.01, 10, 0.2)
 
 @dataclass(frozen=True, slots=True)
 class Mixup:
-    """Each picture mixed with the next one of its batch, and the loss of its answer with that for the other label:
+    """Each image mixed with the next one of its batch, and the loss of its answer with that for the other label:
 
         w ~ Beta(alpha, alpha)
         y = w x + (1 - w) x',   loss = w L(label) + (1 - w) L(label')
 
-    The last picture is mixed with the first.  Batches are shuffled, so the next one is any other one.
+    The last image is mixed with the first.  Batches are shuffled, so the next one is any other one.
     Source: Zhang et al. 2018 (mixup: Beyond Empirical Risk Minimization), section 2.
     """
 
@@ -51,8 +51,8 @@ class Mixup:
         return f"{self.word} {written(self.alpha)}"
 
     def mix(self, chance: Chance) -> Mix:
-        """What the N pictures of a batch are mixed with, in its order."""
-        places = np.arange(len(chance.pictures))
+        """What the N images of a batch are mixed with, in its order."""
+        places = np.arange(len(chance.images))
         weights = symmetric_beta(self.alpha, chance.uniform(Stream.MIXUP))
         return Mix(np.roll(places, -1), weights.astype(np.float32))
 

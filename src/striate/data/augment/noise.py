@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from striate.data.augment.argument import Argument, written
 from striate.data.augment.chance import Chance, Stream
-from striate.data.images import Pictures
+from striate.data.images import Images
 
 # Steps of the distribution that noise is drawn from: one for each number of 16 bits.
 STEPS = 2**16
@@ -28,7 +28,7 @@ class Noise:
 
         y = x + deviation * R * z,   z ~ N(0, 1)
 
-    R is 255 for bytes, which are rounded and kept in 0 to 255, and the picture's own range, largest less
+    R is 255 for bytes, which are rounded and kept in 0 to 255, and the image's own range, largest less
     smallest value, for real numbers, which are kept among the finite ones of float32.  z is one of the
     65,536 quantiles (k + 1/2) / 65536 of the normal distribution, so it never exceeds 4.33.
     Source: Bishop 1995 (Training with Noise is Equivalent to Tikhonov Regularization).
@@ -44,7 +44,7 @@ class Noise:
     def __str__(self) -> str:
         return f"{self.word} {written(self.deviation)}"
 
-    def change(self, windows: Pictures, chance: Chance) -> None:
+    def change(self, windows: Images, chance: Chance) -> None:
         """Change N x H x W x C in place."""
         shape = windows.shape
         values = shape[1] * shape[2] * shape[3]

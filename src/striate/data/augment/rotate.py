@@ -1,4 +1,4 @@
-"""Turned pictures."""
+"""Turned images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from striate.data.augment.argument import Argument, written
 from striate.data.augment.chance import Chance, Stream
-from striate.data.images import Picture
+from striate.data.images import ImageArray
 
 ARGUMENT = Argument("DEGREES", 0, 180, 15, above=True)
 
@@ -22,7 +22,7 @@ ARGUMENT = Argument("DEGREES", 0, 180, 15, above=True)
 class Rotate:
     """Turned about its middle by an angle ~ U(-degrees, degrees), counter-clockwise where positive.
 
-    Resampled bilinearly.  Beyond its border the picture is continued as in a mirror, so that no black
+    Resampled bilinearly.  Beyond its border the image is continued as in a mirror, so that no black
     corners come in.
     """
 
@@ -36,20 +36,20 @@ class Rotate:
     def __str__(self) -> str:
         return f"{self.word} {written(self.degrees)}"
 
-    def turn(self, pictures: Sequence[Picture], chance: Chance) -> list[Picture]:
-        """N pictures, H x W x C each, turned; the shapes stay."""
+    def turn(self, images: Sequence[ImageArray], chance: Chance) -> list[ImageArray]:
+        """N images, H x W x C each, turned; the shapes stay."""
         angles = chance.uniform(Stream.ANGLE, -self.degrees, self.degrees).tolist()
-        return [turned(picture, degrees) for picture, degrees in zip(pictures, angles, strict=True)]
+        return [turned(image, degrees) for image, degrees in zip(images, angles, strict=True)]
 
 
-def turned(picture: Picture, degrees: float) -> Picture:
-    """A picture, H x W x C, turned counter-clockwise about its middle."""
-    height, width = picture.shape[:2]
+def turned(image: ImageArray, degrees: float) -> ImageArray:
+    """An image, H x W x C, turned counter-clockwise about its middle."""
+    height, width = image.shape[:2]
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     # How far the corners of what is seen reach beyond the border, and a pixel for the interpolation.
     across = max(0, math.ceil((abs(cos) - 1) * width / 2 + abs(sin) * height / 2)) + 1
     down = max(0, math.ceil((abs(cos) - 1) * height / 2 + abs(sin) * width / 2)) + 1
-    wide = _mirrored(picture, down, across)
+    wide = _mirrored(image, down, across)
     # The place in `wide` that the pixel at (x, y) is taken from: turned back about the middle.
     x, y = across + width / 2, down + height / 2
     back = (
@@ -61,42 +61,42 @@ def turned(picture: Picture, degrees: float) -> Picture:
         y - sin * width / 2 - cos * height / 2,
     )
 
-    def turn(image: Image.Image) -> Image.Image:
-        return image.transform((width, height), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
+    def turn(plane: Image.Image) -> Image.Image:
+        return plane.transform((width, height), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
 
-    into = np.empty_like(picture, shape=picture.shape)
+    into = np.empty_like(image, shape=image.shape)
     _resampled(wide, turn, into)
     return into
 
 
-def _resampled(picture: Picture, change: Callable[[Image.Image], Image.Image], into: Picture) -> None:
-    """Write into `into` what `change` makes of a picture.
+def _resampled(image: ImageArray, change: Callable[[Image.Image], Image.Image], into: ImageArray) -> None:
+    """Write into `into` what `change` makes of an image.
 
-    Colour goes through as one image of three channels, all else channel by channel, so that no channel is
-    ever taken for transparency.  picture: H x W x C.  into: h x w x C.
+    Color goes through as one image of three channels, all else channel by channel, so that no channel is
+    ever taken for transparency.  image: H x W x C.  into: h x w x C.
     """
-    if picture.dtype == np.uint8 and picture.shape[2] == 3:
-        into[...] = np.asarray(change(Image.fromarray(picture)))
+    if image.dtype == np.uint8 and image.shape[2] == 3:
+        into[...] = np.asarray(change(Image.fromarray(image)))
         return
-    for channel in range(picture.shape[2]):
-        into[..., channel] = np.asarray(change(Image.fromarray(picture[..., channel])))
+    for channel in range(image.shape[2]):
+        into[..., channel] = np.asarray(change(Image.fromarray(image[..., channel])))
 
 
-def _mirrored(picture: Picture, down: int, across: int) -> Picture:
-    """A picture, H x W x C, with so many rows and columns of its mirror images around it.
+def _mirrored(image: ImageArray, down: int, across: int) -> ImageArray:
+    """An image, H x W x C, with so many rows and columns of its mirror images around it.
 
-    Beyond a whole mirror image, as around a picture of one pixel, the mirror image of that follows.
+    Beyond a whole mirror image, as around an image of one pixel, the mirror image of that follows.
     """
-    height, width, channels = picture.shape
+    height, width, channels = image.shape
     if down >= height or across >= width:
         rows, columns = _back_and_forth(height, down), _back_and_forth(width, across)
-        return picture[rows][:, columns]
-    wide: Picture = np.empty((height + 2 * down, width + 2 * across, channels), dtype=picture.dtype)
+        return image[rows][:, columns]
+    wide: ImageArray = np.empty((height + 2 * down, width + 2 * across, channels), dtype=image.dtype)
     inner = wide[down : down + height]
-    inner[:, across : across + width] = picture
+    inner[:, across : across + width] = image
     for channel in range(channels):
-        inner[:, :across, channel] = picture[:, across - 1 :: -1, channel]
-        inner[:, across + width :, channel] = picture[:, : width - across - 1 : -1, channel]
+        inner[:, :across, channel] = image[:, across - 1 :: -1, channel]
+        inner[:, across + width :, channel] = image[:, : width - across - 1 : -1, channel]
     wide[:down] = inner[down - 1 :: -1]
     wide[down + height :] = inner[: height - down - 1 : -1]
     return wide

@@ -1,4 +1,4 @@
-"""The one place where a picture is decoded.
+"""The one place where an image is decoded.
 
 Here, and nowhere else: the file is told by its content, its kind is one of a short list, its header
 is read and its size refused before a pixel is decoded, and every failure becomes an `Unreadable`.
@@ -31,7 +31,7 @@ from striate.data.files.finding import Unreadable, told
 from striate.errors import StriateError
 
 MAX_PIXELS = 100_000_000
-"""Pictures of more pixels are refused on their header."""
+"""Images of more pixels are refused on their header."""
 
 SPARE = 1.2
 """How many times as large as needed a JPEG stays at a reduced scale; what is left is averaged over pixels.
@@ -56,10 +56,10 @@ _TILTED = frozenset({5, 6, 7, 8})
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known of a picture before it is decoded.
+    """What is known of an image before it is decoded.
 
     height, width: as it is seen, after its EXIF orientation.
-    channels: 1 (grey), 3 (colour), or any number for arrays; transparency does not count.
+    channels: 1 (grey), 3 (color), or any number for arrays; transparency does not count.
     bytes: whether its values are 8-bit, or come to be; else they are float32.
     """
 
@@ -71,7 +71,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Pixels:
-    """A decoded picture, not yet turned as its EXIF orientation says.
+    """A decoded image, not yet turned as its EXIF orientation says.
 
     content: a PIL image of mode L or RGB, or an array (H, W, C) of uint8 or float32.
     width, height: its extent in decoded pixels; not whole where a JPEG was decoded at a reduced scale.
@@ -85,34 +85,34 @@ class Pixels:
 
 
 class Witness(Protocol):
-    """Who wants to know what a picture was before it became plain pixels; an array is not shown."""
+    """Who wants to know what an image was before it became plain pixels; an array is not shown."""
 
-    def opened(self, picture: ImageFile.ImageFile, kind: str) -> None:
+    def opened(self, image: ImageFile.ImageFile, kind: str) -> None:
         """Its header is read, no pixel decoded."""
 
-    def loaded(self, picture: ImageFile.ImageFile) -> None:
+    def loaded(self, image: ImageFile.ImageFile) -> None:
         """Its pixels are decoded, in its own mode; they must not be changed."""
 
 
 def read_header(source: Source, max_pixels: int = MAX_PIXELS) -> Header:
-    """The header of the picture in a file (or in bytes); no pixel is decoded.
+    """The header of the image in a file (or in bytes); no pixel is decoded.
 
     Raises: Unreadable, also where it declares more than `max_pixels`.
     """
     with opened(source) as (file, kind, content_bytes), _reasons():
         refuse_too_long(content_bytes, max_pixels)
         if kind == "NPY":
-            header = Header(*npy.picture_header(file, content_bytes))
+            header = Header(*npy.image_header(file, content_bytes))
         else:
-            picture = _plugin(file, kind)
-            if isinstance(picture, ImageFile.ImageFile):
-                width, height = picture.size
-                if kind != "TIFF" and _orientation(picture) in _TILTED:
+            image = _plugin(file, kind)
+            if isinstance(image, ImageFile.ImageFile):
+                width, height = image.size
+                if kind != "TIFF" and _orientation(image) in _TILTED:
                     width, height = height, width
-                grey = is_grey(picture)
-                header = Header(height, width, 1 if grey else 3, picture.mode not in ("I", "F"))
+                grey = is_grey(image)
+                header = Header(height, width, 1 if grey else 3, image.mode not in ("I", "F"))
             else:
-                header = Header(picture.height, picture.width, picture.channels, picture.bytes)
+                header = Header(image.height, image.width, image.channels, image.bytes)
         refuse_too_much(header.height, header.width, header.channels, max_pixels)
         return header
 
@@ -123,7 +123,7 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     witness: Witness | None = None,
 ) -> Pixels:
-    """The pixels of the picture in a file (or in bytes); of an animation, the first frame.
+    """The pixels of the image in a file (or in bytes); of an animation, the first frame.
 
     cover: the height and width that it will be shrunk to cover, if it will be: a JPEG that is still larger
     by a fifth after halving is decoded at 1/2, 1/4 or 1/8 of its scale, which is several times faster.
@@ -134,54 +134,54 @@ def decode(
     with opened(source) as (file, kind, content_bytes), _reasons():
         refuse_too_long(content_bytes, max_pixels)
         if kind == "NPY":
-            header = npy.picture_header(file, content_bytes)
+            header = npy.image_header(file, content_bytes)
             refuse_too_much(*header[:3], max_pixels)
             file.seek(0)
-            array = npy.read_picture(file)
+            array = npy.read_image(file)
             return Pixels(array, array.shape[1], array.shape[0], 1)
-        picture = _plugin(file, kind)
-        if not isinstance(picture, ImageFile.ImageFile):
-            refuse_too_much(picture.height, picture.width, picture.channels, max_pixels)
+        image = _plugin(file, kind)
+        if not isinstance(image, ImageFile.ImageFile):
+            refuse_too_much(image.height, image.width, image.channels, max_pixels)
             array = tiff.read_bands(file)
             return Pixels(array, array.shape[1], array.shape[0], 1)
-        refuse_too_much(picture.height, picture.width, 1, max_pixels)
+        refuse_too_much(image.height, image.width, 1, max_pixels)
         if witness is not None:
-            witness.opened(picture, kind)
-        pixels = _pixels(picture, cover)
+            witness.opened(image, kind)
+        pixels = _pixels(image, cover)
         if witness is not None:
-            witness.loaded(picture)
+            witness.loaded(image)
         return pixels
 
 
-def decode_opened(picture: Image.Image, max_pixels: int = MAX_PIXELS) -> Pixels:
+def decode_opened(image: Image.Image, max_pixels: int = MAX_PIXELS) -> Pixels:
     """The pixels of a PIL image that somebody else opened, as `decode` gives them.
 
     Raises: Unreadable.
     """
     with _reasons():
-        refuse_too_much(picture.height, picture.width, 1, max_pixels)
-        return _pixels(picture, None)
+        refuse_too_much(image.height, image.width, 1, max_pixels)
+        return _pixels(image, None)
 
 
-def _pixels(picture: Image.Image, cover: tuple[int, int] | None) -> Pixels:
+def _pixels(image: Image.Image, cover: tuple[int, int] | None) -> Pixels:
     reduced = None
-    if cover is not None and isinstance(picture, JpegImageFile):
-        height, width = cover if _orientation(picture) not in _TILTED else (cover[1], cover[0])
-        scale = SPARE * max(height / picture.height, width / picture.width)
+    if cover is not None and isinstance(image, JpegImageFile):
+        height, width = cover if _orientation(image) not in _TILTED else (cover[1], cover[0])
+        scale = SPARE * max(height / image.height, width / image.width)
         if scale <= 0.5:
-            wanted = (-int(-picture.width * scale // 1), -int(-picture.height * scale // 1))
-            reduced = picture.draft(None, wanted)
-    picture.load()
+            wanted = (-int(-image.width * scale // 1), -int(-image.height * scale // 1))
+            reduced = image.draft(None, wanted)
+    image.load()
     # A PNG may carry its EXIF behind the pixels; a TIFF is turned by Pillow while it is loaded.
-    orientation = _orientation(picture)
-    width_left, height_left = (reduced[1][2], reduced[1][3]) if reduced else picture.size
-    flat = flatten(picture)
+    orientation = _orientation(image)
+    width_left, height_left = (reduced[1][2], reduced[1][3]) if reduced else image.size
+    flat = flatten(image)
     content = flat if isinstance(flat, Image.Image) else npy.finite(flat)
     return Pixels(content, width_left, height_left, orientation)
 
 
 def refuse_too_much(height: int, width: int, channels: int, max_pixels: int) -> None:
-    """Raises: Unreadable where a picture declares more pixels than the limit, or more values than four a pixel."""
+    """Raises: Unreadable where an image declares more pixels than the limit, or more values than four a pixel."""
     if height * width * max(1.0, channels / 4) > max_pixels:
         bands = f" of {channels:,} channels" if channels > 4 else ""
         raise Unreadable(
@@ -192,7 +192,7 @@ def refuse_too_much(height: int, width: int, channels: int, max_pixels: int) -> 
 
 
 def refuse_too_long(content_bytes: int, max_pixels: int) -> None:
-    """Raises: Unreadable where a file is longer than the largest picture uncompressed: 32 bytes a pixel."""
+    """Raises: Unreadable where a file is longer than the largest image uncompressed: 32 bytes a pixel."""
     if content_bytes > 32 * max_pixels:
         raise Unreadable(
             "too-many-bytes",
@@ -206,27 +206,27 @@ def _plugin(file: IO[bytes], kind: str) -> ImageFile.ImageFile | tiff.Bands:
     if plugin is None:
         raise Unreadable(
             "unsupported-format",
-            "it is a HEIC picture, and its decoder is not installed",
+            "it is a HEIC image, and its decoder is not installed",
             "pip install pillow-heif, or save it as JPEG",
         )
     if _MISSING.get(kind):
         raise Unreadable(
             "unsupported-format",
-            f"it is a {kind} picture, which this Pillow was built without",
+            f"it is a {kind} image, which this Pillow was built without",
             "save it as PNG or JPEG",
         )
     try:
-        picture = plugin(file)
+        image = plugin(file)
     except SyntaxError:
         # Pillow knows the usual layouts of a TIFF; what it does not know may be any number of bands.
         bands = _bands(file) if kind == "TIFF" else None
         if bands is None:
             raise
         return bands
-    if isinstance(picture, TiffImageFile) and picture.tag_v2.get(_SAMPLES, 1) > len(picture.getbands()):
-        # It would drop the bands that are neither colour nor alpha, such as near infrared.
-        return _bands(file) or picture
-    return picture
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(_SAMPLES, 1) > len(image.getbands()):
+        # It would drop the bands that are neither color nor alpha, such as near infrared.
+        return _bands(file) or image
+    return image
 
 
 def _heic_plugin() -> Callable[[IO[bytes]], ImageFile.ImageFile] | None:
@@ -248,12 +248,12 @@ def _bands(file: IO[bytes]) -> tiff.Bands | None:
     return bands
 
 
-def _orientation(picture: Image.Image) -> int:
-    if isinstance(picture, PngImageFile) and "exif" not in picture.info and picture.tile:
-        return 1  # getexif would decode the whole picture to look behind it
+def _orientation(image: Image.Image) -> int:
+    if isinstance(image, PngImageFile) and "exif" not in image.info and image.tile:
+        return 1  # getexif would decode the whole image to look behind it
     try:
-        value = picture.getexif().get(0x0112, 1)
-    except Exception:  # a damaged EXIF block costs the orientation, not the picture
+        value = image.getexif().get(0x0112, 1)
+    except Exception:  # a damaged EXIF block costs the orientation, not the image
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

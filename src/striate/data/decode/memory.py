@@ -15,10 +15,10 @@ def refuse_beyond_memory(needed_bytes: int, place: str) -> None:
     there = machine_bytes()
     if there is not None and needed_bytes > there:
         raise ResourceError(
-            f"it declares {needed_bytes:,} bytes of pictures",
+            f"it declares {needed_bytes:,} bytes of images",
             place=place,
             expected=f"at most the {there:,} bytes of memory of this machine",
-            cure="give the pictures as files in class folders: they are read piece by piece",
+            cure="give the images as files in class folders: they are read piece by piece",
         )
 
 

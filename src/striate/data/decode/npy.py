@@ -1,4 +1,4 @@
-"""One picture in a .npy file: any number of channels, any kind of number, never a pickle."""
+"""One image in a .npy file: any number of channels, any kind of number, never a pickle."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
     return shape, fortran, dtype
 
 
-def picture_header(file: IO[bytes], content_bytes: int) -> tuple[int, int, int, bool]:
-    """The height, width and channels of a picture in a .npy, and whether its values are bytes.
+def image_header(file: IO[bytes], content_bytes: int) -> tuple[int, int, int, bool]:
+    """The height, width and channels of an image in a .npy, and whether its values are bytes.
 
     content_bytes: the file's length, with which the header must agree.
     Raises: Unreadable.
@@ -59,7 +59,7 @@ def picture_header(file: IO[bytes], content_bytes: int) -> tuple[int, int, int, 
         raise Unreadable("unreadable", f"its shape is {shape}", "save it with the shape (H, W) or (H, W, C)")
     if looks_channels_first(shape):
         raise Unreadable(
-            "channels-first", f"its shape {shape} looks like (C, H, W)", "numpy.moveaxis(picture, 0, -1)"
+            "channels-first", f"its shape {shape} looks like (C, H, W)", "numpy.moveaxis(image, 0, -1)"
         )
     channels = shape[2] if len(shape) == 3 else 1
     if channels > MAX_CHANNELS:
@@ -69,8 +69,8 @@ def picture_header(file: IO[bytes], content_bytes: int) -> tuple[int, int, int, 
     return shape[0], shape[1], channels, dtype == np.uint8
 
 
-def read_picture(file: IO[bytes]) -> npt.NDArray[Any]:
-    """The picture (H, W, C): uint8 as it is, any other number as float32, unscaled.
+def read_image(file: IO[bytes]) -> npt.NDArray[Any]:
+    """The image (H, W, C): uint8 as it is, any other number as float32, unscaled.
 
     Raises: ValueError where the file is damaged; Unreadable where a value is not finite.
     """
@@ -93,10 +93,10 @@ def finite(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def looks_channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether a picture's `shape` is rather (C, H, W) than (H, W, C).
+    """Whether an image's `shape` is rather (C, H, W) than (H, W, C).
 
     That is: few in front, many behind, and no square in front (a 9x9 patch of 200 bands is one); or as many
-    in front as pictures have channels, and a square behind.
+    in front as images have channels, and a square behind.
     """
     if len(shape) != 3:
         return False

@@ -1,4 +1,4 @@
-"""How large the network sees the pictures, how large they are kept, and with how many channels."""
+"""How large the network sees the images, how large they are kept, and with how many channels."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Size = int | str | tuple[int, int]
 """What a size may be said as: a side of a square, `HEIGHTxWIDTH`, or height and width."""
 
 Fit = Literal["crop", "pad", "stretch"]
-"""How a picture is brought to another shape: its edges are cut off, bars are put beside it, or it is distorted."""
+"""How an image is brought to another shape: its edges are cut off, bars are put beside it, or it is distorted."""
 
 FITS: tuple[Fit, ...] = get_args(Fit)
 
 EXACT_SIDE = 96
-"""Pictures that all have one size, no side above this, are kept as they are."""
+"""Images that all have one size, no side above this, are kept as they are."""
 
 AUTOMATIC = (32, 64, 128)
 """What is chosen from where no size is asked for; 224 costs three times 128 and must be asked for."""
@@ -31,7 +31,7 @@ LARGEST = 4096
 
 
 MUCH_CROPPED = 0.45
-"""A crop that cuts off this share of the pictures is warned of: 16:9 to a square, 44 %, is not."""
+"""A crop that cuts off this share of the images is warned of: 16:9 to a square, 44 %, is not."""
 
 
 def read_size(said: object) -> tuple[int, int]:
@@ -56,9 +56,9 @@ def write_size(size: tuple[int, int]) -> int | str:
 
 
 def cropped_share(sizes: Iterable[tuple[int, int]], target: tuple[int, int]) -> float:
-    """The share of its area that a picture loses on average where it is cropped to the shape of `target`.
+    """The share of its area that an image loses on average where it is cropped to the shape of `target`.
 
-    1 - min(s, t) / max(s, t), s and t being width / height of the picture and of the target.
+    1 - min(s, t) / max(s, t), s and t being width / height of the image and of the target.
     """
     shapes = np.array([width / height for height, width in sizes])
     wanted = target[1] / target[0]
@@ -66,19 +66,19 @@ def cropped_share(sizes: Iterable[tuple[int, int]], target: tuple[int, int]) -> 
 
 
 def cropped_finding(source: str, sizes: Sequence[tuple[int, int]], target: tuple[int, int]) -> Finding | None:
-    """A finding where the crop cuts off much of most pictures.  source: as it is visible."""
+    """A finding where the crop cuts off much of most images.  source: as it is visible."""
     share = cropped_share(sizes, target)
     if share < MUCH_CROPPED:
         return None
     ratio = float(np.median([width / height for height, width in sizes]))
-    # As many rows and columns more as the pictures are longer, in steps that can be halved.
+    # As many rows and columns more as the images are longer, in steps that can be halved.
     short = min(target)
     long = max(4, 4 * round(short * max(ratio, 1 / ratio) / 4))
     better = (short, long) if ratio > 1 else (long, short)
     return Finding(
         "cropped",
         source,
-        f"the crop to {target[0]}x{target[1]} cuts off {share:.0%} of a picture on average",
+        f"the crop to {target[0]}x{target[1]} cuts off {share:.0%} of an image on average",
         f"--size {write_size(better)}, --set fit=pad or --set fit=stretch",
     )
 
@@ -91,14 +91,14 @@ def choose_size(
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """The (height, width) that the network sees, and the one that is stored.
 
-    sizes: the pictures' heights and widths.  wanted: what `read_size` takes, or None to choose.
+    sizes: the images' heights and widths.  wanted: what `read_size` takes, or None to choose.
     suit: of the side that was chosen here, the one to take; it may be smaller where the time is short.
-    Where all pictures have one size with no side above 96, it is kept, rectangles included, unless
-    another is wanted; both sizes are then equal, for such pictures have no border to spare.  So it is where
+    Where all images have one size with no side above 96, it is kept, rectangles included, unless
+    another is wanted; both sizes are then equal, for such images have no border to spare.  So it is where
     all have the very size that is wanted.
     Else the network sees what is wanted, or a square: of the sides 32, 64 and 128 the largest that is not above the median
-    of the pictures' short sides (at least 32).  Stored is round(side * 8 / 7) of each side, as 256 for
-    224, so that training can take random crops out of it and evaluation the centre; where pictures are not
+    of the images' short sides (at least 32).  Stored is round(side * 8 / 7) of each side, as 256 for
+    224, so that training can take random crops out of it and evaluation the center; where images are not
     cropped but padded or stretched, the size itself, so that nothing of them is lost.
 
     Raises: DataError where `wanted` is no size.
@@ -121,20 +121,20 @@ def choose_size(
 
 
 def choose_channels(channels: Sequence[int]) -> int:
-    """The number of channels that the pictures get, from how many each has.
+    """The number of channels that the images get, from how many each has.
 
-    1 where all are grey; 3 where any is in colour (grey becomes three equal channels); and where most
+    1 where all are grey; 3 where any is in color (grey becomes three equal channels); and where most
     are arrays of another number of channels, that number.
     """
     counts = Counter(channels)
-    pictures = counts.pop(1, 0) + counts.pop(3, 0)
+    images = counts.pop(1, 0) + counts.pop(3, 0)
     if counts:
         most, number = max(counts.items(), key=lambda each: (each[1], -each[0]))
-        if number > pictures:
+        if number > images:
             return most
     return 3 if 3 in channels else 1
 
 
 def fits(channels: int, chosen: int) -> bool:
-    """Whether a picture of so many channels can be given the chosen number without losing any."""
+    """Whether an image of so many channels can be given the chosen number without losing any."""
     return channels == chosen or (channels == 1 and chosen == 3)

@@ -15,7 +15,7 @@ from striate.errors import MissingExtra
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """The header of a many-band picture: pixels, bands, and whether its values are 8-bit."""
+    """The header of a many-band image: pixels, bands, and whether its values are 8-bit."""
 
     height: int
     width: int
@@ -24,7 +24,7 @@ class Bands:
 
 
 def bands_header(file: IO[bytes]) -> Bands | None:
-    """The header of a TIFF's first picture, or None where it is none with bands of numbers.
+    """The header of a TIFF's first image, or None where it is none with bands of numbers.
 
     Raises: MissingExtra where tifffile is not installed.
     """
@@ -39,7 +39,7 @@ def bands_header(file: IO[bytes]) -> Bands | None:
 
 
 def read_bands(file: IO[bytes]) -> npt.NDArray[Any]:
-    """The first picture of a TIFF, (H, W, bands): uint8 as it is, anything else as float32, unscaled.
+    """The first image of a TIFF, (H, W, bands): uint8 as it is, anything else as float32, unscaled.
 
     Raises: what tifffile raises; ValueError where the pixels are not as the header says; Unreadable where
     a value is not finite.

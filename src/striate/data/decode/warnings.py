@@ -1,4 +1,4 @@
-"""Keeping what libraries say of odd pictures off the terminal."""
+"""Keeping what libraries say of odd images off the terminal."""
 
 from __future__ import annotations
 

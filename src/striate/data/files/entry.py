@@ -1,4 +1,4 @@
-"""One picture of a data set before it is decoded, and the list of all of them."""
+"""One image of a data set before it is decoded, and the list of all of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from striate.data.files.finding import Finding
 SPLITS = ("train", "val", "test")
 
 # What surrounds the word in a name: `train_images`, `Dataset-Test`, `val2017`, `trainset`.
-_FILLER = "(?:data|set|image|img|picture|photo|split|sample|folder|s)*"
+_FILLER = "(?:data|set|image|img|image|photo|split|sample|folder|s)*"
 _SPLIT_WORDS = {
     "train": "train|training|trn",
     "val": "val|valid|validation|validate|validating|vld|dev|development",
@@ -46,7 +46,7 @@ def split_of(name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file that should be a picture of one class.
+    """A file that should be an image of one class.
 
     name: how it is shown, relative to the source.
     label: the index of its class in the listing's classes.
@@ -66,34 +66,34 @@ class Entry:
 class ArraySplit:
     """One split of a source that holds arrays.
 
-    pictures: (N, H, W, C), uint8 or float32, C-contiguous.
+    images: (N, H, W, C), uint8 or float32, C-contiguous.
     labels: (N,) int64, indices into the listing's classes.
-    numbers: (N,) int64, at which place of the source each picture stands; None where none is left out.
+    numbers: (N,) int64, at which place of the source each image stands; None where none is left out.
     weights: (N,) float32, how much the loss of each image counts; None where all count alike.
     """
 
     split: str
-    pictures: npt.NDArray[Any]
+    images: npt.NDArray[Any]
     labels: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.int64] | None = None
     weights: npt.NDArray[np.float32] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The split and the number of each picture, as train/00017."""
+        """The split and the number of each image, as train/00017."""
         numbers = range(len(self.labels)) if self.numbers is None else self.numbers.tolist()
         return array_names(self.split, numbers)
 
 
 def array_names(split: str, numbers: Sequence[int]) -> tuple[str, ...]:
-    """How pictures of arrays are called, by their places: as many digits as the last one has."""
+    """How images of arrays are called, by their places: as many digits as the last one has."""
     digits = len(str(numbers[-1])) if numbers else 1
     return tuple(f"{split}/{number:0{digits}d}" for number in numbers)
 
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """What a source holds, before a picture is decoded.
+    """What a source holds, before an image is decoded.
 
     source: as the user named it; name: its last part; kind: "folder", "split-folder", "manifest",
     "idx", "cifar", "npz" or "built-in".

@@ -1,4 +1,4 @@
-"""Opening what should be a picture's file, and looking at no more than its first bytes."""
+"""Opening what should be an image's file, and looking at no more than its first bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from striate.data.files.finding import Unreadable
-from striate.data.files.magic import HEAD_BYTES, ends_early, recognise
+from striate.data.files.magic import HEAD_BYTES, ends_early, recognize
 
 Source = Path | bytes
 
@@ -38,9 +38,9 @@ def opened(source: Source) -> Iterator[tuple[IO[bytes], str, int]]:
         except OSError as problem:
             said = f"it cannot be read: {problem.strerror or problem}"
             raise Unreadable("unreadable", said, passing=True) from None
-        sort, kind = recognise(head)
+        sort, kind = recognize(head)
         if sort == "other":
-            raise Unreadable("not-a-picture", f"it is {kind}", "move it out of the class folders")
+            raise Unreadable("not-a-image", f"it is {kind}", "move it out of the class folders")
         if sort == "refused":
             raise Unreadable(
                 "unsupported-format",
@@ -71,7 +71,7 @@ def open_regular(path: Path) -> tuple[io.BufferedReader, int]:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    # A pipe put in the place of a picture after the look would block its reader for ever.
+    # A pipe put in the place of an image after the look would block its reader for ever.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 

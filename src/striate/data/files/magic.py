@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 HEAD_BYTES = 512
-"""How many first bytes `recognise` wants to see."""
+"""How many first bytes `recognize` wants to see."""
 
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".npy"}
     | {".heic", ".heif", ".psd", ".jp2"}
 )
-"""Suffixes under which people keep pictures: only for guessing what was meant in an error."""
+"""Suffixes under which people keep images: only for guessing what was meant in an error."""
 
 NAMED_BY_SUFFIX = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG",
@@ -36,7 +36,7 @@ _DECODED: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftyphev", "HEIC"),
 )
 
-# Pictures and documents that are named but never opened: their readers run interpreters,
+# Images and documents that are named but never opened: their readers run interpreters,
 # follow references or are seldom tested against hostile files.
 _REFUSED: tuple[tuple[int, bytes, str], ...] = (
     (0, b"8BPS", "a Photoshop document"),
@@ -44,10 +44,10 @@ _REFUSED: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xc5\xd0\xd3\xc6", "a PostScript document"),
     (0, b"%PDF", "a PDF document"),
     (0, b"SIMPLE  =", "a FITS file"),
-    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture"),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
-    (0, b"\xff\x0a", "a JPEG XL picture"),
-    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture"),
+    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
+    (0, b"\xff\x0a", "a JPEG XL image"),
+    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
     (0, b"\x00\x00\x01\x00", "an icon"),
 )
 
@@ -60,10 +60,10 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
 )
 
 
-def recognise(head: bytes) -> tuple[str, str]:
+def recognize(head: bytes) -> tuple[str, str]:
     """What a file that begins with `head` is, as (sort, name).
 
-    sort is "decoded" (name: JPEG, PNG, WEBP, AVIF, HEIC, TIFF, BMP, GIF or NPY), "refused" (a picture
+    sort is "decoded" (name: JPEG, PNG, WEBP, AVIF, HEIC, TIFF, BMP, GIF or NPY), "refused" (an image
     or document of a kind that is never opened) or "other"; name then says what it is, with its article.
     """
     for offset, mark, name in _DECODED:

@@ -30,7 +30,7 @@ def list_digits() -> Listing:
             cure='pip install "striate[train]"',
         ) from None
     digits = load_digits()
-    pictures = np.round(digits.images * 255 / 16).astype(np.uint8)[..., None]
+    images = np.round(digits.images * 255 / 16).astype(np.uint8)[..., None]
     labels = digits.target.astype(np.int64)
     return Listing(
         source="digits",
@@ -38,7 +38,7 @@ def list_digits() -> Listing:
         kind="built-in",
         classes=tuple(str(each) for each in digits.target_names),
         arrays=(
-            ArraySplit("train", np.ascontiguousarray(pictures[:TRAINING]), labels[:TRAINING]),
-            ArraySplit("test", np.ascontiguousarray(pictures[TRAINING:]), labels[TRAINING:]),
+            ArraySplit("train", np.ascontiguousarray(images[:TRAINING]), labels[:TRAINING]),
+            ArraySplit("test", np.ascontiguousarray(images[TRAINING:]), labels[TRAINING:]),
         ),
     )

@@ -25,7 +25,7 @@ def is_cifar(files: list[str]) -> bool:
 
 
 def list_cifar(folder: Path, files: list[str], source: str, name: str) -> Listing:
-    """The pictures of CIFAR's binary version.
+    """The images of CIFAR's binary version.
 
     A record is a label byte (CIFAR-100: a coarse and a fine one, of which the fine is taken) and 3072
     bytes, channel by channel, row by row (Krizhevsky, 2009).  The classes' names are read from
@@ -74,7 +74,7 @@ def list_cifar(folder: Path, files: list[str], source: str, name: str) -> Listin
         arrays=tuple(
             ArraySplit(
                 split,
-                np.concatenate([pictures for _, pictures in batch]),
+                np.concatenate([images for _, images in batch]),
                 np.concatenate([labels for labels, _ in batch]).astype(np.int64),
             )
             for split, batch in parts.items()
@@ -83,7 +83,7 @@ def list_cifar(folder: Path, files: list[str], source: str, name: str) -> Listin
 
 
 def _read(path: Path, place: str, label_bytes: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """The labels (N,) and pictures (N, 32, 32, 3) of one batch."""
+    """The labels (N,) and images (N, 32, 32, 3) of one batch."""
     try:
         refuse_beyond_memory(path.stat().st_size, place)
         content = np.fromfile(path, dtype=np.uint8)

@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 
 from striate.data.files.entry import split_of
 from striate.data.files.finding import Finding
-from striate.data.files.magic import PICTURE_SUFFIXES
+from striate.data.files.magic import IMAGE_SUFFIXES
 from striate.errors import DataError, nearest
 from striate.text.visible import visible
 
@@ -21,7 +21,7 @@ OPTIONAL = ("split", "group")
 
 # What others call them, letters only, the likelier ones first.
 _NAMES = {
-    "path": "path filepath imagepath imgpath filename imagefilename imagefile file image imagename imageid img picture photo",
+    "path": "path filepath imagepath imgpath filename imagefilename imagefile file image imagename imageid img image photo",
     "label": "label classname class classlabel labelname category categoryname target labels y",
 }
 
@@ -129,7 +129,7 @@ def read_columns(names: list[str], place: str, findings: list[Finding]) -> Colum
             continue
         for optional in OPTIONAL:
             if optional not in found and SequenceMatcher(None, each, optional).ratio() >= _SLIP:
-                # Ignored, a mistyped `split` would train on the test pictures.
+                # Ignored, a mistyped `split` would train on the test images.
                 raise DataError(
                     f"the column `{visible(each)}` is not known",
                     place=place,
@@ -161,7 +161,7 @@ def unread_columns(values: dict[str, Values]) -> Iterator[Finding]:
             yield Finding(
                 "unread-column",
                 visible(name),
-                f"it seems to say in which split a picture is ({_some(different)}), and is not read",
+                f"it seems to say in which split an image is ({_some(different)}), and is not read",
                 _split_cure(name, different),
             )
         # Where each label has one value, it is the label by another name.
@@ -174,7 +174,7 @@ def unread_columns(values: dict[str, Values]) -> Iterator[Finding]:
                 "unread-column",
                 visible(name),
                 f"it seems to say what belongs together ({len(different):,} names in {each.lines:,} lines), and is "
-                "not read: pictures of one may be trained on and validated with",
+                "not read: images of one may be trained on and validated with",
                 f"rename `{visible(name)}` to `group`",
             )
         else:
@@ -220,10 +220,10 @@ def _missing(needed: str, names: list[str], place: str) -> DataError:
 
 def _naming(names: list[str]) -> str:
     """How to name the columns, where it cannot be guessed which is which."""
-    if any(os.path.splitext(each)[1].lower() in PICTURE_SUFFIXES for each in names):
+    if any(os.path.splitext(each)[1].lower() in IMAGE_SUFFIXES for each in names):
         return "name the columns in the first line, as path,label"
     if sum(each.startswith("pixel") for each in names):
-        return 'pictures as files; or as arrays, numpy.savez("data.npz", x_train=pixels.reshape(-1, 28, 28), y_train=labels)'
+        return 'images as files; or as arrays, numpy.savez("data.npz", x_train=pixels.reshape(-1, 28, 28), y_train=labels)'
     if len(names) > 2 and not has_needed([*names, "path"]):
         return "rename the column of the class to `label`; where each class has a column, write its name into one"
     return "rename the column of the file to `path`, and that of the class to `label`"

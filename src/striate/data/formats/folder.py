@@ -11,12 +11,12 @@ from pathlib import Path
 
 from striate.data.files.entry import Entry, Listing, split_of
 from striate.data.files.finding import Finding
-from striate.data.files.magic import PICTURE_SUFFIXES
+from striate.data.files.magic import IMAGE_SUFFIXES
 from striate.data.files.walk import files_below, names_in, unreadable_folder
 from striate.errors import DataError, counted
 from striate.text.visible import visible
 
-EXPECTED = "a folder with one folder of pictures a class, or train/, val/ and test/ folders of such folders"
+EXPECTED = "a folder with one folder of images a class, or train/, val/ and test/ folders of such folders"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class _Walked:
 
 
 def list_folder(folder: Path, source: str, name: str) -> Listing:
-    """The pictures-to-be in `folder`: a class is a folder, and its files may lie in folders of their own.
+    """The images-to-be in `folder`: a class is a folder, and its files may lie in folders of their own.
 
     The index of the classes is their names sorted by code point (as torchvision's ImageFolder does),
     over all splits together, so that a split which lacks a class shifts no label.
@@ -69,7 +69,7 @@ def list_folder(folder: Path, source: str, name: str) -> Listing:
             if len(below) == 1 and not any(map(_pictorial, loose)) and names_in(inside / below[0])[0]:
                 inside, label = inside / below[0], f"{label}/{visible(below[0])}"
                 below, loose = names_in(inside)
-            if part != "train" and all(map(_besides_pictures, below)):
+            if part != "train" and all(map(_besides_images, below)):
                 findings.append(_unlabelled(label, below, len(loose)))
                 continue
             findings += [_outside(f"{label}/{file}", f"{label}/") for file in loose if _pictorial(file)]
@@ -122,20 +122,20 @@ def one_class(source: str, classes: tuple[str, ...], below: Sequence[str] = ()) 
         f"there is only one class, {visible(classes[0])}" if classes else "there is no class",
         place=source,
         expected="at least two classes to tell apart",
-        cure=inside or "add a second class of pictures; one of `other` things will do",
+        cure=inside or "add a second class of images; one of `other` things will do",
     )
 
 
 def _refuse_annotations(classes: tuple[str, ...], source: str) -> None:
-    """Raises: DataError where the "classes" are the pictures and the annotations of another kind of data set."""
+    """Raises: DataError where the "classes" are the images and the annotations of another kind of data set."""
     named = {each.casefold() for each in classes}
-    if named & _PICTURES and named <= _PICTURES | _ANNOTATIONS:
+    if named & _IMAGES and named <= _IMAGES | _ANNOTATIONS:
         raise DataError(
             f"{' and '.join(f'{visible(each)}/' for each in classes)} are no classes: this is laid out as data for "
             "detection or segmentation",
             place=source,
             expected=EXPECTED,
-            cure="one folder of pictures a class, or a manifest.csv with the columns path,label",
+            cure="one folder of images a class, or a manifest.csv with the columns path,label",
         )
 
 
@@ -155,7 +155,7 @@ def _same_folders(below: dict[str, set[str]], source: str) -> list[Finding]:
         cure = f"turn the folders round, as {shared[0]}/{min(below)}/"
     else:
         reason = f"{classes} are learnt as the classes, and all hold the folders {inner}"
-        cure = f"if {inner} are the classes, give one folder a class, with the pictures of {classes} together"
+        cure = f"if {inner} are the classes, give one folder a class, with the images of {classes} together"
     return [Finding("same-folders", visible(source), reason, cure)]
 
 
@@ -185,7 +185,7 @@ def _split_folders(folder: Path, folders: list[str], source: str) -> dict[str, s
     if len(named) == 1 and others:
         return {}
     if not names_in(folder / named["train"][0])[0]:
-        if all(map(_besides_pictures, others)) and (len(named) > 1 or not others):
+        if all(map(_besides_images, others)) and (len(named) > 1 or not others):
             raise DataError(
                 f"{visible(named['train'][0])}/ holds no class folders",
                 place=source,
@@ -211,16 +211,16 @@ def _without_common_words(folders: list[str]) -> list[str]:
     return [each.removeprefix(first[0]) for each in folders] if first and shared else folders
 
 
-def _besides_pictures(folder: str) -> bool:
-    return folder.casefold() in _PICTURES | _ANNOTATIONS
+def _besides_images(folder: str) -> bool:
+    return folder.casefold() in _IMAGES | _ANNOTATIONS
 
 
-_PICTURES = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"})
+_IMAGES = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos"})
 _ANNOTATIONS = frozenset(
     {"labels", "label", "annotations", "annotation", "masks", "mask", "xmls", "trimaps", "bboxes", "metadata"}
     | {"imagesets", "segmentationclass", "segmentationobject", "gt", "ground_truth"}
 )
-"""What stands beside the pictures in data sets for detection and segmentation, in small letters."""
+"""What stands beside the images in data sets for detection and segmentation, in small letters."""
 
 
 def _read_classes(
@@ -250,15 +250,15 @@ def _refuse_what_is_no_data(folder: Path, folders: list[str], others: list[str],
     if not folders and not others:
         raise DataError("the folder is empty", place=source, expected=EXPECTED)
     if not folders:
-        pictures = sum(map(_pictorial, others))
-        if pictures:
+        images = sum(map(_pictorial, others))
+        if images:
             raise DataError(
-                f"{counted(pictures, 'picture')} {'lies' if pictures == 1 else 'lie'} directly in this "
+                f"{counted(images, 'image')} {'lies' if images == 1 else 'lie'} directly in this "
                 "folder, in no class folder",
                 place=source,
                 expected=EXPECTED,
                 cure=f"make one folder a class, as {source.rstrip('/')}/cat/ and "
-                f"{source.rstrip('/')}/dog/, and move each picture into its own, "
+                f"{source.rstrip('/')}/dog/, and move each image into its own, "
                 "or write a manifest.csv with the columns path,label",
             )
         if {"data_batch_1", "test_batch"} & set(others) or {"train", "test", "meta"} <= set(others):
@@ -270,7 +270,7 @@ def _refuse_what_is_no_data(folder: Path, folders: list[str], others: list[str],
             )
         raise DataError(
             f"there are no class folders, only {counted(len(others), 'file')} that "
-            f"{'looks' if len(others) == 1 else 'look'} like no picture",
+            f"{'looks' if len(others) == 1 else 'look'} like no image",
             place=source,
             expected=EXPECTED,
         )
@@ -311,7 +311,7 @@ def _only_folder_with_data(folder: Path, name: str) -> Path | None:
 
 
 def _pictorial(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def _outside(name: str, where: str) -> Finding:
@@ -328,5 +328,5 @@ def _unlabelled(folder: str, below: list[str], files: int) -> Finding:
         "unlabelled-split",
         f"{visible(folder)}/",
         f"it has no class folders, only {' and '.join(f'{each}/' for each in below) or counted(files, 'file')}",
-        "sort its pictures into class folders, or leave it: it is not used",
+        "sort its images into class folders, or leave it: it is not used",
     )

@@ -27,7 +27,7 @@ EXPECTED = (
 
 
 def list_idx(folder: Path, files: list[str], source: str, name: str) -> Listing:
-    """The pictures of idx files: (N, H, W) or (N, H, W, C) unsigned bytes, and (N,) labels.
+    """The images of idx files: (N, H, W) or (N, H, W, C) unsigned bytes, and (N,) labels.
 
     The classes are the labels that occur, as text, in order of number.
     Raises: DataError where a file is missing, damaged or no idx file; ResourceError where it declares
@@ -44,19 +44,19 @@ def list_idx(folder: Path, files: list[str], source: str, name: str) -> Listing:
         if images is None and labels is None and split != "train":
             continue
         if images is None or labels is None:
-            what = "pictures" if images is None else "labels"
+            what = "images" if images is None else "labels"
             raise DataError(f"the {what} of the {split} split are missing", place=source, expected=EXPECTED)
-        pictures = read_idx(folder / images, f"{source}/{images}", (3, 4))
+        stored = read_idx(folder / images, f"{source}/{images}", (3, 4))
         marks = read_idx(folder / labels, f"{source}/{labels}", (1,))
-        if len(pictures) != len(marks):
+        if len(stored) != len(marks):
             raise DataError(
-                f"there are {len(marks):,} labels for {len(pictures):,} pictures",
+                f"there are {len(marks):,} labels for {len(stored):,} images",
                 place=f"{source}/{labels}",
-                expected="one label a picture",
+                expected="one label an image",
             )
-        if pictures.size == 0:
-            raise DataError("there are no pictures in it", place=f"{source}/{images}")
-        splits.append((split, pictures, marks))
+        if stored.size == 0:
+            raise DataError("there are no images in it", place=f"{source}/{images}")
+        splits.append((split, stored, marks))
     values = np.unique(np.concatenate([marks for _, _, marks in splits]))
     return Listing(
         source=source,
@@ -66,10 +66,10 @@ def list_idx(folder: Path, files: list[str], source: str, name: str) -> Listing:
         arrays=tuple(
             ArraySplit(
                 split,
-                pictures if pictures.ndim == 4 else pictures[..., None],
+                stored if stored.ndim == 4 else stored[..., None],
                 np.searchsorted(values, marks).astype(np.int64),
             )
-            for split, pictures, marks in splits
+            for split, stored, marks in splits
         ),
     )
 

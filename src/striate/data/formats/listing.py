@@ -1,4 +1,4 @@
-"""From what a user calls DATA to the list of its pictures."""
+"""From what a user calls DATA to the list of its images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from striate.data.files.entry import ArraySplit as ArraySplit
 from striate.data.files.entry import Entry as Entry
 from striate.data.files.entry import Listing as Listing
 from striate.data.files.entry import is_idx, split_of
-from striate.data.files.magic import PICTURE_SUFFIXES
+from striate.data.files.magic import IMAGE_SUFFIXES
 from striate.data.files.walk import names_in
 from striate.data.formats.builtin import BUILT_IN, list_digits
 from striate.data.formats.cifar import is_cifar, list_cifar
@@ -35,7 +35,7 @@ _OTHERS = (".7z", ".rar", ".zst", ".tzst", ".gz", ".bz2", ".xz", ".lz", ".lz4", 
 
 
 def list_data(source: str | Path, *, cache: Path | None = None) -> Listing:
-    """The pictures, or the arrays, that `source` stands for.
+    """The images, or the arrays, that `source` stands for.
 
     A path wins over a built-in name.  Files are listed and not opened; arrays are read.  An archive is known
     by its content, not its name, and unpacked into the cache the first time; it is listed as the folder is
@@ -99,7 +99,7 @@ def _no_data(path: Path, place: str, kind: str | None) -> DataError:
         )
     cure = "unpack it and give the folder" if kind or said.endswith(_OTHERS) else ""
     return DataError(
-        "this is no file of pictures and labels",
+        "this is no file of images and labels",
         place=place,
         expected=EXPECTED,
         cure=_HELD_ELSEWHERE.get(path.suffix.lower(), cure),
@@ -108,18 +108,18 @@ def _no_data(path: Path, place: str, kind: str | None) -> DataError:
 
 _TABLE, _ARRAYS = (
     "save it as .csv, with path,label in the first line",
-    ('as arrays, numpy.savez("data.npz", x_train=pictures, y_train=labels)'),
+    ('as arrays, numpy.savez("data.npz", x_train=images, y_train=labels)'),
 )
 _HELD_ELSEWHERE = {
     **dict.fromkeys((".txt", ".lst", ".xlsx", ".xls", ".ods"), _TABLE),
     **dict.fromkeys((".parquet", ".feather", ".arrow", ".tfrecord", ".lmdb", ".mat", ".npy"), _ARRAYS),
     **dict.fromkeys((".h5", ".hdf5", ".pkl", ".pickle", ".pt", ".pth"), _ARRAYS),
-    **dict.fromkeys(PICTURE_SUFFIXES - {".npy"}, "a folder of class folders; or striate predict RUN PICTURE"),
+    **dict.fromkeys(IMAGE_SUFFIXES - {".npy"}, "a folder of class folders; or striate predict RUN IMAGE"),
     ".json": 'one object a line, {"path": "a.jpg", "label": "cat"}, as .jsonl',
-    ".yaml": "the folder that holds the pictures",
-    ".yml": "the folder that holds the pictures",
+    ".yaml": "the folder that holds the images",
+    ".yml": "the folder that holds the images",
 }
-"""What helps where pictures and labels are kept in a way that is not read, by the suffix."""
+"""What helps where images and labels are kept in a way that is not read, by the suffix."""
 
 
 def _list_archive(path: Path, place: str, name: str, root: Path) -> Listing:

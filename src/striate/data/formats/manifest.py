@@ -1,4 +1,4 @@
-"""A table that names each picture and its label: CSV or JSON lines."""
+"""A table that names each image and its label: CSV or JSON lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from striate.data.files.entry import Entry, Listing, split_of
 from striate.data.files.finding import Finding
-from striate.data.files.magic import PICTURE_SUFFIXES
+from striate.data.files.magic import IMAGE_SUFFIXES
 from striate.data.formats.columns import EXPECTED, Columns, read_columns, unread_columns
 from striate.data.formats.folder import one_class
 from striate.data.formats.table import Row, table_rows
@@ -23,17 +23,17 @@ _BETWEEN = re.compile(r"\s*[;|,]\s*")
 
 
 def list_manifest(path: Path, source: str, name: str) -> Listing:
-    """The pictures that a manifest names.
+    """The images that a manifest names.
 
     `table_rows` says what tables are read, and `read_columns` what their columns may be called.
     path: relative to the manifest's folder; \\ means / where there is no file of the name.  label: any text or
     whole number; classes are sorted as numbers where all are numbers, else by code point.  split: train, val,
-    test, or what else `split_of` knows, or empty, which means train.  group: pictures of one group stay on one
+    test, or what else `split_of` knows, or empty, which means train.  group: images of one group stay on one
     side of a made split.  Lines that say the same as one before are not read twice.
     A value of a CSV that begins with an apostrophe and one of = + - @ means what stands behind the
     apostrophe: so `striate check` writes it, lest a spreadsheet run it as a formula.
 
-    Nothing is opened here: a picture that is missing is found when it is read.
+    Nothing is opened here: an image that is missing is found when it is read.
 
     Raises: DataError, with the line, for what is no manifest.
     """
@@ -66,7 +66,7 @@ def list_manifest(path: Path, source: str, name: str) -> Listing:
             expected="a manifest that you may read",
         ) from None
     if not rows:
-        raise DataError("the manifest names no pictures", place=source, expected=EXPECTED)
+        raise DataError("the manifest names no images", place=source, expected=EXPECTED)
     findings += unread_columns(known[0].values)
     labels = {row[1] for row in rows}
     numbers = all(_whole(each) for each in labels)
@@ -96,11 +96,11 @@ def _path(folder: Path, file: str) -> Path:
     On Windows paths are written with \\, and exported with blanks around them; a column of ids has no suffixes.
     """
     there = folder / file
-    bare = os.path.splitext(file)[1].lower() not in PICTURE_SUFFIXES
+    bare = os.path.splitext(file)[1].lower() not in IMAGE_SUFFIXES
     if not (bare or "\\" in file or file != file.strip()) or os.path.lexists(there):
         return there
     plain = folder / file.strip().replace("\\", "/")
-    with_suffix = (f"{plain}{each}" for each in sorted(PICTURE_SUFFIXES) if bare)
+    with_suffix = (f"{plain}{each}" for each in sorted(IMAGE_SUFFIXES) if bare)
     return Path(next((each for each in with_suffix if os.path.isfile(each)), plain))
 
 
@@ -143,7 +143,7 @@ def _several(labels: set[str], source: str) -> list[Finding]:
             "several-labels",
             visible(source),
             f"`{visible(several[0])}` looks like several labels in one{more}, and is learnt as a class of its own",
-            "one label a picture: a column `label` with the one that matters",
+            "one label an image: a column `label` with the one that matters",
         )
     ]
 

@@ -18,7 +18,7 @@ from striate.data.files.finding import CODES, Finding, told
 from striate.errors import DataError, counted
 from striate.text.visible import visible
 
-# (split, the pictures' name, the labels' name), in small letters
+# (split, the images' name, the labels' name), in small letters
 NAMES = (
     (("train", "x_train", "y_train"), ("val", "x_val", "y_val"), ("test", "x_test", "y_test")),
     (
@@ -31,7 +31,7 @@ NAMES = (
     (("train", "images", "labels"),),
     (("train", "data", "target"),),
 )
-# How much the loss of each training picture counts.
+# How much the loss of each training image counts.
 WEIGHTS = "w_train"
 
 _LABELS = tuple(f": {labels}" for names in NAMES for _, _, labels in names)
@@ -39,12 +39,12 @@ EXPECTED = "arrays named x_train, y_train, x_test, y_test, or train_images, trai
 
 
 def list_npz(path: Path, source: str, name: str) -> Listing:
-    """The pictures of an .npz: (N, H, W) or (N, H, W, C), labels (N,) or (N, 1), whole numbers or texts.
+    """The images of an .npz: (N, H, W) or (N, H, W, C), labels (N,) or (N, 1), whole numbers or texts.
 
     Whole numbers within 0..255 are kept as bytes; anything else becomes float32, unscaled.
-    The classes are the labels that occur in any split, sorted.  A picture with NaN or infinity is a finding.
+    The classes are the labels that occur in any split, sorted.  An image with NaN or infinity is a finding.
     Raises: DataError where names are missing, an array is pickled, damaged or ill-shaped, or labels
-    are several a picture; where `w_train` is there and no weight for each picture; ResourceError where it declares more than the memory holds.
+    are several an image; where `w_train` is there and no weight for each image; ResourceError where it declares more than the memory holds.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -55,7 +55,7 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
                     f"it holds {', '.join(sorted(map(visible, held))[:8]) or 'nothing'}",
                     place=source,
                     expected=EXPECTED,
-                    cure="numpy.savez(FILE, x_train=pictures, y_train=labels)",
+                    cure="numpy.savez(FILE, x_train=images, y_train=labels)",
                 )
             splits = []
             for split, images, labels in names:
@@ -65,9 +65,9 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
                     if each not in held:
                         raise DataError(f"there is no array `{each}`", place=source, expected=EXPECTED)
                 places = f"{source}: {images}", f"{source}: {labels}"
-                pictures = _pictures(_member(archive, held[images], places[0]), places[0])
-                marks = _labels(_member(archive, held[labels], places[1]), places[1], len(pictures))
-                splits.append((split, pictures, marks))
+                stored = _images(_member(archive, held[images], places[0]), places[0])
+                marks = _labels(_member(archive, held[labels], places[1]), places[1], len(stored))
+                splits.append((split, stored, marks))
             weights = None
             if WEIGHTS in held:
                 place = f"{source}: {WEIGHTS}"
@@ -86,24 +86,24 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
     if len({marks.dtype.kind == "U" for _, _, marks in splits}) > 1:
         raise DataError("labels are texts in one split and numbers in another", place=source)
     values = np.unique(np.concatenate([marks for _, _, marks in splits]))
-    if any(pictures.dtype == np.float32 for _, pictures, _ in splits):
-        splits = [(split, pictures.astype(np.float32), marks) for split, pictures, marks in splits]
+    if any(images.dtype == np.float32 for _, images, _ in splits):
+        splits = [(split, images.astype(np.float32), marks) for split, images, marks in splits]
     findings: list[Finding] = []
     arrays = [
         _left_out(
             ArraySplit(
                 split,
-                pictures,
+                images,
                 np.searchsorted(values, marks).astype(np.int64),
                 weights=weights if split == "train" else None,
             ),
             findings,
         )
-        for split, pictures, marks in splits
+        for split, images, marks in splits
     ]
     if not len(arrays[0].labels):
         raise DataError(
-            f"each of its {counted(len(findings), 'picture')} holds NaN or infinity",
+            f"each of its {counted(len(findings), 'image')} holds NaN or infinity",
             place=source,
             expected="finite numbers",
             cure=CODES["not-finite"].cure,
@@ -132,7 +132,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> npt.
                 expected="an array of numbers",
                 cure="labels.astype(str) before saving"
                 if len(shape) == 1 and place.endswith(_LABELS)
-                else "stack the pictures into one (N, H, W, C) array of uint8 before saving",
+                else "stack the images into one (N, H, W, C) array of uint8 before saving",
             )
         declared = math.prod(shape) * dtype.itemsize
         if declared > info.file_size:
@@ -154,22 +154,22 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> npt.
     return np.frombuffer(content, dtype=dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def _pictures(array: npt.NDArray[Any], place: str) -> npt.NDArray[Any]:
+def _images(array: npt.NDArray[Any], place: str) -> npt.NDArray[Any]:
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or not array.size:
         raise DataError(
             f"its shape is {array.shape}",
             place=place,
-            expected="(N, H, W) or (N, H, W, C), at least one picture",
-            cure="pictures.reshape(-1, height, width, channels) before saving" if array.ndim == 2 else "",
+            expected="(N, H, W) or (N, H, W, C), at least one image",
+            cure="images.reshape(-1, height, width, channels) before saving" if array.ndim == 2 else "",
         )
     if looks_channels_first(array.shape[1:]):
         raise DataError(
             f"its shape {array.shape} looks like (N, C, H, W)",
             place=place,
             expected="(N, H, W, C)",
-            cure="numpy.moveaxis(pictures, 1, -1) before saving",
+            cure="numpy.moveaxis(images, 1, -1) before saving",
         )
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
@@ -181,33 +181,33 @@ def _pictures(array: npt.NDArray[Any], place: str) -> npt.NDArray[Any]:
         return np.ascontiguousarray(array.astype(np.float32))
 
 
-def finite_places(pictures: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """The places of the pictures (N, ...) of which every value is a finite number."""
-    if pictures.dtype.kind != "f":
-        return np.arange(len(pictures))
-    return np.array([place for place, each in enumerate(pictures) if np.isfinite(each).all()], np.int64)
+def finite_places(images: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The places of the images (N, ...) of which every value is a finite number."""
+    if images.dtype.kind != "f":
+        return np.arange(len(images))
+    return np.array([place for place, each in enumerate(images) if np.isfinite(each).all()], np.int64)
 
 
 def _left_out(split: ArraySplit, findings: list[Finding]) -> ArraySplit:
-    """The split without the pictures that hold NaN or infinity, which become findings."""
-    kept = finite_places(split.pictures)
-    if len(kept) == len(split.pictures):
+    """The split without the images that hold NaN or infinity, which become findings."""
+    kept = finite_places(split.images)
+    if len(kept) == len(split.images):
         return split
-    lost = np.setdiff1d(np.arange(len(split.pictures)), kept)
+    lost = np.setdiff1d(np.arange(len(split.images)), kept)
     findings += (
         Finding("not-finite", split.names[each], "it holds NaN or infinity", CODES["not-finite"].cure)
         for each in lost.tolist()
     )
     weights = None if split.weights is None else split.weights[kept]
-    return ArraySplit(split.split, split.pictures[kept], split.labels[kept], kept, weights)
+    return ArraySplit(split.split, split.images[kept], split.labels[kept], kept, weights)
 
 
-def _weights(array: npt.NDArray[Any], place: str, pictures: int) -> npt.NDArray[np.float32]:
-    if array.shape != (pictures,) or array.dtype.kind not in "uif":
+def _weights(array: npt.NDArray[Any], place: str, images: int) -> npt.NDArray[np.float32]:
+    if array.shape != (images,) or array.dtype.kind not in "uif":
         raise DataError(
             f"its shape is {array.shape} and its values are {array.dtype}",
             place=place,
-            expected=f"one weight for each training picture: ({pictures},), real numbers",
+            expected=f"one weight for each training image: ({images},), real numbers",
         )
     if not np.isfinite(array).all() or array.min() < 0 or not array.max() > 0:
         raise DataError(
@@ -218,22 +218,22 @@ def _weights(array: npt.NDArray[Any], place: str, pictures: int) -> npt.NDArray[
     return array.astype(np.float32)
 
 
-def _labels(array: npt.NDArray[Any], place: str, pictures: int) -> npt.NDArray[Any]:
+def _labels(array: npt.NDArray[Any], place: str, images: int) -> npt.NDArray[Any]:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
         raise DataError(
             f"its shape is {array.shape}",
             place=place,
-            expected="one label a picture: (N,) or (N, 1)",
+            expected="one label an image: (N,) or (N, 1)",
             cure="where it is one-hot, labels.argmax(axis=1) before saving",
         )
-    if len(array) != pictures:
+    if len(array) != images:
         raise DataError(
             f"there {'is' if len(array) == 1 else 'are'} {counted(len(array), 'label')} for "
-            f"{counted(pictures, 'picture')}",
+            f"{counted(images, 'image')}",
             place=place,
-            expected="one label a picture",
+            expected="one label an image",
         )
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8", "backslashreplace")

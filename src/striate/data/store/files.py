@@ -1,4 +1,4 @@
-"""The pictures of a listing of files: looked at, prepared once, and kept in a store."""
+"""The images of a listing of files: looked at, prepared once, and kept in a store."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from striate.data.files.entry import SPLITS, Entry, Listing
 from striate.data.files.finding import EXPECTED, Finding, listed
 from striate.data.store.ledger import ledger_path, now_ns, read_ledger, write_ledger
 from striate.data.store.part import Part
-from striate.data.store.store import Preparation, Store, build_store, open_store, store_key
+from striate.data.store.store import Normalization, Store, build_store, open_store, store_key
 from striate.data.store.survey import Seen, Survey, survey
 from striate.errors import DataError, counted
 
 Progress = Callable[[int, int], None]
 
-# Of a side that was chosen for pictures: their channels, classes and numbers by split say which one to take.
+# Of a side that was chosen for images: their channels, classes and numbers by split say which one to take.
 Suit = Callable[[int, int, int, dict[str, int]], int]
 
 
@@ -51,7 +51,7 @@ Headed = TypeVar("Headed", bound=_Headed)
 class Gathered:
     """The splits of a source that say which they are, before a validation split is made.
 
-    cropped_share: of its area that a picture loses on average where it is cropped to another shape.
+    cropped_share: of its area that an image loses on average where it is cropped to another shape.
     """
 
     parts: dict[str, Part]
@@ -71,7 +71,7 @@ def gather_files(
     progress: Progress | None,
     suit: Suit | None = None,
 ) -> Gathered:
-    """The pictures of `listing.entries`, by split; a picture without a split is in train.
+    """The images of `listing.entries`, by split; an image without a split is in train.
 
     progress: called with (files done, all files): half of it is done when a file's header is read and its
     content hashed, the other half when it is decoded; not called for what is known from an earlier run.
@@ -94,7 +94,7 @@ def gather_files(
     much = cropped_finding(listing.source, sizes, net_size) if fit == "crop" else None
     if much is not None:
         findings.append(much)
-    preparation = Preparation(
+    preparation = Normalization(
         stored_size,
         channels,
         "uint8" if seen[0].header.bytes else "float32",
@@ -177,7 +177,7 @@ def of_one_kind(seen: Sequence[Headed], findings: list[Finding]) -> list[Headed]
                     "channels-differ",
                     each.entry.name,
                     f"it has {there}, where most have {chosen}",
-                    "give pictures with equally many channels",
+                    "give images with equally many channels",
                 )
             )
     return [each for each in seen if fits(each.header.channels, chosen)]
@@ -186,7 +186,7 @@ def of_one_kind(seen: Sequence[Headed], findings: list[Finding]) -> list[Headed]
 def _store(
     root: Path,
     seen: Sequence[Seen],
-    preparation: Preparation,
+    preparation: Normalization,
     max_pixels: int,
     files: int,
     progress: Progress | None,
@@ -211,7 +211,7 @@ def _parts(kept: Sequence[Seen], store: Store) -> dict[str, Part]:
         if not mine:
             continue
         parts[split] = Part(
-            pictures=store.pictures[start : start + len(mine)],
+            images=store.images[start : start + len(mine)],
             labels=np.array([each.entry.label for each in mine], dtype=np.int64),
             names=tuple(each.entry.name for each in mine),
             groups=tuple(each.entry.group for each in mine),

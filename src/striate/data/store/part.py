@@ -1,4 +1,4 @@
-"""One split's pictures with all that is known of each, and picking some of them."""
+"""One split's images with all that is known of each, and picking some of them."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from striate.data.store.store import sync, write_values
 from striate.disk.cache import seal_of, writing_failed
 
 IN_MEMORY_BYTES = 2**30
-"""Picked pictures up to this much are copied into memory; more are copied into a file and mapped."""
+"""Picked images up to this much are copied into memory; more are copied into a file and mapped."""
 
 _AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The pictures (N, H, W, C) of one split, with N labels, names, groups and content hashes.
+    """The images (N, H, W, C) of one split, with N labels, names, groups and content hashes.
 
-    store: the folder of the store that the pictures are mapped from, or None where they are in memory.
-    offset: the place of the first picture in that store.
+    store: the folder of the store that the images are mapped from, or None where they are in memory.
+    offset: the place of the first image in that store.
     weights: how much the loss of each counts, N, or None where all count alike.
     """
 
-    pictures: npt.NDArray[Any]
+    images: npt.NDArray[Any]
     labels: npt.NDArray[np.int64]
     names: tuple[str, ...]
     groups: tuple[str | None, ...]
@@ -42,9 +42,9 @@ class Part:
     weights: npt.NDArray[np.float32] | None = None
 
     def pick(self, positions: npt.NDArray[np.int64], root: Path) -> Part:
-        """The part with only these pictures, in the order of `positions`.
+        """The part with only these images, in the order of `positions`.
 
-        Without a gap its pictures are a view; else a copy in memory, or where that is large a mapped
+        Without a gap its images are a view; else a copy in memory, or where that is large a mapped
         copy beside the store, made once.
         Raises: ResourceError where the disk is full.
         """
@@ -59,10 +59,10 @@ class Part:
 
     def _picked(self, positions: npt.NDArray[np.int64], root: Path) -> npt.NDArray[Any]:
         if len(positions) and (np.diff(positions) == 1).all():
-            return self.pictures[positions[0] : positions[-1] + 1]
-        needed_bytes = len(positions) * self.pictures[:1].nbytes
+            return self.images[positions[0] : positions[-1] + 1]
+        needed_bytes = len(positions) * self.images[:1].nbytes
         if self.store is None or needed_bytes <= IN_MEMORY_BYTES:
-            return np.asarray(self.pictures[positions])
+            return np.asarray(self.images[positions])
         rows = (positions + self.offset).astype("<i8").tobytes()
         file = self.store / f"picked-{hashlib.sha256(rows).hexdigest()[:32]}"
         seal = file.with_suffix(".json")
@@ -72,14 +72,14 @@ class Part:
                 seal.write_text(json.dumps(seal_of(file)))
         except OSError as problem:
             raise writing_failed(problem, root, needed_bytes) from None
-        return np.memmap(file, self.pictures.dtype, "r", shape=(len(positions), *self.pictures.shape[1:]))
+        return np.memmap(file, self.images.dtype, "r", shape=(len(positions), *self.images.shape[1:]))
 
     def _write_picked(self, file: Path, positions: npt.NDArray[np.int64]) -> None:
         descriptor, temporary = tempfile.mkstemp(prefix=".picking-", dir=file.parent)
         try:
             with os.fdopen(descriptor, "wb") as out:
                 for start in range(0, len(positions), _AT_ONCE):
-                    write_values(out, self.pictures[positions[start : start + _AT_ONCE]])
+                    write_values(out, self.images[positions[start : start + _AT_ONCE]])
                 sync(out)
             os.replace(temporary, file)
         except BaseException:
@@ -94,9 +94,9 @@ def _is_sealed(file: Path, seal: Path, needed_bytes: int) -> bool:
         return False
 
 
-def content_hashes(pictures: npt.NDArray[Any]) -> tuple[str, ...]:
-    """The SHA-256 of each picture's values, for pictures that have no files."""
-    return tuple(hashlib.sha256(each.data).hexdigest() for each in np.ascontiguousarray(pictures))
+def content_hashes(images: npt.NDArray[Any]) -> tuple[str, ...]:
+    """The SHA-256 of each image's values, for images that have no files."""
+    return tuple(hashlib.sha256(each.data).hexdigest() for each in np.ascontiguousarray(images))
 
 
 def split_hash(names: Sequence[str], labels: npt.NDArray[np.int64], contents: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""All pictures of a source side by side, and those of them that are there more than once."""
+"""All images of a source side by side, and those of them that are there more than once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from striate.data.files.entry import SPLITS
 from striate.data.files.finding import Finding
 
 _NAMED = 3
-"""How many of a picture's duplicates its reason names."""
+"""How many of an image's duplicates its reason names."""
 
 _CURES = {
     "": "keep one of them",
@@ -20,7 +20,7 @@ _CURES = {
 
 @dataclass(frozen=True, eq=False)
 class Roll:
-    """The pictures that are used: N names, splits and labels (indices into the classes)."""
+    """The images that are used: N names, splits and labels (indices into the classes)."""
 
     classes: tuple[str, ...]
     names: Sequence[str]
@@ -29,7 +29,7 @@ class Roll:
 
 
 def same_contents(contents: Sequence[str]) -> list[list[int]]:
-    """The positions of the pictures that share their content with another, group by group, in order."""
+    """The positions of the images that share their content with another, group by group, in order."""
     groups: dict[str, list[int]] = {}
     for position, each in enumerate(contents):
         groups.setdefault(each, []).append(position)
@@ -39,8 +39,8 @@ def same_contents(contents: Sequence[str]) -> list[list[int]]:
 def duplicate_findings(roll: Roll, groups: Iterable[Sequence[int]], *, near: bool = False) -> list[Finding]:
     """One finding a group, and two where it lies both in two splits and under two labels.
 
-    groups: positions of pictures that are one and the same, or (near) one picture saved anew.
-    The finding's name is that of the picture nearest to training, `also` has the others.
+    groups: positions of images that are one and the same, or (near) one image saved anew.
+    The finding's name is that of the image nearest to training, `also` has the others.
     """
     findings = []
     for group in groups:
@@ -73,7 +73,7 @@ def _finding(roll: Roll, members: Sequence[int], kind: str, near: bool) -> Findi
     return Finding(
         f"{'near-' if near else ''}duplicate{kind}",
         roll.names[first],
-        f"{here}{'nearly ' if near else ''}the same picture as {told}",
+        f"{here}{'nearly ' if near else ''}the same image as {told}",
         _CURES[kind].format(split=roll.splits[first]),
         tuple(roll.names[each] for each in others),
     )

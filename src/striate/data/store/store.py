@@ -1,10 +1,10 @@
-"""The prepared pictures of a data set in one memory-mapped file, keyed by what they were made of.
+"""The prepared images of a data set in one memory-mapped file, keyed by what they were made of.
 
-    CACHE/store/KEY/pictures    the raw values, picture after picture, (count, H, W, C)
+    CACHE/store/KEY/images    the raw values, image after image, (count, H, W, C)
     CACHE/store/KEY/index.json  how many, its seal (`seal_of`), and which of the files could not be decoded
 
 KEY is a hash of the files' content hashes in order and of how they were prepared, so neither names,
-labels, places nor times matter, and a changed picture makes another store.
+labels, places nor times matter, and a changed image makes another store.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
-from striate.data.decode.picture import prepare_picture
+from striate.data.decode.image import prepare_image
 from striate.data.decode.size import Fit
 from striate.data.decode.warnings import quiet_pillow
 from striate.data.files.finding import Unreadable
@@ -39,8 +39,8 @@ _FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Preparation:
-    """How pictures are made ready: stored height and width, channels, the kind of number, and how they fit in."""
+class Normalization:
+    """How images are made ready: stored height and width, channels, the kind of number, and how they fit in."""
 
     stored_size: tuple[int, int]
     channels: int
@@ -48,25 +48,25 @@ class Preparation:
     fit: Fit = "crop"
 
     @property
-    def picture_bytes(self) -> int:
-        """What one prepared picture takes."""
+    def image_bytes(self) -> int:
+        """What one prepared image takes."""
         return self.stored_size[0] * self.stored_size[1] * self.channels * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, eq=False)
 class Store:
-    """Prepared pictures.
+    """Prepared images.
 
-    pictures: (kept, H, W, C), read-only.
+    images: (kept, H, W, C), read-only.
     failed: (position among the files, code, reason, cure) of each that could not be decoded.
     """
 
     folder: Path
-    pictures: npt.NDArray[Any]
+    images: npt.NDArray[Any]
     failed: tuple[tuple[int, str, str, str], ...]
 
 
-def store_key(contents: Sequence[str], preparation: Preparation) -> str:
+def store_key(contents: Sequence[str], preparation: Normalization) -> str:
     """The name of the store for files with these content hashes, in this order."""
     told = {
         "format": _FORMAT,
@@ -81,7 +81,7 @@ def store_key(contents: Sequence[str], preparation: Preparation) -> str:
     return digest.hexdigest()[:32]
 
 
-def open_store(folder: Path, files: int, preparation: Preparation) -> Store | None:
+def open_store(folder: Path, files: int, preparation: Normalization) -> Store | None:
     """The store in `folder`, or None where there is none, or one that is no longer what was written."""
     hold(folder)
     store = _read_store(folder, files, preparation)
@@ -90,23 +90,23 @@ def open_store(folder: Path, files: int, preparation: Preparation) -> Store | No
     return store
 
 
-def _read_store(folder: Path, files: int, preparation: Preparation) -> Store | None:
+def _read_store(folder: Path, files: int, preparation: Normalization) -> Store | None:
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         failed = tuple((int(each[0]), str(each[1]), str(each[2]), str(each[3])) for each in index["failed"])
         count = files - len(failed)
-        pictures = folder / "pictures"
+        images = folder / "images"
         if (
             index["format"] != _FORMAT
             or index["count"] != count
-            or pictures.stat().st_size != count * preparation.picture_bytes
-            or index["seal"] != seal_of(pictures)
+            or images.stat().st_size != count * preparation.image_bytes
+            or index["seal"] != seal_of(images)
         ):
             return None
         shape = (count, *preparation.stored_size, preparation.channels)
         if not count:
             return Store(folder, np.empty(shape, preparation.dtype), failed)
-        return Store(folder, np.memmap(pictures, preparation.dtype, "r", shape=shape), failed)
+        return Store(folder, np.memmap(images, preparation.dtype, "r", shape=shape), failed)
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
@@ -115,19 +115,19 @@ def build_store(
     root: Path,
     key: str,
     seen: Sequence[Seen],
-    preparation: Preparation,
+    preparation: Normalization,
     max_pixels: int,
     step: Callable[[int], None],
 ) -> Store:
-    """Decodes every picture once and keeps them under `root`.
+    """Decodes every image once and keeps them under `root`.
 
     The store is written beside its place, synced to the disk and renamed: whoever looks sees all of it
     or nothing, and of two processes that build it at once either may win.
-    step: called with the number of pictures that are done, after each.
+    step: called with the number of images that are done, after each.
     Raises: ResourceError where the cache cannot be written or the disk is full; DataError where a file
     changes meanwhile; MissingExtra.  After any exception, Ctrl-C too, nothing half-built is left.
     """
-    needed_bytes = len(seen) * preparation.picture_bytes
+    needed_bytes = len(seen) * preparation.image_bytes
     stores = root / "store"
 
     def sound(folder: Path) -> bool:
@@ -149,16 +149,20 @@ def build_store(
             return store
         time.sleep(0.05)  # another process is just replacing a damaged one
     raise DataError(
-        "the prepared pictures vanished as soon as they were written", place=str(root), cure="run it again"
+        "the prepared images vanished as soon as they were written", place=str(root), cure="run it again"
     )
 
 
 def _write(
-    folder: Path, seen: Sequence[Seen], preparation: Preparation, max_pixels: int, step: Callable[[int], None]
+    folder: Path,
+    seen: Sequence[Seen],
+    preparation: Normalization,
+    max_pixels: int,
+    step: Callable[[int], None],
 ) -> None:
     def prepare(each: Seen) -> npt.NDArray[Any] | Unreadable:
         try:
-            picture = prepare_picture(
+            image = prepare_image(
                 each.entry.path,
                 stored_size=preparation.stored_size,
                 channels=preparation.channels,
@@ -178,27 +182,27 @@ def _write(
                 ) from None
             return problem
         refuse_changed(each)
-        return picture
+        return image
 
     failed: list[tuple[int, str, str, str]] = []
     # One thread writes, in order: a full disk is met by a plain write, where a page of a
     # memory map would kill the process.
-    with open(folder / "pictures", "wb") as file:
+    with open(folder / "images", "wb") as file:
         with quiet_pillow(), closing(in_order(prepare, seen)) as prepared:
-            for position, picture in enumerate(prepared):
-                if isinstance(picture, Unreadable):
-                    failed.append((position, picture.code, picture.problem, picture.cure))
+            for position, image in enumerate(prepared):
+                if isinstance(image, Unreadable):
+                    failed.append((position, image.code, image.problem, image.cure))
                 else:
-                    write_values(file, picture)
+                    write_values(file, image)
                 step(position + 1)
         sync(file)
     count, (height, width) = len(seen) - len(failed), preparation.stored_size
     index = {
         "format": _FORMAT,
-        "about": f"{count:,} pictures of {preparation.channels}x{height}x{width}, {preparation.dtype}",
+        "about": f"{count:,} images of {preparation.channels}x{height}x{width}, {preparation.dtype}",
         "count": count,
         "failed": failed,
-        "seal": seal_of(folder / "pictures"),
+        "seal": seal_of(folder / "images"),
     }
     with open(folder / "index.json", "w", encoding="utf-8") as text:
         json.dump(index, text)
@@ -226,6 +230,6 @@ def refuse_changed(seen: Seen) -> None:
         raise DataError(
             "the file changed while it was read",
             place=seen.entry.name,
-            expected="pictures that stay as they are for a moment",
+            expected="images that stay as they are for a moment",
             cure="run it again once they are complete",
         )

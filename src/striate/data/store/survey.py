@@ -1,4 +1,4 @@
-"""The first look at every file: is it a picture, how large, of how many channels, with what content."""
+"""The first look at every file: is it an image, how large, of how many channels, with what content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NOT_REMEMBERED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file that is a picture, as far as its header tells."""
+    """A file that is an image, as far as its header tells."""
 
     entry: Entry
     stamp: Stamp

@@ -18,7 +18,7 @@ class LocallyConnected2d(nn.Module):
 
     in_channels, out_channels, kernel, stride, dilation, groups: as torch.nn.Conv2d.
     padding: (left, right, top, bottom), zeros.
-    places: (rows, columns) of the output; pictures of a size that gives others are refused (RuntimeError).
+    places: (rows, columns) of the output; images of a size that gives others are refused (RuntimeError).
 
     Shapes: N x C x H x W -> N x O x rows x columns.
     weight: groups x places x O/groups x (C/groups * K * K); bias: O x rows x columns.

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each place.
+    """Layer normalization over the channels of each place.
 
     y = (x - mean over c) / sqrt(var over c + eps) * weight[c] + bias[c]
 
@@ -54,7 +54,7 @@ class ChannelScale(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Whole pictures set to 0 with probability `share` in training, the rest divided by 1 - share.
+    """Whole images set to 0 with probability `share` in training, the rest divided by 1 - share.
 
     Shapes: N x ... -> the same.  Source: Huang et al. 2016.
     """

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 # Added to each eigenvalue, as a share of their mean: directions that hold noise alone stay small.
 EPSILON = 5e-4
 
-# So many patches tell the directions, of 16 pictures at least.
+# So many patches tell the directions, of 16 images at least.
 PATCHES, FEWEST = 200_000, 16
 
 
@@ -39,7 +39,7 @@ class WhiteningConv2d(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
-        """Measure the patches of x, N x C x H x W, and set the windows; of many pictures the first suffice."""
+        """Measure the patches of x, N x C x H x W, and set the windows; of many images the first suffice."""
         places = F.unfold(x[:1].float(), self.kernel, stride=self.stride).shape[2]
         some = x[: max(FEWEST, PATCHES // places)].float()
         patches = F.unfold(some, self.kernel, stride=self.stride)

@@ -72,7 +72,7 @@ class ChannelMean(nn.Module):
 
 
 class DepthPool(nn.Module):
-    """The maximum or mean of each `depth` neighbouring channels.
+    """The maximum or mean of each `depth` neighboring channels.
 
     y[n,c] = max or mean of x[n, c*depth : (c+1)*depth]
 

@@ -139,7 +139,7 @@ class Sigmoid(_Pointwise):
     sigmoid takes no arguments.
 
     Shapes: any -> the same.
-    Use: gates, and to see why it was given up: it saturates and its output is not zero-centred.
+    Use: gates, and to see why it was given up: it saturates and its output is not zero-centerd.
     Not: between the layers of a deep network; gradients vanish.
     Source: LeCun et al. 1998b (Efficient BackProp), section 4.4.
     """
@@ -160,7 +160,7 @@ class Tanh(_Pointwise):
     tanh takes no arguments.
 
     Shapes: any -> the same.
-    Use: the historic LeNet; zero-centred, unlike `sigmoid`; begin with `xavier` weights.
+    Use: the historic LeNet; zero-centerd, unlike `sigmoid`; begin with `xavier` weights.
     Not: deep networks; it saturates as well.
     Source: LeCun et al. 1998b (Efficient BackProp), section 4.4.
     """
@@ -235,4 +235,4 @@ class Maxout(Layer):
         return fewer_channels(shape, self.pieces)
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(picture_bytes=INDEX_BYTES * self.out(shape).elements)
+        return Saves(image_bytes=INDEX_BYTES * self.out(shape).elements)

@@ -58,10 +58,10 @@ POINT = Axis(1)
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """The receptive field along one side: what one unit sees of the input picture.
+    """The receptive field along one side: what one unit sees of the input image.
 
     size: rows of the input, from the first to the last that can change the unit.
-    step: how far the fields of two neighbouring units lie apart.
+    step: how far the fields of two neighboring units lie apart.
     start: the input row at which the field of unit 0 begins; negative in the padding.
 
     Unit i sees rows start + i*step up to start + i*step + size - 1.  Where the units see unlike much, behind

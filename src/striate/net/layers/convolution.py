@@ -103,7 +103,7 @@ class Conv(_Windowed):
     makes it depthwise.
 
     Shapes: C x H x W -> CHANNELS x (floor((H + 2P - D*(F-1) - 1) / S) + 1) x the same of W.
-    Use: wherever a pattern may stand anywhere in the picture.
+    Use: wherever a pattern may stand anywhere in the image.
     Not: where the place itself says what to look for, as in aligned faces: see `local`.
     Source: LeCun et al. 1998, section II; Dumoulin and Visin 2016.
     """
@@ -121,7 +121,7 @@ class Conv(_Windowed):
         # Uneven padding is written into a copy, and the copy is kept.
         height = shape.height + rows.before + rows.after
         width = shape.width + columns.before + columns.after
-        return Saves(picture_bytes=4 * shape.channels * height * width)
+        return Saves(image_bytes=4 * shape.channels * height * width)
 
 
 @final
@@ -134,7 +134,7 @@ class Local(_Windowed):
     local CHANNELS [KxK], with all that `conv` takes.
 
     Shapes: as `conv`.  Weights: those of the convolution times the number of places, biases as well.
-    Use: aligned pictures (faces, scans), where each place has its own patterns.
+    Use: aligned images (faces, scans), where each place has its own patterns.
     Not: photographs; it needs far more weights and data than `conv`.
     Source: Gregor and LeCun 2010; Taigman et al. 2014 (DeepFace).
     """
@@ -147,7 +147,7 @@ class Local(_Windowed):
     def saves(self, shape: Shape) -> Saves:
         # The windows of all places, copied out of the map.
         places = self.out(shape).height * self.out(shape).width
-        return Saves(picture_bytes=4 * places * self.groups * self.window_weights(shape))
+        return Saves(image_bytes=4 * places * self.groups * self.window_weights(shape))
 
 
 @final
@@ -158,7 +158,7 @@ class Whiten(Layer):
     y[2k]   = b[2k]   + v[k] . p / sqrt(l[k] + e),   y[2k+1] = b[2k+1] - v[k] . p / sqrt(l[k] + e)
 
     p is the window at (i*S, j*S) as one vector, v[k] and l[k] the eigenvectors and eigenvalues of the mean
-    of p p' over patches of the training pictures, the largest first, e 5e-4 of the mean eigenvalue.  They
+    of p p' over patches of the training images, the largest first, e 5e-4 of the mean eigenvalue.  They
     are measured before the first step; both signs are there, as a relu behind it would lose one.
 
     whiten CHANNELS [KxK] [stride S].  The window is 2x2 unless said, without padding; CHANNELS is even, and
@@ -246,8 +246,8 @@ class Grey(Layer):
     grey takes no arguments.
 
     Shapes: C x H x W -> 1 x H x W.
-    Use: as the first layer where colour must not matter.
-    Not: where colour tells the classes apart.
+    Use: as the first layer where color must not matter.
+    Not: where color tells the classes apart.
     Source: lecture notes on weight sharing across channels.
     """
 

@@ -21,7 +21,7 @@ class Dropout(Layer):
 
     Shapes: any -> the same.
     Use: before and between fc layers that overfit.
-    Not: between convolutions, whose neighbours tell the same: see `dropout2d`.
+    Not: between convolutions, whose neighbors tell the same: see `dropout2d`.
     Source: Srivastava et al. 2014; scaled in training, so inference needs nothing.
     """
 
@@ -32,7 +32,7 @@ class Dropout(Layer):
         return shape
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(picture_bytes=4 * shape.elements if self.share else 0)
+        return Saves(image_bytes=4 * shape.elements if self.share else 0)
 
 
 @final
@@ -57,21 +57,21 @@ class Dropout2d(Layer):
         return as_map(self, shape)
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(picture_bytes=4 * shape.channels if self.share else 0)
+        return Saves(image_bytes=4 * shape.channels if self.share else 0)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class DropPath(Layer):
-    """The whole input of a picture is set to 0 with probability P in training (stochastic depth).
+    """The whole input of an image is set to 0 with probability P in training (stochastic depth).
 
-    y = x * m / (1 - P), one m for each picture; at inference y = x
+    y = x * m / (1 - P), one m for each image; at inference y = x
 
     droppath P, at the end of a branch of `add`.
 
     Shapes: any -> the same.
     Use: to train very deep residual networks.
-    Not: outside a residual branch, where it drops the picture.
+    Not: outside a residual branch, where it drops the image.
     Source: Huang et al. 2016.
     """
 
@@ -82,4 +82,4 @@ class DropPath(Layer):
         return shape
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(picture_bytes=4 if self.share else 0)
+        return Saves(image_bytes=4 if self.share else 0)

@@ -16,21 +16,21 @@ class Saves:
     """What the backward pass keeps of one layer, parameters and running statistics not counted.
 
     input, output: the tensor itself is kept (once, however many layers keep it).
-    picture_bytes: further bytes for each picture, as masks and indices.
+    image_bytes: further bytes for each image, as masks and indices.
     batch_bytes: further bytes once, whatever the batch.
     A float takes 4 bytes.
     """
 
     input: bool = False
     output: bool = False
-    picture_bytes: int = 0
+    image_bytes: int = 0
     batch_bytes: int = 0
 
 
 class Layer(abc.ABC):
     """One layer: its arguments are its fields, its arithmetic its methods.
 
-    All shapes are of one picture.  `word` is how the notation calls it.
+    All shapes are of one image.  `word` is how the notation calls it.
     """
 
     __slots__ = ()

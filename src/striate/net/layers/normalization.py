@@ -13,7 +13,7 @@ from striate.net.shape import Shape
 @final
 @dataclass(frozen=True, slots=True)
 class BatchNorm(Layer):
-    """Batch normalisation per channel, or per feature after `fc`.
+    """Batch normalization per channel, or per feature after `fc`.
 
     y = (x - mean) / sqrt(var + eps) * gamma + beta, mean and var over the batch and the map in training,
     running means of them at inference
@@ -22,7 +22,7 @@ class BatchNorm(Layer):
 
     Shapes: any -> the same.  Weights: 2 a channel (gamma, beta), 1 with `nogamma`.
     Use: after conv or fc, before the activation; allows far higher learning rates.
-    Not: with batches of a few pictures, where the batch says little.
+    Not: with batches of a few images, where the batch says little.
     Source: Ioffe and Szegedy 2015, algorithm 1.
     """
 
@@ -44,7 +44,7 @@ class BatchNorm(Layer):
 @final
 @dataclass(frozen=True, slots=True)
 class LayerNorm(Layer):
-    """Layer normalisation over the channels of each place by itself.
+    """Layer normalization over the channels of each place by itself.
 
     y[:,i,j] = (x[:,i,j] - mean) / sqrt(var + eps) * gamma + beta, mean and var over the channels
 
@@ -66,13 +66,13 @@ class LayerNorm(Layer):
         return 2 * shape.channels
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(input=True, picture_bytes=8 * (shape.elements // shape.channels))
+        return Saves(input=True, image_bytes=8 * (shape.elements // shape.channels))
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class LocalResponseNorm(Layer):
-    """Local response normalisation: strong channels quieten their neighbours.
+    """Local response normalization: strong channels quieten their neighbors.
 
     y[c] = x[c] / (k + alpha * mean of x[c']^2 over the N channels around c)^beta
 
@@ -86,7 +86,7 @@ class LocalResponseNorm(Layer):
     """
 
     word: ClassVar[str] = "lrn"
-    neighbours: int = count(default=5)
+    neighbors: int = count(default=5)
     alpha: float = real(default=1e-4, keyed=True)
     beta: float = real(default=0.75, keyed=True)
     k: float = real(default=1.0, least=1e-6, keyed=True)
@@ -97,8 +97,8 @@ class LocalResponseNorm(Layer):
     def saves(self, shape: Shape) -> Saves:
         # torch composes it: the squares with N - 1 empty channels around, their mean, and its power.
         shape = as_map(self, shape)
-        padded = (shape.channels + self.neighbours - 1) * shape.height * shape.width
-        return Saves(input=True, picture_bytes=4 * (padded + 2 * shape.elements))
+        padded = (shape.channels + self.neighbors - 1) * shape.height * shape.width
+        return Saves(input=True, image_bytes=4 * (padded + 2 * shape.elements))
 
 
 @final

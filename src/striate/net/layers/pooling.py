@@ -1,4 +1,4 @@
-"""Layers that summarise: over windows, over the whole map, or over channels."""
+"""Layers that summarize: over windows, over the whole map, or over channels."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class MaxPool(_Pooled):
     word: ClassVar[str] = "maxpool"
 
     def saves(self, shape: Shape) -> Saves:
-        return Saves(input=True, picture_bytes=INDEX_BYTES * self.out(shape).elements)
+        return Saves(input=True, image_bytes=INDEX_BYTES * self.out(shape).elements)
 
 
 @final
@@ -97,7 +97,7 @@ class Pool(Layer):
     pool avg|max [K|KxK].  1x1 unless said, which is global pooling.
 
     Shapes: C x H x W -> C x K x K.
-    Use: before the last fc, so that pictures of any size fit.
+    Use: before the last fc, so that images of any size fit.
     Not: early; it forgets where things are.
     Source: Lin, Chen and Yan 2013 (Network in Network), section 3.2.
     """
@@ -129,14 +129,14 @@ class Pool(Layer):
 
     def saves(self, shape: Shape) -> Saves:
         if self.kind == "max":
-            return Saves(input=True, picture_bytes=INDEX_BYTES * self.out(shape).elements)
+            return Saves(input=True, image_bytes=INDEX_BYTES * self.out(shape).elements)
         return Saves(input=self.grid != Size(1, 1))
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class DepthPool(Layer):
-    """Pooling over channels: K neighbouring channels become one.
+    """Pooling over channels: K neighboring channels become one.
 
     y[c] = max or mean of x[c*K .. c*K + K - 1]
 
@@ -157,7 +157,7 @@ class DepthPool(Layer):
 
     def saves(self, shape: Shape) -> Saves:
         if self.kind == "max":
-            return Saves(picture_bytes=INDEX_BYTES * self.out(shape).elements)
+            return Saves(image_bytes=INDEX_BYTES * self.out(shape).elements)
         return Saves()
 
 

@@ -10,7 +10,7 @@ _RECTIFIERS = {"relu", "relu6", "leaky", "prelu", "elu", "gelu", "silu", "maxout
 _SATURATING = {"sigmoid", "tanh", "softmax"}
 
 
-def suited_initials(layout: Layout) -> dict[str, str]:
+def default_initials(layout: Layout) -> dict[str, str]:
     """`he` or `xavier` for each layer with a matrix of weights, by path, in the order of the text.
 
     `he` before relu and its kin, and where the next matrix reads a layer's output linearly; `xavier`
@@ -42,7 +42,7 @@ def _suit(part: Part, behind: str, chosen: dict[str, str]) -> str:
 
 
 def heads(layout: Layout) -> list[str]:
-    """Paths of the last layer with a matrix of the network, and of each side classifier."""
+    """Paths of the last layer with a matrix of the network, and of each auxiliary classifier."""
     last = {side: placed.path for placed, side in layout.places() if placed.layer.word in _MATRICES}
     return list(last.values())
 

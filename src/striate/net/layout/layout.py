@@ -1,4 +1,4 @@
-"""A network laid out on a picture: repeats and definitions unrolled, every shape worked out.
+"""A network laid out on an image: repeats and definitions unrolled, every shape worked out.
 
 This is where a text meets its data.  `plan` sums what is laid out here and `build` makes modules of it.
 """
@@ -75,7 +75,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A side classifier; what follows it reads its input."""
+    """An auxiliary classifier; what follows it reads its input."""
 
     path: str
     weight: float
@@ -89,7 +89,7 @@ Part = Placed | Chain | Join | Side
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A network on pictures of one shape.
+    """A network on images of one shape.
 
     root: its parts in order.  classes: how many there are, or None where the text never asks.
     """
@@ -101,19 +101,19 @@ class Layout:
 
     @property
     def output(self) -> Shape:
-        """The shape of what the network answers for one picture."""
+        """The shape of what the network answers for one image."""
         return self.root.output
 
     def layers(self, *, sides: bool = True) -> Iterator[Placed]:
-        """Every layer in the order in which it runs; `sides=False` leaves side classifiers out."""
+        """Every layer in the order in which it runs; `sides=False` leaves auxiliary classifiers out."""
         return (placed for placed, side in self.places() if sides or side is None)
 
     def places(self) -> Iterator[tuple[Placed, str | None]]:
-        """Every layer in order, and the path of the side classifier that it belongs to, if any."""
+        """Every layer in order, and the path of the auxiliary classifier that it belongs to, if any."""
         return _places(self.root, None)
 
     def require_classes(self, classes: int) -> None:
-        """Raise FitError unless the network, and each side classifier, gives one logit for each class."""
+        """Raise FitError unless the network, and each auxiliary classifier, gives one logit for each class."""
         ends = [self.root] + [part.chain for part in _sides(self.root)]
         for chain in ends:
             if chain.output.elements == classes == chain.output.channels:
@@ -131,7 +131,7 @@ class Layout:
 
 
 def lay(network: Network, input: Map, classes: int | None) -> Layout:
-    """Lay a network out on pictures of shape `input`, channels x height x width.
+    """Lay a network out on images of shape `input`, channels x height x width.
 
     classes: what the word `classes` stands for.  Raises FitError, with its place in the text, where a
     layer does not fit, a hole is left, or a limit is passed.
@@ -285,7 +285,7 @@ class _Tracer:
             if value.name not in values:
                 assert value.name in GIVEN
                 problem = f"the number of {value.name} is not known"
-                misfit = Misfit(problem, "pictures, or the number said", f"--{value.name} 10")
+                misfit = Misfit(problem, "images, or the number said", f"--{value.name} 10")
                 raise self.error(step, shape, misfit)
             return self.plain(values[value.name], {}, step, shape)
         return value

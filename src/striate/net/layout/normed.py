@@ -23,7 +23,7 @@ def before_norm(layout: Layout) -> list[Placed]:
 
 
 def needs_two(layout: Layout) -> bool:
-    """Whether a bn has one place only, as behind an fc: one picture alone has no variance there."""
+    """Whether a bn has one place only, as behind an fc: one image alone has no variance there."""
     return any(
         isinstance(placed.layer, BatchNorm) and placed.input.elements == placed.input.channels
         for placed in layout.layers()

@@ -39,9 +39,9 @@ _CALLED = {
         "adaptiveaveragepooling", "avgpoolglobal",
     ),
     "pool max": ("gmp", "globalmaxpool", "globalmaxpooling", "adaptivemaxpool"),
-    "bn": ("batchnorm", "batchnormalization", "batchnormalisation", "norm", "normalize", "lazybatchnorm"),
-    "ln": ("layernorm", "layernormalization", "layernormalisation"),
-    "lrn": ("localresponsenorm", "localresponsenormalization", "localresponsenormalisation"),
+    "bn": ("batchnorm", "batchnormalization", "batchnormalization", "norm", "normalize", "lazybatchnorm"),
+    "ln": ("layernorm", "layernormalization", "layernormalization"),
+    "lrn": ("localresponsenorm", "localresponsenormalization", "localresponsenormalization"),
     "scale": ("layerscale",),
     "relu": ("rectifier", "rectified", "rectifiedlinear", "rectifiedlinearunit"),
     "leaky": ("lrelu", "leakyrelu", "leakyrectify", "leakyrectifier"),
@@ -91,7 +91,7 @@ ARGUMENTS_CALLED = {
     "nbfilter": "channels", "features": "channels", "maps": "channels",
     "units": "features", "outfeatures": "features", "neurons": "features", "nodes": "features",
     "outputsize": "grid", "negativeslope": "slope", "p": "share", "prob": "share", "dropoutratio": "share",
-    "probability": "share", "localsize": "neighbours", "bias": "bias", "usebias": "bias", "biasterm": "bias",
+    "probability": "share", "localsize": "neighbors", "bias": "bias", "usebias": "bias", "biasterm": "bias",
     "ceilmode": "ceil", "depthmultiplier": "", "batchnormalize": "bn",
 }  # fmt: skip
 
@@ -157,7 +157,7 @@ FILLERS = (
 
 # Steps that hold no layer: what goes in, and what only training has.
 NOTHING = (
-    "input", "inputlayer", "inputimage", "image", "images", "picture", "data", "rescaling", "normalization",
+    "input", "inputlayer", "inputimage", "image", "images", "image", "data", "rescaling", "normalization",
     "accuracy", "softmaxwithloss", "loss", "crossentropy", "net",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The peak memory of a training step, by walking through it: forward, backward, the optimiser."""
+"""The peak memory of a training step, by walking through it: forward, backward, the optimizer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIBRARY_BYTES = 4_000_000
 # Muon makes matrices whose smaller side is at least this orthogonal one by one, smaller ones together.
 LARGE_MATRIX = 200
 
-# Numbers that an optimiser keeps for each weight.
+# Numbers that an optimizer keeps for each weight.
 SLOTS = {
     "sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 2, "adam": 2, "adamw": 2, "muon": 1,
     "lbfgs": 24,
@@ -49,7 +49,7 @@ class StepMemory:
 
     weights: int
     gradients: int
-    optimiser: int
+    optimizer: int
     kept: int
     transient: int
     moment: str
@@ -57,7 +57,7 @@ class StepMemory:
     @property
     def total(self) -> int:
         """Their sum."""
-        return self.weights + self.gradients + self.optimiser + self.kept + self.transient
+        return self.weights + self.gradients + self.optimizer + self.kept + self.transient
 
 
 def step_memory(
@@ -65,25 +65,25 @@ def step_memory(
     batch: int,
     *,
     precision: str = "fp32",
-    optimiser: str = "adamw",
+    optimizer: str = "adamw",
     average: bool = False,
     thrift: Thrift = Thrift(),
 ) -> StepMemory:
-    """The peak of one training step on `batch` pictures, over what the process has without a network.
+    """The peak of one training step on `batch` images, over what the process has without a network.
 
-    precision: fp32, bf16 or EMULATED.  optimiser: as in a recipe.  average: a running mean of the weights is kept.
+    precision: fp32, bf16 or EMULATED.  optimizer: as in a recipe.  average: a running mean of the weights is kept.
     """
     return walk(
-        tape(layout, precision), layout, batch, precision=precision, optimiser=optimiser, average=average,
+        tape(layout, precision), layout, batch, precision=precision, optimizer=optimizer, average=average,
         thrift=thrift,
     )  # fmt: skip
 
 
 def walk(
-    made: Tape, layout: Layout, batch: int, *, precision: str, optimiser: str, average: bool, thrift: Thrift
+    made: Tape, layout: Layout, batch: int, *, precision: str, optimizer: str, average: bool, thrift: Thrift
 ) -> StepMemory:
     """As `step_memory`, for a tape that was made before."""
-    walking = walked(made, layout, batch, precision=precision, optimiser=optimiser, thrift=thrift)
+    walking = walked(made, layout, batch, precision=precision, optimizer=optimizer, thrift=thrift)
     weights = sum(operation.weights for operation in made.operations)
     statistics = sum(
         2 * placed.output.channels for placed in layout.layers() if isinstance(placed.layer, BatchNorm)
@@ -91,18 +91,18 @@ def walk(
     return StepMemory(
         weights=FLOAT_BYTES * (weights + statistics) * (2 if average else 1),
         gradients=walking.peak[1],
-        optimiser=SLOTS[optimiser] * FLOAT_BYTES * weights,
+        optimizer=SLOTS[optimizer] * FLOAT_BYTES * weights,
         kept=walking.peak[2],
         transient=walking.peak[3],
         moment=walking.peak[4],
     )
 
 
-def walked(made: Tape, layout: Layout, batch: int, *, precision: str, optimiser: str, thrift: Thrift) -> Walk:
+def walked(made: Tape, layout: Layout, batch: int, *, precision: str, optimizer: str, thrift: Thrift) -> Walk:
     """The walk itself, with what it found at each step."""
     piece = -(-batch // thrift.micro_batches)
     walking = Walk(made, piece, precision != "fp32", thrift.pairs, thrift.micro_batches > 1)
-    # The pictures as they are stored: these, and the next batch.
+    # The images as they are stored: these, and the next batch.
     walking.fixed = (
         LIBRARY_BYTES + 2 * batch * layout.input.elements + FLOAT_BYTES * layout.input.elements * batch
     )
@@ -111,10 +111,10 @@ def walked(made: Tape, layout: Layout, batch: int, *, precision: str, optimiser:
     walking.forward(runs)
     walking.backward(runs)
     large = max((operation.weights for operation in made.operations), default=0)
-    after = {"adagrad": 2, "rmsprop": 2}.get(optimiser, 0) * FLOAT_BYTES * large
-    if optimiser == "muon":
+    after = {"adagrad": 2, "rmsprop": 2}.get(optimizer, 0) * FLOAT_BYTES * large
+    if optimizer == "muon":
         after = _muon_bytes(made, half=precision != "fp32")
-    walking.moment("the optimiser", 0, after)
+    walking.moment("the optimizer", 0, after)
     return walking
 
 
@@ -251,7 +251,7 @@ class Walk:
             )
 
     def _remade(self, first: int, last: int) -> dict[int, int]:
-        """Tensors that are made again in the backward pass, by the activation that asks last."""
+        """Tensors that are recomputed in the backward pass, by the activation that asks last."""
         if not self.pairs:
             return {}
         return {

@@ -38,15 +38,15 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Fitter:
-    """Finds the cheapest way for a training step on `batch` pictures to fit.
+    """Finds the cheapest way for a training step on `batch` images to fit.
 
-    precision: fp32, bf16 or EMULATED.  optimiser: as in a recipe.  average: a running mean of the weights is kept.
+    precision: fp32, bf16 or EMULATED.  optimizer: as in a recipe.  average: a running mean of the weights is kept.
     """
 
     layout: Layout
     batch: int
     precision: str
-    optimiser: str
+    optimizer: str
     average: bool
 
     def fit(self, limit_bytes: int, *, again: Thrift | None = None, pieces: int | None = None) -> Fit | None:
@@ -56,8 +56,8 @@ class Fitter:
         pieces: of the batch, where that is not open.
 
         The rungs, each taken where the one before does not suffice: nothing; one tensor for a batch norm
-        and its activation; runs of steps made again in the backward pass; the batch in pieces as well.
-        Without a batch norm, pieces of 8 pictures and more come before runs.
+        and its activation; runs of steps recomputed in the backward pass; the batch in pieces as well.
+        Without a batch norm, pieces of 8 images and more come before runs.
         """
         made = tape(self.layout, self.precision)
         plain = self._memory(made, Thrift())
@@ -89,7 +89,7 @@ class Fitter:
 
     def _memory(self, made: Tape, thrift: Thrift) -> StepMemory:
         return walk(
-            made, self.layout, self.batch, precision=self.precision, optimiser=self.optimiser,
+            made, self.layout, self.batch, precision=self.precision, optimizer=self.optimizer,
             average=self.average, thrift=thrift,
         )  # fmt: skip
 
@@ -109,7 +109,7 @@ class Fitter:
                 yield thrift
 
     def _pieces(self) -> list[int]:
-        """Numbers of pieces, from one on, whose pictures have the variance that the network needs."""
+        """Numbers of pieces, from one on, whose images have the variance that the network needs."""
         least = 2 if needs_two(self.layout) else 1
         return [each for each in _divisions(self.batch) if self.batch // each >= least] or [1]
 
@@ -121,9 +121,9 @@ class Fitter:
         if memory.total <= limit:
             return base
         walking = walked(
-            made, self.layout, self.batch, precision=self.precision, optimiser=self.optimiser, thrift=base
+            made, self.layout, self.batch, precision=self.precision, optimizer=self.optimizer, thrift=base
         )
-        static = memory.weights + memory.optimiser
+        static = memory.weights + memory.optimizer
         steps = _weigh(made, -(-self.batch // micro_batches), pairs, walking.around)
         room = limit - static
         for _ in range(_TURNS):
@@ -148,7 +148,7 @@ def arithmetic(made: Tape, thrift: Thrift) -> float:
 
 
 def _divisions(batch: int) -> list[int]:
-    """Numbers of pieces: 1, 2, 3, 4, 6, 8, 12 ... up to one picture a piece."""
+    """Numbers of pieces: 1, 2, 3, 4, 6, 8, 12 ... up to one image a piece."""
     found = [1, *(number for power in range(17) for number in (2 << power, 3 << power))]
     return sorted({number for number in found if number <= batch} | {batch})
 

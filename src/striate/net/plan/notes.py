@@ -48,7 +48,7 @@ def unread_rows(placed: Placed) -> str | None:
 
 
 def _never_seen(layout: Layout) -> Iterator[str]:
-    """Rows and columns of the picture that no path leads from to the output, found by walking back."""
+    """Rows and columns of the image that no path leads from to the output, found by walking back."""
     read = _read(layout.root, _all(layout.root.output))
     if read is None:
         return
@@ -59,7 +59,7 @@ def _never_seen(layout: Layout) -> Iterator[str]:
             said.append(_which(what, missed))
     if said:
         size = f"{layout.input.height}x{layout.input.width}"
-        yield f"the output never sees {' and '.join(said)} of the {size} pictures, counted from 0"
+        yield f"the output never sees {' and '.join(said)} of the {size} images, counted from 0"
 
 
 def _which(what: str, places: list[int]) -> str:
@@ -177,6 +177,6 @@ def _field_too_large(layout: Layout, fields: Mapping[str, Fields | None]) -> Ite
             yield (
                 f"from `{write_layer(placed.layer)}` at {placed.path} on, the receptive field, "
                 f"{field.rows.size}x{field.columns.size}, is larger than the {layout.input.height}x"
-                f"{layout.input.width} picture"
+                f"{layout.input.width} image"
             )
             return

@@ -1,4 +1,4 @@
-"""Receptive fields: what each unit sees of the input picture."""
+"""Receptive fields: what each unit sees of the input image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Fields(NamedTuple):
 
 
 def trace_fields(layout: Layout) -> dict[str, Fields | None]:
-    """The receptive field behind each layer, by path; None where every unit sees the whole picture.
+    """The receptive field behind each layer, by path; None where every unit sees the whole image.
 
     Norms count as at inference, point by point.  A flattened vector sees what all of it sees together.
     Rows that strides leave out, between the first and the last that a unit sees or at the far end, are not
@@ -31,29 +31,29 @@ def trace_fields(layout: Layout) -> dict[str, Fields | None]:
     return found
 
 
-def _trace(part: Part, now: Fields | None, picture: Map, found: dict[str, Fields | None]) -> Fields | None:
+def _trace(part: Part, now: Fields | None, image: Map, found: dict[str, Fields | None]) -> Fields | None:
     if isinstance(part, Placed):
-        found[part.path] = _behind(part, now, picture)
+        found[part.path] = _behind(part, now, image)
         return found[part.path]
     if isinstance(part, Join):
-        ends = [_trace(chain, now, picture, found) for chain in part.chains]
+        ends = [_trace(chain, now, image, found) for chain in part.chains]
         return _joined(ends, part.output)
     if isinstance(part, Side):
-        _trace(part.chain, now, picture, found)
+        _trace(part.chain, now, image, found)
         return now
     for each in part.parts:
-        now = _trace(each, now, picture, found)
+        now = _trace(each, now, image, found)
     return now
 
 
-def _behind(placed: Placed, now: Fields | None, picture: Map) -> Fields | None:
+def _behind(placed: Placed, now: Fields | None, image: Map) -> Fields | None:
     shape = placed.input
     if now is None or not isinstance(shape, Map):
         return now
     rows, columns = placed.layer.axes(shape)
     behind = Fields(now.rows.through(rows), now.columns.through(columns))
     mixes = placed.layer.word in _MIXES and rows.kernel >= shape.height and columns.kernel >= shape.width
-    covers = _covers(behind.rows, picture.height) and _covers(behind.columns, picture.width)
+    covers = _covers(behind.rows, image.height) and _covers(behind.columns, image.width)
     return None if mixes and covers else behind
 
 

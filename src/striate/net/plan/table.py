@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from striate.errors import FitError
 from striate.net.layers.words import write_layer
-from striate.net.layout.initial import suited_initials
+from striate.net.layout.initial import default_initials
 from striate.net.layout.layout import Layout
 from striate.net.plan.memory import StepMemory, Thrift, walk
 from striate.net.plan.notes import unread_rows, warnings
@@ -20,11 +20,11 @@ class Row:
     """One layer of the table.
 
     path: the labels and places that lead to it.  text: the layer as it is written.
-    output: its shape for one picture.  weights: trained numbers.  multiply_adds: for one picture.
-    field: its receptive field along height and width, or None where it sees the whole picture.
+    output: its shape for one image.  weights: trained numbers.  multiply_adds: for one image.
+    field: its receptive field along height and width, or None where it sees the whole image.
     saved_bytes: what the backward pass keeps because of it, for the whole batch, the images themselves not
     counted.
-    side: it belongs to a side classifier, which is absent at inference.
+    side: it belongs to an auxiliary classifier, which is absent at inference.
     initial: the first weights that `auto` draws, `he` or `xavier`; None for layers without a matrix.
     """
 
@@ -43,7 +43,7 @@ class Row:
 class Plan:
     """The table of a network and its sums.
 
-    weights, multiply_adds: at inference, side classifiers left out; `side_weights` are theirs.
+    weights, multiply_adds: at inference, auxiliary classifiers left out; `side_weights` are theirs.
     saved_bytes: activations that a training step keeps, for a batch of `batch`.
     step: the memory at the peak of that step.
     warnings: what is legal but hardly meant, a sentence each.
@@ -67,11 +67,11 @@ def plan(
     batch: int = 1,
     strict: bool = False,
     precision: str = "fp32",
-    optimiser: str = "adamw",
+    optimizer: str = "adamw",
 ) -> Plan:
     """The plan of a laid-out network.
 
-    batch: images in one training step.  precision: its arithmetic, fp32 or bf16.  optimiser: as in a recipe.
+    batch: images in one training step.  precision: its arithmetic, fp32 or bf16.  optimizer: as in a recipe.
     strict: raise FitError where a stride does not divide, which is otherwise a warning.
     """
     if strict:
@@ -79,7 +79,7 @@ def plan(
     fields = trace_fields(layout)
     made = tape(layout, precision)
     saved = kept_bytes(made, batch)
-    initials = suited_initials(layout)
+    initials = default_initials(layout)
     rows = tuple(
         Row(
             path=placed.path,
@@ -104,7 +104,7 @@ def plan(
         multiply_adds=sum(row.multiply_adds for row in rows if not row.side),
         saved_bytes=sum(row.saved_bytes for row in rows),
         step=walk(
-            made, layout, batch, precision=precision, optimiser=optimiser, average=False, thrift=Thrift()
+            made, layout, batch, precision=precision, optimizer=optimizer, average=False, thrift=Thrift()
         ),
         warnings=warnings(layout, fields),
     )

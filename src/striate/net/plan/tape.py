@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from striate.net.layers import activation, convolution, dropout, linear
-from striate.net.layers import normalization as normalisation
+from striate.net.layers import normalization as normalization
 from striate.net.layers.layer import Layer
 from striate.net.layout.layout import Chain, Join, Layout, Part, Placed, Side
 from striate.net.shape import Map, Shape
@@ -32,7 +32,7 @@ _OF_THE_INPUT = (dropout.Dropout, dropout.Dropout2d, dropout.DropPath)
 
 
 class Tensor(NamedTuple):
-    """bytes: for one picture.  width: bytes of a number.  learns: a gradient flows back into it."""
+    """bytes: for one image.  width: bytes of a number.  learns: a gradient flows back into it."""
 
     bytes: int
     width: int
@@ -45,10 +45,10 @@ class Operation:
 
     step: which step of the main flow it belongs to (see `steps`).  layer: None for a join.
     inputs, output: numbers of tensors; an activation that writes over its input gives its own input.
-    keeps: tensors that it keeps.  more: further bytes that it keeps for each picture.  once: once a batch.
+    keeps: tensors that it keeps.  more: further bytes that it keeps for each image.  once: once a batch.
     held: tensors that wait for a join around it.
     weights: trained numbers.  copies: bytes of its input cast to bfloat16, which has a gradient of its own.
-    columns: bytes of its windows side by side, for one picture.
+    columns: bytes of its windows side by side, for one image.
     """
 
     step: int
@@ -68,10 +68,10 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """A step on one picture.
+    """A step on one image.
 
     steps: paths of the parts of the main flow, brackets and repeats opened, joins whole.
-    closed: steps that cannot be run again, side classifiers.
+    closed: steps that cannot be run again, auxiliary classifiers.
     pairs: by the number of an activation straight behind a batch norm, the tensors that can be made again.
     """
 
@@ -202,7 +202,7 @@ class _Tracer:
         more = once = copies = 0
         if learns:
             saves = layer.saves(placed.input)
-            more, once = saves.picture_bytes, saves.batch_bytes
+            more, once = saves.image_bytes, saves.batch_bytes
             if isinstance(layer, _OF_THE_INPUT) or half:
                 more = more * width // FLOAT_BYTES
             flattened = isinstance(layer, linear.Fc) and _spread(placed.input)
@@ -229,7 +229,7 @@ class _Tracer:
         if len(self.operations) < 2:
             return False
         before = self.operations[-2]
-        return isinstance(before.layer, normalisation.BatchNorm) and before.output == now
+        return isinstance(before.layer, normalization.BatchNorm) and before.output == now
 
     def add(
         self, path: str, layer: Layer | None, inputs: tuple[int, ...], output: int, *,
@@ -251,7 +251,7 @@ def hands_on(layer: Layer) -> bool:
 
 
 def _columns(layer: Layer, placed: Placed) -> int:
-    """Of all pictures at once, but where the window is dilated or the map itself is what they would be."""
+    """Of all images at once, but where the window is dilated or the map itself is what they would be."""
     if not isinstance(layer, convolution.Conv) or layer.dilate != (1, 1):
         return 0
     rows, columns = layer.axes(placed.input)
@@ -264,7 +264,7 @@ def _columns(layer: Layer, placed: Placed) -> int:
 def _may_overwrite(before: Part | None) -> bool:
     """As in striate.modules.module: nobody else reads what these give."""
     if isinstance(before, Placed):
-        return isinstance(before.layer, convolution.Conv | linear.Fc | normalisation.BatchNorm)
+        return isinstance(before.layer, convolution.Conv | linear.Fc | normalization.BatchNorm)
     return isinstance(before, Join)
 
 

@@ -12,7 +12,7 @@ class ZooNet:
     """One network of the zoo.
 
     name: torchvision's where it has the network; the text is `name.net`.
-    input: channels, height and width of the pictures it was published for; `pool avg` before the head
+    input: channels, height and width of the images it was published for; `pool avg` before the head
     lets most take others.
     classes: how many it was published with; the text says `classes`.
     year, paper: where it was described first, or where this form of it was.
@@ -46,10 +46,10 @@ _AIRBENCH = "Jordan 2024, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv
 _HERE = "made for striate, after He et al. 2015"
 
 ZOO: tuple[ZooNet, ...] = (
-    ZooNet("small28", (1, 28, 28), 10, 2026, _HERE, "first choice for grey pictures of 8x8 to 64x64"),
-    ZooNet("small32", _CIFAR, 10, 2026, _HERE, "first choice for pictures of 16x16 to 64x64"),
-    ZooNet("small64", (3, 64, 64), 10, 2026, _HERE, "first choice for pictures of 32x32 to 128x128"),
-    ZooNet("small128", (3, 128, 128), 10, 2026, _HERE, "first choice for pictures of 64x64 to 256x256"),
+    ZooNet("small28", (1, 28, 28), 10, 2026, _HERE, "first choice for grey images of 8x8 to 64x64"),
+    ZooNet("small32", _CIFAR, 10, 2026, _HERE, "first choice for images of 16x16 to 64x64"),
+    ZooNet("small64", (3, 64, 64), 10, 2026, _HERE, "first choice for images of 32x32 to 128x128"),
+    ZooNet("small128", (3, 128, 128), 10, 2026, _HERE, "first choice for images of 64x64 to 256x256"),
     ZooNet("swift28", (1, 28, 28), 10, 2026, _SWIFT, "99 % of MNIST in one pass, for --recipe quick"),
     ZooNet("swift32", _CIFAR, 10, 2024, _AIRBENCH, "94 % of CIFAR-10 in minutes, for --recipe quick"),
     ZooNet("lenet5", (1, 28, 28), 10, 1998, _LECUN, "as taught today: relu and maxpool"),
@@ -57,14 +57,16 @@ ZOO: tuple[ZooNet, ...] = (
     ZooNet("alexnet", _IMAGENET, 1000, 2014, _ONE_COLUMN, "in one column, as torchvision has it"),
     ZooNet("alexnet_2012", (3, 227, 227), 1000, 2012, _ALEXNET, "as published: two groups and lrn"),
     ZooNet("vgg11", _IMAGENET, 1000, 2014, _VGG, "nothing but 3x3 convolutions, configuration A"),
-    ZooNet("vgg11_bn", _IMAGENET, 1000, 2014, _VGG, "the same with batch normalisation"),
+    ZooNet("vgg11_bn", _IMAGENET, 1000, 2014, _VGG, "the same with batch normalization"),
     ZooNet("vgg13", _IMAGENET, 1000, 2014, _VGG, "configuration B"),
-    ZooNet("vgg13_bn", _IMAGENET, 1000, 2014, _VGG, "the same with batch normalisation"),
+    ZooNet("vgg13_bn", _IMAGENET, 1000, 2014, _VGG, "the same with batch normalization"),
     ZooNet("vgg16", _IMAGENET, 1000, 2014, _VGG, "configuration D, the usual one"),
-    ZooNet("vgg16_bn", _IMAGENET, 1000, 2014, _VGG, "the same with batch normalisation"),
+    ZooNet("vgg16_bn", _IMAGENET, 1000, 2014, _VGG, "the same with batch normalization"),
     ZooNet("vgg19", _IMAGENET, 1000, 2014, _VGG, "configuration E"),
-    ZooNet("vgg19_bn", _IMAGENET, 1000, 2014, _VGG, "the same with batch normalisation"),
-    ZooNet("googlenet", _IMAGENET, 1000, 2014, _GOOGLENET, "windows of several sizes; two side classifiers"),
+    ZooNet("vgg19_bn", _IMAGENET, 1000, 2014, _VGG, "the same with batch normalization"),
+    ZooNet(
+        "googlenet", _IMAGENET, 1000, 2014, _GOOGLENET, "windows of several sizes; two auxiliary classifiers"
+    ),
     ZooNet("resnet18", _IMAGENET, 1000, 2015, _RESNET, "shortcuts, basic blocks"),
     ZooNet("resnet34", _IMAGENET, 1000, 2015, _RESNET, "shortcuts, basic blocks"),
     ZooNet("resnet50", _IMAGENET, 1000, 2015, _RESNET, "shortcuts, bottleneck blocks"),
@@ -85,7 +87,7 @@ ZOO: tuple[ZooNet, ...] = (
     ZooNet("mobilenet_v1_x0.25", _IMAGENET, 1000, 2017, _MOBILENET_V1, "a quarter of the channels"),
     ZooNet("mobilenet_v2", _IMAGENET, 1000, 2018, _MOBILENET_V2, "inverted residuals, relu6"),
     ZooNet("efficientnet_lite0", _IMAGENET, 1000, 2019, _EFFICIENTNET, "for int8 at the edge, relu6"),
-    ZooNet("convnext_tiny", _IMAGENET, 1000, 2022, _CONVNEXT, "7x7 depthwise, layer normalisation, gelu"),
+    ZooNet("convnext_tiny", _IMAGENET, 1000, 2022, _CONVNEXT, "7x7 depthwise, layer normalization, gelu"),
 )
 
 

@@ -94,7 +94,7 @@ def load_checkpoint(folder: Path, step: int | None = None) -> Checkpoint:
         "every checkpoint is damaged: " + ", ".join(damaged) if damaged else "there is no checkpoint",
         place=str(folder),
         expected="a checkpoint whose content matches the sum in its name",
-        cure="striate train, which begins anew",
+        cure="striate train, which starts over",
     )
 
 

@@ -1,4 +1,4 @@
-"""A network whose first part is kept as it is: what it makes of all pictures is computed once."""
+"""A network whose first part is kept as it is: what it makes of all images is computed once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from striate.net.layout.layout import Layout, Part, lay, layers_in
 from striate.net.network import Flow, Network
 from striate.net.shape import Map
 from striate.predict.evaluate import autocast
-from striate.predict.normalize import Feeder, Preparation
+from striate.predict.normalize import Feeder, Normalization
 from striate.recipe.keys import Recipe
 from striate.training.loop.memory import room_for
 
@@ -98,7 +98,7 @@ class Frozen:
         return self.net
 
     def require_room(self, count: int, recipe: Recipe, device: torch.device) -> None:
-        """Raise ResourceError where what the body makes of so many pictures does not fit.
+        """Raise ResourceError where what the body makes of so many images does not fit.
 
         device: that of the network; the features lie in the memory of the process.
         """
@@ -109,7 +109,7 @@ class Frozen:
         room = room_for(recipe, torch.device("cpu"))
         if room is not None and needed > 0.7 * room.bytes:
             raise ResourceError(
-                f"what the frozen part gives for {count:,} pictures takes {needed / 1e9:.1f} GB",
+                f"what the frozen part gives for {count:,} images takes {needed / 1e9:.1f} GB",
                 place="freeze",
                 expected=f"less than the {room.bytes / 1e9:.1f} GB that are {'left' if room.own else 'free'}",
                 cure=("more --memory, or " if room.own else "")
@@ -124,22 +124,22 @@ class Frozen:
         precision: str,
         advance: Callable[[int], None],
     ) -> Split:
-        """What the body makes of the middle of each picture, as a split of float32 N x H x W x C."""
+        """What the body makes of the middle of each image, as a split of float32 N x H x W x C."""
         count = len(split.labels)
         found = np.empty((count, self.shape.height, self.shape.width, self.shape.channels), dtype=np.float32)
         with torch.inference_mode(), autocast(feeder.device, precision):
-            for some in evaluation_batches(split.pictures, split.labels, size, 64):
-                x = self.body(feeder.pictures(some.pictures))
+            for some in evaluation_batches(split.images, split.labels, size, 64):
+                x = self.body(feeder.images(some.images))
                 x = x.float().reshape(len(some.index), *self.shape)
                 found[some.index] = x.permute(0, 2, 3, 1).cpu().numpy()
                 advance(len(some.index))
-        return replace(split, pictures=found)
+        return replace(split, images=found)
 
     def feeder(self, device: torch.device) -> Feeder:
         """Hands features to the tail as they are."""
         channels = self.shape.channels
         size = (self.shape.height, self.shape.width)
-        plain = Preparation(size, size, channels, (0.0,) * channels, (1.0,) * channels, "float32")
+        plain = Normalization(size, size, channels, (0.0,) * channels, (1.0,) * channels, "float32")
         return Feeder(plain, device)
 
 

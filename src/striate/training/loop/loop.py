@@ -41,7 +41,7 @@ CHECKPOINT_S = 30.0
 CHECKPOINT_SHARE = 0.02
 
 # A training of so few steps ends before its running statistics have come to what they are of: they are taken anew
-# before each validation, over so many pictures at most.
+# before each validation, over so many images at most.
 SHORT_STEPS, MOST_RENEWED_ON = 100, 512
 
 # So many epochs are told one by one, however short they are.
@@ -55,7 +55,7 @@ class Stopped(StriateError):
 
 
 class Diverged(StriateError):
-    """The loss is no number any more."""
+    """The loss becomes NaN."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ class Loop:
 def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     """Train until the pace is done.
 
-    After each epoch the validation pictures are scored and the best weights kept.  Checkpoints are written
+    After each epoch the validation images are scored and the best weights kept.  Checkpoints are written
     by time and at the end; when `watch` asks to stop, one is written and Stopped raised.  Raises Diverged
     where the loss, the gradient or a weight is not finite; no checkpoint ever holds such weights.
     """
     recipe, pace = loop.recipe, state.pace
     events = loop.run.events
-    assert recipe.rate is not None
+    assert recipe.learning_rate is not None
     step_events_every = max(1, min(50, loop.batches.steps // 4))
     clock = pace.clock
     saved_at, cost_s = clock.monotonic(), 0.0
@@ -99,20 +99,24 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
         else:
             state.net.train()
         if state.epoch_step == 0:
-            state.size = grown(loop.batches.size, recipe.grow, pace.progress_after(loop.batches.steps))
-        share = strength(state.size, loop.batches.size, recipe.grow, recipe.grow_augment)
+            state.size = grown(
+                loop.batches.size, recipe.progressive_resizing, pace.progress_after(loop.batches.steps)
+            )
+        share = strength(
+            state.size, loop.batches.size, recipe.progressive_resizing, recipe.progressive_augment
+        )
         batches = replace(loop.batches, augment=loop.batches.augment.milder(share))
         watch.begin(_epoch_name(state, recipe), batches.steps)
         pace.begin_epoch()
         for batch in () if pace.done else batches.epoch(state.epoch, state.epoch_step):
             factor = rate_factor(recipe.schedule, pace.progress, recipe.warmup)
-            rate = recipe.rate * state.rate_share * factor
-            for group in state.optimiser.param_groups:
-                group["lr"] = rate * group.get("share", 1.0)
+            learning_rate = recipe.learning_rate * state.rate_share * factor
+            for group in state.optimizer.param_groups:
+                group["lr"] = learning_rate * group.get("share", 1.0)
 
             if loop.meter is not None:
                 loop.meter.before_step()
-            taken = _take_step(loop, state, batch, rate)
+            taken = _take_step(loop, state, batch, learning_rate)
             if loop.meter is not None:
                 loop.meter.after_step()
 
@@ -123,7 +127,7 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
             state.seen += len(batch.labels)
             pace.step(loop.batches.steps)
             if state.step % step_events_every == 0:
-                events.append(StepEvent(step=state.step, loss=taken.loss, rate=rate))
+                events.append(StepEvent(step=state.step, loss=taken.loss, learning_rate=learning_rate))
             watch.advance(state.epoch_step, _note(state, recipe))
             if pace.done:
                 break
@@ -153,15 +157,15 @@ class _Taken(NamedTuple):
     right: int
 
 
-def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
-    """Forward, backward, and a step of the optimiser; the mean loss and the right answers before it."""
+def _take_step(loop: Loop, state: State, batch: Batch, learning_rate: float) -> _Taken:
+    """Forward, backward, and a step of the optimizer; the mean loss and the right answers before it."""
     net, recipe = state.net, loop.recipe
     x, target = fed(loop.feeder, batch)
     x = shrunk(x, state.size)
     answers: list[int] = []
 
     def gradient() -> float:
-        state.optimiser.zero_grad(set_to_none=True)
+        state.optimizer.zero_grad(set_to_none=True)
         value, right = add_gradients(
             net, x, target, loop.thrift, recipe.precision,
             lambda logits, target: loss_of(net, logits, target, recipe.label_smoothing),
@@ -174,17 +178,17 @@ def _take_step(loop: Loop, state: State, batch: Batch, rate: float) -> _Taken:
                 if math.isfinite(value)
                 else f"the loss became {value}"
             )
-            raise _diverged(loop, state, what, rate)
+            raise _diverged(loop, state, what, learning_rate)
         return value
 
-    if isinstance(state.optimiser, torch.optim.LBFGS):
+    if isinstance(state.optimizer, torch.optim.LBFGS):
         # It looks at several points before it steps, and asks for the gradient at each.
-        loss = float(state.optimiser.step(gradient))  # type: ignore[no-untyped-call]
+        loss = float(state.optimizer.step(gradient))  # type: ignore[no-untyped-call]
     else:
         loss = gradient()
-        state.optimiser.step()
+        state.optimizer.step()
     if (bad := _not_finite(net)) is not None:
-        raise _diverged(loop, state, f"`{bad}` became infinite or NaN", rate)
+        raise _diverged(loop, state, f"`{bad}` became infinite or NaN", learning_rate)
     if state.average is not None:
         state.average.update_parameters(net)
     return _Taken(loss, answers[0])
@@ -203,7 +207,7 @@ def _not_finite(net: Net) -> str | None:
 
 
 def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
-    """Score the validation pictures, keep the best weights, write the event, begin the next epoch."""
+    """Score the validation images, keep the best weights, write the event, begin the next epoch."""
     pace, net = state.pace, state.averaged()
     before = pace.clock.monotonic()
     if state.step + pace.remaining <= SHORT_STEPS:
@@ -253,9 +257,9 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
 
 
 def _renew_statistics(loop: Loop, state: State) -> None:
-    """Take the running statistics of the network that is validated anew, over a few training pictures."""
+    """Take the running statistics of the network that is validated anew, over a few training images."""
     split = loop.batches
-    few = split.pictures[:: -(-len(split.pictures) // MOST_RENEWED_ON)]
+    few = split.images[:: -(-len(split.images) // MOST_RENEWED_ON)]
     renew_statistics(
         state.averaged(),
         [name for name, module in state.net.named_modules() if module.training],
@@ -264,7 +268,7 @@ def _renew_statistics(loop: Loop, state: State) -> None:
 
 
 def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float, float]:
-    """Accuracy, the metric of the recipe, and cross-entropy over the validation pictures."""
+    """Accuracy, the metric of the recipe, and cross-entropy over the validation images."""
     split = loop.validation
 
     def advance(done: int) -> None:
@@ -277,11 +281,11 @@ def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float, flo
     found = probabilities(
         state.averaged(),
         loop.feeder,
-        split.pictures,
+        split.images,
         loop.batches.size,
         batch=loop.evaluation_batch,
         precision=loop.recipe.evaluation_precision,
-        second_look=loop.recipe.second_look,
+        tta=loop.recipe.tta,
         advance=advance,
     )
     watch.end()
@@ -298,15 +302,15 @@ def require_finite(found: NDArray[np.float32], state: State, recipe: Recipe) -> 
     if not np.isfinite(found).all():
         raise Diverged(
             f"the network answers NaN after step {state.step}",
-            expected="finite weights; others nearly always mean that the rate is too high",
+            expected="finite weights; others nearly always mean that the learning rate is too high",
             cure=lower_rate(recipe),
         )
 
 
 def loss_of(net: Net, logits: Tensor, target: Target, smoothing: float) -> Tensor:
-    """Cross-entropy, and that of each side classifier times its weight."""
+    """Cross-entropy, and that of each auxiliary classifier times its weight."""
     loss = target.cross_entropy(logits.float(), smoothing)
-    for weight, side in net.side_logits:
+    for weight, side in net.auxiliary_logits:
         loss = loss + weight * target.cross_entropy(side.float(), smoothing)
     return loss
 
@@ -334,18 +338,18 @@ def save(loop: Loop, state: State) -> None:
         raise ResourceError(f"a checkpoint could not be made: {error}", place=str(loop.run.state)) from error
 
 
-def _diverged(loop: Loop, state: State, what: str, rate: float) -> Diverged:
+def _diverged(loop: Loop, state: State, what: str, learning_rate: float) -> Diverged:
     return Diverged(
-        f"{what} at step {state.step + 1}, at a learning rate of {rate:.3g}",
-        expected="a finite loss; NaN or infinity nearly always means that the rate is too high",
+        f"{what} at step {state.step + 1}, at a learning rate of {learning_rate:.3g}",
+        expected="a finite loss; NaN or infinity nearly always means that the learning rate is too high",
         cure=lower_rate(loop.recipe),
     )
 
 
 def lower_rate(recipe: Recipe, share: float = 0.1) -> str:
     """The flag that sets a share of the rate, in one digit."""
-    assert recipe.rate is not None
-    return f"--set rate={float(f'{recipe.rate * share:.1g}'):g}"
+    assert recipe.learning_rate is not None
+    return f"--set rate={float(f'{recipe.learning_rate * share:.1g}'):g}"
 
 
 def _is_worth_a_line(state: State, recipe: Recipe) -> bool:

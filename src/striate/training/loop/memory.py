@@ -29,7 +29,7 @@ PIECES = 1.7
 # What libraries take when they are used first.
 _SPARE_BYTES = 150_000_000
 
-# Steps until the peak is measured: optimisers make their state in the first.
+# Steps until the peak is measured: optimizers make their state in the first.
 MEASURED_STEPS = 3
 
 
@@ -56,7 +56,7 @@ def thrift_of(recipe: Recipe, layout: Layout) -> Thrift:
         )
     if any(first <= step <= last for first, last in again for step in closed):
         raise RecipeError(
-            "a side classifier cannot be made again",
+            "an auxiliary classifier cannot be made again",
             place="recompute",
             expected="runs before and behind it",
             cure="recompute=auto",
@@ -92,7 +92,7 @@ def fitter(recipe: Recipe, layout: Layout, device: torch.device) -> Fitter:
     precision: str = "bf16" if recipe.precision == "auto" else recipe.precision
     if recipe.precision == "bf16" and emulates_bf16(device):
         precision = EMULATED
-    return Fitter(layout, recipe.batch, precision, recipe.optimiser, recipe.ema is not None)
+    return Fitter(layout, recipe.batch, precision, recipe.optimizer, recipe.ema is not None)
 
 
 class Room(NamedTuple):
@@ -133,7 +133,7 @@ def require_fits(layout: Layout, recipe: Recipe, device: torch.device) -> None:
         raise _refused(found, recipe, layout, room)
 
 
-def fitted(recipe: Recipe, layout: Layout, device: torch.device, watch: Watch) -> Recipe:
+def fit_memory(recipe: Recipe, layout: Layout, device: torch.device, watch: Watch) -> Recipe:
     """The recipe with `recompute` and `micro_batches` chosen, so that a step fits; and what they are, told.
 
     The network is built.  Raises ResourceError as `require_fits`.
@@ -174,9 +174,9 @@ def _require_two(recipe: Recipe, layout: Layout) -> None:
     if recipe.batch // pieces < 2 and needs_two(layout):
         whole = recipe.batch > 1
         raise RecipeError(
-            "one picture alone has no variance for the bn behind an fc or on a map of 1x1",
+            "one image alone has no variance for the bn behind an fc or on a map of 1x1",
             place="micro_batches" if whole else "batch",
-            expected="at least 2 pictures " + ("in each piece" if whole else "in a step"),
+            expected="at least 2 images " + ("in each piece" if whole else "in a step"),
             cure=f"micro_batches={recipe.batch // 2}" if whole else "batch=2",
         )
 
@@ -224,15 +224,15 @@ def _refused(found: Fitter, recipe: Recipe, layout: Layout, room: Room) -> Resou
             f"a training step needs {size(least)}, and {size(room.bytes)} of {size(recipe.memory_bytes)} are left "
             "for it",
             place=place,
-            expected="weights, gradients, optimiser state and activations in memory",
-            cure=f"--memory {megabytes}M, or a smaller network, or smaller pictures by --size"
+            expected="weights, gradients, optimizer state and activations in memory",
+            cure=f"--memory {megabytes}M, or a smaller network, or smaller images by --size"
             + (f", or{free}" if free else ""),
         )
     return ResourceError(
         f"a training step needs {size(least)} and {size(room.bytes)} are free",
         place=place,
-        expected="weights, gradients, optimiser state and activations in memory",
-        cure="a smaller network, or smaller pictures by --size" + (f", or{free}" if free else ""),
+        expected="weights, gradients, optimizer state and activations in memory",
+        cure="a smaller network, or smaller images by --size" + (f", or{free}" if free else ""),
     )
 
 
@@ -259,7 +259,7 @@ class Meter:
             torch.cuda.reset_peak_memory_stats(self.device)
             return
         if self.steps == 0:
-            heap.give_back_freed()
+            heap.return_freed_memory()
         if not heap.forget_peak():
             self.base_bytes = None
 
@@ -283,16 +283,16 @@ class Meter:
         return {"predicted_bytes": self.predicted.total, "measured_bytes": self.measured_bytes}
 
 
-def meter(recipe: Recipe, layout: Layout, device: torch.device, optimiser_bytes: int) -> Meter:
+def meter(recipe: Recipe, layout: Layout, device: torch.device, optimizer_bytes: int) -> Meter:
     """What measures a run; the network is built, and its running mean.
 
-    optimiser_bytes: what the optimiser keeps by now; nothing, unless the run was resumed.
+    optimizer_bytes: what the optimizer keeps by now; nothing, unless the run was resumed.
     """
     found = fitter(recipe, layout, device)
     predicted = found.memory(thrift_of(recipe, layout))
     heap.trim()
     own = heap.own_bytes()
-    built_bytes = predicted.weights + optimiser_bytes
+    built_bytes = predicted.weights + optimizer_bytes
     room = room_for(recipe, device, built_bytes=built_bytes)
     roomy = room is None or PIECES * predicted.total <= room.bytes
     return Meter(predicted, roomy, device, None if own is None else own - built_bytes)

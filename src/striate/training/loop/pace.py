@@ -13,18 +13,18 @@ SURE_STEPS, SURE_SHARE = 10, 0.2
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """Seconds of a training step: for each picture, forward and backward; and of the optimiser, for them all.
+    """Seconds of a training step: for each image, forward and backward; and of the optimizer, for them all.
 
-    looked_s: of a picture in a validation, guessed from them.
+    looked_s: of an image in a validation, guessed from them.
     """
 
-    picture_s: float
-    optimiser_s: float
+    image_s: float
+    optimizer_s: float
     looked_s: float
 
     def step_s(self, batch: int) -> float:
-        """A step on so many pictures."""
-        return batch * self.picture_s + self.optimiser_s
+        """A step on so many images."""
+        return batch * self.image_s + self.optimizer_s
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Pace:
 
     @property
     def step_s(self) -> float | None:
-        """Seconds that a step of this epoch took in the mean, its pictures waited for."""
+        """Seconds that a step of this epoch took in the mean, its images waited for."""
         return self.epoch_s / self.epoch_steps if self.epoch_steps else None
 
     @property

@@ -10,7 +10,7 @@ import torch
 from striate.data.gather import Data
 from striate.modules.module import Net
 from striate.net.layout.layout import Layout
-from striate.predict.normalize import Preparation
+from striate.predict.normalize import Normalization
 from striate.progress import Clock
 from striate.recipe.keys import Recipe
 from striate.runs.folder import RunFolder
@@ -23,14 +23,14 @@ class Prepared:
     """All that a training needs, before anything is written.
 
     name: of the network, in the zoo or of its file; empty for a text.  why: the reason for it.
-    measured: whether its first weights were measured on the pictures, and not drawn alone.
+    measured: whether its first weights were measured on the images, and not drawn alone.
     step_time: of a training step, where it was timed.
     """
 
     data: Data
     layout: Layout
     recipe: Recipe
-    preparation: Preparation
+    preparation: Normalization
     net: Net
     device: torch.device
     name: str
@@ -47,7 +47,7 @@ class Job:
     data: Data
     layout: Layout
     recipe: Recipe
-    preparation: Preparation
+    preparation: Normalization
     net: Net
     device: torch.device
     record: RunRecord

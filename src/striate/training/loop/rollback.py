@@ -1,4 +1,4 @@
-"""A loop whose loss is no number any more: back to the last sound state, and on at a lower rate."""
+"""A loop whose loss becomes NaN: back to the last sound state, and on at a lower learning rate."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from striate.training.loop.checkpoint import keep_checkpoints, load_checkpoint
 from striate.training.loop.loop import Diverged, Loop, lower_rate, run_loop, save
 from striate.training.loop.state import State
 
-# How often a run is rolled back, and what its rate is multiplied with each time.
+# How often a run is rolled back, and what its learning rate is multiplied with each time.
 MOST_ROLLBACKS = 3
 LOWERED = 0.3
 LOWEST_SHARE = LOWERED**MOST_ROLLBACKS
 
 
 def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
-    """Run a loop; where it diverges, roll back and lower the rate, three times at most.
+    """Run a loop; where it diverges, roll back and lower the learning rate, three times at most.
 
     It goes back by half of its steps at least: the last ones before a NaN are finite, and lost already.  The
     time that was lost counts.
@@ -28,19 +28,23 @@ def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
         try:
             run_loop(loop, state, watch)
         except Diverged as problem:
-            assert loop.recipe.rate is not None
+            assert loop.recipe.learning_rate is not None
             if state.rollbacks == MOST_ROLLBACKS:
-                tried = ", ".join(f"{loop.recipe.rate * LOWERED**i:.3g}" for i in range(MOST_ROLLBACKS + 1))
+                tried = ", ".join(
+                    f"{loop.recipe.learning_rate * LOWERED**i:.3g}" for i in range(MOST_ROLLBACKS + 1)
+                )
                 raise Diverged(
                     f"{problem.problem}; rolled back {counted(MOST_ROLLBACKS, 'time')}, rates tried: {tried}",
                     expected=problem.expected,
                     cure=f"{lower_rate(loop.recipe, LOWEST_SHARE / 10)}; or a network with bn; "
-                    "or pictures without extreme values",
+                    "or images without extreme values",
                 ) from None
             _roll_back(loop, state)
             watch.end()
-            rate = loop.recipe.rate * state.rate_share
-            watch.say(f"{problem.problem}: back to step {state.step}, the highest rate is {rate:.2g} now")
+            learning_rate = loop.recipe.learning_rate * state.rate_share
+            watch.say(
+                f"{problem.problem}: back to step {state.step}, the highest learning rate is {learning_rate:.2g} now"
+            )
         else:
             return
 

@@ -25,9 +25,9 @@ from striate.training.loop.memory import thrift_of
 from striate.training.loop.pace import Pace
 from striate.training.loop.prepared import Job
 from striate.training.loop.state import State
-from striate.training.step.optimizers import make_optimiser
+from striate.training.step.optimizers import make_optimizer
 
-# At most so many pictures at once where nothing is kept for a backward pass.
+# At most so many images at once where nothing is kept for a backward pass.
 EVALUATION_BATCH = 256
 
 # Seconds that the report and the end of the process take, kept free under a budget; and how many times as
@@ -69,7 +69,7 @@ def stages(
 ) -> Iterator[tuple[int, Stage]]:
     """The stages of a recipe from number `first` on, each made when the one before has ended.
 
-    One, as a rule.  With `freeze`, the tail is trained on what the frozen part gives for each picture,
+    One, as a rule.  With `freeze`, the tail is trained on what the frozen part gives for each image,
     computed once; with `thaw` epochs, everything is trained behind it.
     """
     scored = data.test if data.test is not None else data.val
@@ -84,8 +84,11 @@ def stages(
             head = recipe.model_copy(update={"budget_s": recipe.budget_s * HEAD_SHARE})
         yield 0, _head(Frozen(net, count), data, head, feeder, watch)
     if recipe.thaw:
-        assert recipe.rate is not None
-        rest = {"epochs": None if recipe.budget_s else recipe.thaw, "rate": recipe.rate * THAWED_RATE}
+        assert recipe.learning_rate is not None
+        rest = {
+            "epochs": None if recipe.budget_s else recipe.thaw,
+            "learning_rate": recipe.learning_rate * THAWED_RATE,
+        }
         stage = Stage(
             net, data.train, data.val, scored, data.size, feeder, augment,
             recipe.model_copy(update=rest), thaw=Thaw(net, count, recipe.thaw),
@@ -103,7 +106,7 @@ def _head(frozen: Frozen, data: Data, recipe: Recipe, feeder: Feeder, watch: Wat
         done += more
         watch.advance(done, "")
 
-    watch.begin("frozen part, once for all pictures", sum(len(split.labels) for split in splits))
+    watch.begin("frozen part, once for all images", sum(len(split.labels) for split in splits))
     found = [
         frozen.features(split, feeder, data.size, recipe.evaluation_precision, advance) for split in splits
     ]
@@ -126,7 +129,7 @@ def closing_s(started: float, clock: Clock) -> float:
 
 
 def evaluation_batch(recipe: Recipe) -> int:
-    """Pictures at once where nothing is kept for a backward pass: what trains in memory fits twice."""
+    """Images at once where nothing is kept for a backward pass: what trains in memory fits twice."""
     assert recipe.batch is not None
     if recipe.recompute not in ("auto", "none") or (recipe.micro_batches or 1) > 1:
         return min(EVALUATION_BATCH, -(-recipe.batch // (recipe.micro_batches or 1)))
@@ -144,7 +147,7 @@ def training_batches(
         weights = train.weights if importance is None else train.weights * importance
         importance = weights / weights.mean()
     return TrainingBatches(
-        train.pictures, train.labels, size, recipe.batch, augment, recipe.seed, makers,
+        train.images, train.labels, size, recipe.batch, augment, recipe.seed, makers,
         balanced=recipe.balance == "sampling",
         importance=importance,
     )  # fmt: skip
@@ -167,7 +170,7 @@ def begin_stage(
         job.started,
         reserve_s=closing_s(job.started, job.clock) if recipe.budget_s else 0.0,
         closing_validations=1 + len(stage.scored.labels) / len(stage.validation.labels),
-        # Without a way back a picture takes a third of the arithmetic, and nothing is drawn or updated.
+        # Without a way back an image takes a third of the arithmetic, and nothing is drawn or updated.
         validation_steps=len(stage.validation.labels) / batches.batch / 4,
         validation_guess_s=job.step_time.looked_s * len(stage.validation.labels) if job.step_time else None,
         clock=job.clock,
@@ -177,7 +180,7 @@ def begin_stage(
         mean = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
         average = AveragedModel(stage.net, multi_avg_fn=mean, use_buffers=True)
     shares = stage.thaw.shares() if stage.thaw else [(stage.net, 1.0)]
-    state = State(stage.net, optimiser_of(stage.net, shares, recipe), pace, average, stage=number)
+    state = State(stage.net, optimizer_of(stage.net, shares, recipe), pace, average, stage=number)
     if before is not None:
         state.rollbacks, state.rate_share = before.rollbacks, before.rate_share
         state.step = state.first_step = before.step
@@ -202,12 +205,12 @@ def begin_stage(
     return state, loop
 
 
-def optimiser_of(net: Net, shares: Sequence[tuple[nn.Module, float]], recipe: Recipe) -> Optimizer:
-    """The optimiser of a recipe for a network; biases before a norm stay.  shares: as for `make_optimiser`."""
+def optimizer_of(net: Net, shares: Sequence[tuple[nn.Module, float]], recipe: Recipe) -> Optimizer:
+    """The optimizer of a recipe for a network; biases before a norm stay.  shares: as for `make_optimizer`."""
     normed = [net.part(placed.path) for placed in before_norm(net.layout)]
     for part in normed:
         if isinstance(part.bias, nn.Parameter):
             # The norm takes it out again: its gradient is 0, and costs a pass over the map.
             part.bias.requires_grad_(False)
     held = [part.weight for part in normed if isinstance(part.weight, nn.Parameter)]
-    return make_optimiser(shares, recipe, held)
+    return make_optimizer(shares, recipe, held)

@@ -26,15 +26,15 @@ class State:
     average: the running mean of the weights, if the recipe wants one.  step: steps taken in all.
     stage: which one of the run.  first_epoch, first_step: where it began.
     epoch, epoch_step: the epoch that runs, and the steps taken in it.
-    loss_sum, right, seen: sums over the pictures of this epoch so far.
+    loss_sum, right, seen: sums over the images of this epoch so far.
     best_metric, best_loss, best_epoch: of the validation whose weights were kept.
     events_bytes: length of the event file at this point.  told_s: when an epoch was told last.
-    rollbacks: how often the run went back because the loss was no number.  rate_share: what the rate is
-    multiplied with since.  size: of the pictures in this epoch, height and width.
+    rollbacks: how often the run went back because the loss was NaN.  rate_share: what the rate is
+    multiplied with since.  size: of the images in this epoch, height and width.
     """
 
     net: Net
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     pace: Pace
     average: AveragedModel | None = None
     stage: int = 0
@@ -75,9 +75,9 @@ class State:
     def _device(self) -> torch.device:
         return next(self.net.parameters()).device
 
-    def optimiser_bytes(self) -> int:
-        """What the optimiser keeps by now."""
-        kept = [value for slots in self.optimiser.state.values() for value in slots.values()]
+    def optimizer_bytes(self) -> int:
+        """What the optimizer keeps by now."""
+        kept = [value for slots in self.optimizer.state.values() for value in slots.values()]
         tensors = [each for value in kept for each in (value if isinstance(value, list) else [value])]
         return sum(each.nbytes for each in tensors if isinstance(each, Tensor))
 
@@ -90,7 +90,7 @@ class State:
         return mark if mark >= max(FIRST_LANDMARK, self.first_step) else self.first_step
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor of the state by name: weights, running statistics, optimiser, random state."""
+        """Every tensor of the state by name: weights, running statistics, optimizer, random state."""
         found = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
         if self.average is not None:
             found |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
@@ -114,26 +114,26 @@ class State:
         length = int.from_bytes(content[:8], "little")
         numbers = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["numbers"])
         tensors = load(content)
-        weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         for name, tensor in tensors.items():
             index = int(name.split(".")[1])
             if index >= len(weights) or (tensor.ndim and tensor.shape != weights[index].shape):
                 return False
-        if not tensors or isinstance(self.optimiser, torch.optim.LBFGS):
+        if not tensors or isinstance(self.optimizer, torch.optim.LBFGS):
             return False
         self._restore_optimizer(tensors, numbers)
         return True
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
-        for index, values in self.optimiser.state_dict()["state"].items():
+        for index, values in self.optimizer.state_dict()["state"].items():
             for key, value in values.items():
                 if isinstance(value, Tensor):
-                    found[f"optimiser.{index}.{key}"] = value
+                    found[f"optimizer.{index}.{key}"] = value
                 elif isinstance(value, list):
                     # L-BFGS keeps lists of tensors, some of them None.
                     found |= {
-                        f"optimiser.{index}.{key}.{i}": each
+                        f"optimizer.{index}.{key}.{i}": each
                         for i, each in enumerate(value)
                         if each is not None
                     }
@@ -146,14 +146,14 @@ class State:
                 for key, value in values.items()
                 if isinstance(value, int | float | list)
             }
-            for index, values in self.optimiser.state_dict()["state"].items()
+            for index, values in self.optimizer.state_dict()["state"].items()
         }
         return {index: values for index, values in plain.items() if values}
 
     def numbers(self) -> dict[str, Any]:
         """Every number of the state."""
         return {
-            "optimiser": self._optimizer_numbers(),
+            "optimizer": self._optimizer_numbers(),
             "stage": self.stage,
             "first_epoch": self.first_epoch,
             "first_step": self.first_step,
@@ -178,7 +178,7 @@ class State:
         }
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        """Take over what `tensors` and `numbers` gave; the networks and optimisers must be alike."""
+        """Take over what `tensors` and `numbers` gave; the networks and optimizers must be alike."""
         net = {name.removeprefix("net."): t for name, t in tensors.items() if name.startswith("net.")}
         self.net.load_state_dict(net)
         if self.average is not None:
@@ -189,7 +189,7 @@ class State:
                     if name.startswith("average.")
                 }
             )
-        self._restore_optimizer(tensors, numbers["optimiser"])
+        self._restore_optimizer(tensors, numbers["optimizer"])
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and (device := self._device()).type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], device)
@@ -221,7 +221,7 @@ class State:
     def _restore_optimizer(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         saved: dict[int, dict[str, Any]] = {}
         for name, tensor in tensors.items():
-            if name.startswith("optimiser."):
+            if name.startswith("optimizer."):
                 _, index, key, *place = name.split(".")
                 values = saved.setdefault(int(index), {})
                 if place:
@@ -235,10 +235,10 @@ class State:
                     listed = values.get(key, {})
                     value = [listed.get(i) for i in range(value["length"])]
                 values[key] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": saved, "param_groups": groups})
-        # Fused optimisers go through memory as it lies: weights and their state in one order.
-        for weight, state in self.optimiser.state.items():
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": saved, "param_groups": groups})
+        # Fused optimizers go through memory as it lies: weights and their state in one order.
+        for weight, state in self.optimizer.state.items():
             for key, value in state.items():
                 if isinstance(value, Tensor) and value.shape == weight.shape:
                     state[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)

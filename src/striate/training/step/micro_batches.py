@@ -48,5 +48,5 @@ def add_gradients(
         right += int((logits.detach().argmax(dim=1) == part.heavier()).sum())
         # The graph of this piece goes before that of the next one comes.
         del logits, found
-        net.side_logits.clear()
+        net.auxiliary_logits.clear()
     return loss, right

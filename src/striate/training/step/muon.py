@@ -15,7 +15,7 @@ from striate.net.plan.memory import LARGE_MATRIX
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ITERATIONS = 5
 
-# A weight whose length tells nothing takes at the usual rate, 0.003, a step of 0.24 of its length.
+# A weight whose length tells nothing takes at the usual learning rate, 0.003, a step of 0.24 of its length.
 _HELD = 80
 
 # A matrix of no length is divided by this.

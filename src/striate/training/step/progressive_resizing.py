@@ -1,4 +1,4 @@
-"""Small pictures first: most of what a network learns at first can be learnt from half of the pixels."""
+"""Small images first: most of what a network learns at first can be learnt from half of the pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from striate.net.layers.pooling import AvgPool, MaxPool
 from striate.net.layout.layout import Layout, Placed, lay
 from striate.net.shape import Map
 
-# The share of the training after which pictures have their whole size.
+# The share of the training after which images have their whole size.
 WHOLE_AFTER = 2 / 3
 
 # Sides are multiples of it, so that they can be halved.
@@ -19,7 +19,7 @@ MULTIPLE = 4
 
 
 def grown(size: tuple[int, int], start: float | None, progress: float) -> tuple[int, int]:
-    """Height and width of the pictures in an epoch that ends after a share `progress` of the training.
+    """Height and width of the images in an epoch that ends after a share `progress` of the training.
 
     side * (start + (1 - start) * progress / (2/3)), in multiples of 4; from two thirds on, the whole side
 
@@ -33,25 +33,25 @@ def grown(size: tuple[int, int], start: float | None, progress: float) -> tuple[
 
 
 def strength(size: tuple[int, int], whole: tuple[int, int], start: float | None, least: float) -> float:
-    """The share of the numbers of augment that pictures of a size are changed by.
+    """The share of the numbers of augment that images of a size are changed by.
 
     least + (1 - least) * (side - first) / (whole - first), first being the smallest side that grow allows
 
-    Source: Tan and Le 2021, section 4.2: small pictures need less regularisation.
+    Source: Tan and Le 2021, section 4.2: small images need less regularization.
     """
     first, side, full = max(grown(whole, start, 0.0)), max(size), max(whole)
     return 1.0 if side == full else least + (1 - least) * (side - first) / (full - first)
 
 
 def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pictures at a smaller size, N x C x H x W, averaged over the pixels that fall together."""
+    """Images at a smaller size, N x C x H x W, averaged over the pixels that fall together."""
     if x.shape[2:] == size:
         return x
     return F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def require_grows(layout: Layout, start: float | None) -> None:
-    """Raise RecipeError where the network does not take a size of smaller pictures, or is another one on them."""
+def require_progressive_resizing(layout: Layout, start: float | None) -> None:
+    """Raise RecipeError where the network does not take a size of smaller images, or is another one on them."""
     size = (layout.input.height, layout.input.width)
     # Sides grow in multiples of 4, so no size is passed over.
     sizes = dict.fromkeys(grown(size, start, WHOLE_AFTER * step / max(size)) for step in range(max(size)))
@@ -62,14 +62,14 @@ def require_grows(layout: Layout, start: float | None) -> None:
         return
     raise RecipeError(
         problem,
-        place="grow",
-        expected="a network that reads pictures of each size with the same weights",
-        cure="`pool avg` before the first fc, numbers for padding; or grow=none",
+        place="progressive_resizing",
+        expected="a network that reads images of each size with the same weights",
+        cure="`pool avg` before the first fc, numbers for padding; or progressive_resizing=none",
     )
 
 
 def _misfit(layout: Layout, small: tuple[int, int]) -> str:
-    """What hinders a network on smaller pictures; empty where nothing does."""
+    """What hinders a network on smaller images; empty where nothing does."""
     told, whole = (
         f"{height}x{width}" for height, width in (small, (layout.input.height, layout.input.width))
     )

@@ -14,7 +14,7 @@ from striate.predict.normalize import Feeder
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The labels of a batch; where its pictures are mixtures, those of the others and the own pictures' weights.
+    """The labels of a batch; where its images are mixtures, those of the others and the own images' weights.
 
     labels, others: N classes.  weights: N, from 0 to 1.
     importance, others_importance: N weights of the loss with each label; None where all are 1.
@@ -45,21 +45,21 @@ class Target:
         return torch.lerp(other, own, self.weights).mean()
 
     def piece(self, start: int, count: int) -> Target:
-        """What `count` pictures from `start` on stand for."""
+        """What `count` images from `start` on stand for."""
         some = slice(start, start + count)
         rest = (self.others, self.weights, self.importance, self.others_importance)
         return Target(self.labels[some], *(None if each is None else each[some] for each in rest))
 
     def heavier(self) -> Tensor:
-        """The label of the picture that has the larger part in each mixture, N."""
+        """The label of the image that has the larger part in each mixture, N."""
         if self.others is None or self.weights is None:
             return self.labels
         return torch.where(self.weights >= 0.5, self.labels, self.others)
 
 
 def fed(feeder: Feeder, batch: Batch) -> tuple[Tensor, Target]:
-    """A batch on the device: pictures, normalised and mixed, N x C x H x W, and what they stand for."""
-    x, labels = feeder.pictures(batch.pictures), feeder.labels(batch.labels)
+    """A batch on the device: images, normalized and mixed, N x C x H x W, and what they stand for."""
+    x, labels = feeder.images(batch.images), feeder.labels(batch.labels)
     importance = None if batch.importance is None else torch.from_numpy(batch.importance).to(feeder.device)
     if batch.mix is None:
         return x, Target(labels, importance=importance)

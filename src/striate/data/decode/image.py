@@ -1,4 +1,4 @@
-"""One picture made ready for a network: the same way for the store and for a single prediction."""
+"""One image made ready for a network: the same way for the store and for a single prediction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from striate.data.decode.size import Fit
 from striate.data.files.finding import Unreadable
 from striate.text.visible import visible
 
-Picture = str | Path | bytes | npt.NDArray[Any] | Image.Image
+ImageSource = str | Path | bytes | npt.NDArray[Any] | Image.Image
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -26,14 +26,14 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings a picture upright, by its EXIF orientation; 1 is upright."""
+"""What brings an image upright, by its EXIF orientation; 1 is upright."""
 
 _REDUCING_GAP = 3.0
 """Pillow: at 3 or more the result is indistinguishable from fair resampling, and much faster."""
 
 
-def prepare_picture(
-    picture: Picture,
+def prepare_image(
+    image: ImageSource,
     *,
     stored_size: tuple[int, int],
     channels: int,
@@ -42,36 +42,36 @@ def prepare_picture(
     fit: Fit = "crop",
     values: tuple[float, float] | None = None,
 ) -> npt.NDArray[Any]:
-    """`picture` as a network's data: (H, W, C), C-contiguous.
+    """`image` as a network's data: (H, W, C), C-contiguous.
 
     decode -> flatten (no palette, no transparency) -> resize, so that it just covers `stored_size`, and
-    crop the centre (or as `fit` says) -> turn as EXIF says -> channels.  Resizing is bilinear over the whole footprint of a
-    pixel (antialiased).  The crop is taken as a box of the source, so no picture, however long, becomes
-    larger than `stored_size` on the way.  A picture that has the size already keeps its values.
+    crop the center (or as `fit` says) -> turn as EXIF says -> channels.  Resizing is bilinear over the whole footprint of a
+    pixel (antialiased).  The crop is taken as a box of the source, so no image, however long, becomes
+    larger than `stored_size` on the way.  An image that has the size already keeps its values.
 
-    picture: a path, a file's bytes, an array (H, W) or (H, W, C), or a PIL image.
+    image: a path, a file's bytes, an array (H, W) or (H, W, C), or a PIL image.
     stored_size: height and width.
-    channels: 1 (colour becomes ITU-R 601 grey), 3 (grey becomes three equal channels), or the array's.
+    channels: 1 (color becomes ITU-R 601 grey), 3 (grey becomes three equal channels), or the array's.
     dtype: "uint8", or "float32" for data made of arrays of real numbers.
     fit: crop; or pad, so that it just fits in, with zeros beside it; or stretch, each side by itself.
     values: the least and the largest value that a network was trained on, for `on_scale`.
-    Raises: Unreadable, a DataError, at the picture's name; MissingExtra where a TIFF needs tifffile.
+    Raises: Unreadable, a DataError, at the image's name; MissingExtra where a TIFF needs tifffile.
     """
     try:
-        if isinstance(picture, np.ndarray):
-            pixels = _pixels_of_array(picture)
-        elif isinstance(picture, Image.Image):
-            pixels = decode_opened(picture, max_pixels)
+        if isinstance(image, np.ndarray):
+            pixels = _pixels_of_array(image)
+        elif isinstance(image, Image.Image):
+            pixels = decode_opened(image, max_pixels)
         else:
-            pixels = decode(Path(picture) if isinstance(picture, str) else picture, stored_size, max_pixels)
+            pixels = decode(Path(image) if isinstance(image, str) else image, stored_size, max_pixels)
         made = fitted(pixels, stored_size, channels, np.dtype(dtype), fit)
         if values is None:
             return made
         content = pixels.content
         return on_scale(made, values, in_bytes=isinstance(content, Image.Image) or content.dtype == np.uint8)
     except Unreadable as problem:
-        if isinstance(picture, str | Path):
-            problem.place = visible(str(picture))
+        if isinstance(image, str | Path):
+            problem.place = visible(str(image))
         raise
 
 
@@ -93,7 +93,7 @@ def on_scale(array: npt.NDArray[Any], values: tuple[float, float], *, in_bytes: 
     small = width >= _WIDE and -1 <= least <= most <= 1 and not np.array_equal(array, np.round(array))
     if not far and not small:
         return array
-    cure = "scale it as the pictures in training were scaled"
+    cure = "scale it as the images in training were scaled"
     if far and least >= 0 and most <= 255 and -1 <= low <= high <= 1:
         cure = "divide it by 255" if low >= 0 else "divide it by 127.5, and subtract 1"
     elif small and low >= 0 and high <= 255 and least >= 0:
@@ -109,7 +109,7 @@ _WIDE = 50
 def fitted(
     pixels: Pixels, stored_size: tuple[int, int], channels: int, dtype: np.dtype[Any], fit: Fit = "crop"
 ) -> npt.NDArray[Any]:
-    """Decoded pixels as `prepare_picture` gives them.
+    """Decoded pixels as `prepare_image` gives them.
 
     Raises: Unreadable ("channels-differ") where they cannot be given that many channels, and
     ("unreadable") where they are real numbers and bytes are wanted.
@@ -118,7 +118,7 @@ def fitted(
     box = (0.0, 0.0, pixels.width, pixels.height)
     beside = 0, 0
     if fit == "crop":
-        box = centre_box(pixels.width, pixels.height, width, height)
+        box = center_box(pixels.width, pixels.height, width, height)
     elif fit == "pad":
         scale = min(width / pixels.width, height / pixels.height)
         inner = max(1, round(scale * pixels.width)), max(1, round(scale * pixels.height))
@@ -143,16 +143,16 @@ def fitted(
     if array.dtype != dtype and dtype == np.uint8:
         raise Unreadable(
             "unreadable",
-            f"its values are {array.dtype}, where 8-bit pictures are wanted",
+            f"its values are {array.dtype}, where 8-bit images are wanted",
             "save it as uint8, 0 to 255",
         )
     return np.ascontiguousarray(_with_channels(array, channels), dtype=dtype)
 
 
-def centre_box(
+def center_box(
     width: float, height: float, target_width: int, target_height: int
 ) -> tuple[float, float, float, float]:
-    """The largest box in the centre of width x height of the target's shape: left, top, right, bottom."""
+    """The largest box in the center of width x height of the target's shape: left, top, right, bottom."""
     scale = min(width / target_width, height / target_height)
     across, down = scale * target_width, scale * target_height
     # Rounded, half a difference may come out just below zero, which Pillow refuses.
@@ -202,5 +202,5 @@ def _with_channels(array: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
     raise Unreadable(
         "channels-differ",
         f"it has {there} {'channel' if there == 1 else 'channels'}, and {channels} are wanted",
-        "give pictures with equally many channels",
+        "give images with equally many channels",
     )
