@@ -79,7 +79,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     with pytest.raises(RunError) as caught:
         load_weights(made(), path)
-    assert str(caught.value) == f"{path}: the weights are missing\n  try: striate resume RUN"
+    assert str(caught.value) == f"{path}: the weights are missing\n  try: striate resume {tmp_path}"
 
 
 @pytest.mark.parametrize("damage", [b"", b"not weights", b"cut"])
@@ -98,5 +98,5 @@ def test_a_damaged_file(damage: bytes, tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="the weights cannot be read"):
+    with pytest.raises(RunError, match="the weights are missing"):
         load_weights(made(), tmp_path)

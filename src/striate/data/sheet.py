@@ -72,7 +72,7 @@ def make_sheet(
     for wrong, problem, place, expected, cure in (
         (
             not 1 <= count <= MOST,
-            f"{count} images cannot be visible",
+            f"{count} images cannot be shown",
             "--count",
             f"1 to {MOST}",
             "--count 24",

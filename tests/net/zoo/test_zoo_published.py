@@ -24,7 +24,7 @@ from striate.net.notation.reader import read_text
 from striate.net.shape import Map
 from striate.net.zoo.list import zoo_net, zoo_text
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 WEIGHTS = DATA / "weights"
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)

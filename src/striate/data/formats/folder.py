@@ -288,7 +288,7 @@ def _refuse_what_is_no_data(folder: Path, folders: list[str], others: list[str],
 def inner_folder(folder: Path, folders: list[str], others: list[str]) -> Path | None:
     """The folder with the data in a `folder` that only wraps it, or None where it wraps none.
 
-    folders, others: what is visible in it.
+    folders, others: what is seen of it.
     """
     if len(folders) != 1 or any(map(_pictorial, others)):
         return None

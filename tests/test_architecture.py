@@ -1,0 +1,23 @@
+"""ARCHITECTURE.md names places that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_named_place_exists() -> None:
+    named = set(
+        re.findall(r"`([\w/]+(?:\.py|/))[:`]", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
+    )
+    assert len(named) > 30
+    rooms = (ROOT / "src" / "striate", ROOT)
+    assert sorted(each for each in named if not any((room / each).exists() for room in rooms)) == []
+
+
+def test_every_room_is_named() -> None:
+    house = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("```")[1]
+    rooms = {path.name for path in (ROOT / "src" / "striate").iterdir() if (path / "__init__.py").exists()}
+    assert sorted(room for room in rooms if f"{room}/" not in house) == []
