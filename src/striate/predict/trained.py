@@ -102,9 +102,9 @@ class Trained:
         Raises DataError, at its name or place, for an image that cannot be read and for what is none.
         """
         found: list[Prediction] = []
-        waiting = _images(images, "[0]")
+        waiting = read_images(images, self.preparation)
         while some := list(islice(waiting, GROUP)):
-            rows = self.predict_stored(np.stack([self._named(name, image) for name, image in some]))
+            rows = self.predict_stored(np.stack([image for _, image in some]))
             found += [self._prediction(name, row) for (name, _), row in zip(some, rows, strict=True)]
         return found
 
@@ -113,7 +113,7 @@ class Trained:
         prepared, names, troubles = [], [], []
         for path in paths:
             try:
-                prepared.append(self._prepared(path))
+                prepared.append(_prepared(path, self.preparation))
                 names.append(str(path))
             except Unreadable as trouble:
                 troubles.append(trouble)
@@ -124,31 +124,10 @@ class Trained:
 
     def predict_arrays(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities, N x K in the order of `classes`, of N x H x W x C arrays."""
-        prepared = [self._prepared(each) for each in images]
+        prepared = [_prepared(each, self.preparation) for each in images]
         if not prepared:
             return np.empty((0, len(self.classes)), dtype=np.float32)
         return self.predict_stored(np.stack(prepared))
-
-    def _named(self, name: str, image: Any) -> NDArray[Any]:
-        try:
-            return self._prepared(image)
-        except Unreadable as trouble:
-            trouble.place = trouble.place or name
-            if trouble.code == "not-a-image" or not isinstance(image, Path):
-                # Its cure is for a file among those of a training.
-                trouble.cure = "leave it out"
-            raise
-
-    def _prepared(self, image: Any) -> NDArray[Any]:
-        known = self.preparation
-        return prepare_image(
-            image,
-            stored_size=known.stored_size,
-            channels=known.channels,
-            dtype=known.dtype,
-            fit=known.fit,
-            values=known.values,
-        )
 
     def predict_stored(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities, N x K, of images as they are stored, N x H x W x C.
@@ -176,6 +155,34 @@ class Trained:
     def _prediction(self, name: str, row: NDArray[np.float32]) -> Prediction:
         order = np.argsort(-row, kind="stable")
         return Prediction(name, tuple(self.classes[i] for i in order), tuple(float(row[i]) for i in order))
+
+
+def read_images(images: Any, known: Normalization) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Each image with its name, as it is stored: height x width x channels.
+
+    images: as `Trained.predict` takes them.
+    Raises DataError, at its name or place, for an image that cannot be read and for what is none.
+    """
+    for name, image in _images(images, "[0]"):
+        try:
+            yield name, _prepared(image, known)
+        except Unreadable as trouble:
+            trouble.place = trouble.place or name
+            if trouble.code == "not-a-image" or not isinstance(image, Path):
+                # Its cure is for a file among those of a training.
+                trouble.cure = "leave it out"
+            raise
+
+
+def _prepared(image: Any, known: Normalization) -> NDArray[Any]:
+    return prepare_image(
+        image,
+        stored_size=known.stored_size,
+        channels=known.channels,
+        dtype=known.dtype,
+        fit=known.fit,
+        values=known.values,
+    )
 
 
 def _images(given: Any, place: str) -> Iterator[tuple[str, Any]]:

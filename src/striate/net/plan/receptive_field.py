@@ -20,7 +20,7 @@ class Fields(NamedTuple):
 
 
 def trace_fields(layout: Layout) -> dict[str, Fields | None]:
-    """The receptive field behind each layer, by path; None where every unit sees the whole image.
+    """The receptive field behind each layer and part, by path; None where every unit sees the whole image.
 
     Norms count as at inference, point by point.  A flattened vector sees what all of it sees together.
     Rows that strides leave out, between the first and the last that a unit sees or at the far end, are not
@@ -37,12 +37,15 @@ def _trace(part: Part, now: Fields | None, image: Map, found: dict[str, Fields |
         return found[part.path]
     if isinstance(part, Join):
         ends = [_trace(chain, now, image, found) for chain in part.chains]
-        return _joined(ends, part.output)
+        found[part.path] = _joined(ends, part.output)
+        return found[part.path]
     if isinstance(part, Side):
         _trace(part.chain, now, image, found)
         return now
     for each in part.parts:
         now = _trace(each, now, image, found)
+    if part.path:
+        found[part.path] = now
     return now
 
 
