@@ -18,7 +18,7 @@ Colors = NDArray[np.uint8]
 _BLUE, _WHITE, _ORANGE = (0, 92, 160), (255, 255, 255), (200, 80, 0)
 _BLACK = (24, 24, 24)
 
-# An image file is enlarged by a whole factor until its longer side has so many pixels.
+# A picture file is enlarged by a whole factor until its longer side has so many pixels.
 LEAST_SIDE = 224
 
 
@@ -79,7 +79,7 @@ def overlay(colors: Colors, image: Colors) -> Colors:
     return (0.5 * colors + 0.5 * gray).round().astype(np.uint8)
 
 
-def as_image(stored: NDArray[Any], values: tuple[float, float] | None) -> tuple[Colors, str]:
+def as_picture(stored: NDArray[Any], values: tuple[float, float] | None) -> tuple[Colors, str]:
     """A stored image, height x width x channels, as a person sees it, and what had to be done for that.
 
     values: the least and the largest of real numbers in training.
@@ -99,7 +99,7 @@ def as_image(stored: NDArray[Any], values: tuple[float, float] | None) -> tuple[
 
 
 def filter_colors(weights: NDArray[np.float32], high: float) -> list[Colors]:
-    """One filter, channels x height x width, as images: of three channels one in color, gray where they are zero;
+    """One filter, channels x height x width, as pictures: of three channels one in color, gray where they are zero;
     else one a channel, blue to orange.
 
     high: the largest magnitude of the filters that are compared.
@@ -110,21 +110,21 @@ def filter_colors(weights: NDArray[np.float32], high: float) -> list[Colors]:
     return [colored(each, Scale(high, signed=True)) for each in weights]
 
 
-def sheet(images: Sequence[Colors], columns: int, *, gap: int = 1) -> Colors:
-    """Images of one size as a sheet, row by row."""
-    height, width = images[0].shape[:2]
-    rows = -(-len(images) // columns)
-    columns = min(columns, len(images))
+def sheet(pictures: Sequence[Colors], columns: int, *, gap: int = 1) -> Colors:
+    """Pictures of one size as a sheet, row by row."""
+    height, width = pictures[0].shape[:2]
+    rows = -(-len(pictures) // columns)
+    columns = min(columns, len(pictures))
     out = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, dtype=np.uint8)
-    for place, each in enumerate(images):
+    for place, each in enumerate(pictures):
         top, left = place // columns * (height + gap), place % columns * (width + gap)
         out[top : top + height, left : left + width] = each
     return out
 
 
-def framed_box(image: Colors, box: tuple[int, int, int, int]) -> Colors:
-    """An image with a box drawn on it: top, left, height and width; what lies outside is cut off."""
-    out = image.copy()
+def framed_box(picture: Colors, box: tuple[int, int, int, int]) -> Colors:
+    """A picture with a box drawn on it: top, left, height and width; what lies outside is cut off."""
+    out = picture.copy()
     top, left, high, wide = box
     rows, columns = out.shape[:2]
     thick = max(1, round(max(rows, columns) / 150))
@@ -140,14 +140,14 @@ def framed_box(image: Colors, box: tuple[int, int, int, int]) -> Colors:
     return out
 
 
-def enlarged(image: Colors, least: int = LEAST_SIDE) -> Colors:
+def enlarged(picture: Colors, least: int = LEAST_SIDE) -> Colors:
     """Each pixel as a square, so that the longer side has at least so many."""
-    factor = max(1, -(-least // max(image.shape[:2])))
-    return image.repeat(factor, axis=0).repeat(factor, axis=1)
+    factor = max(1, -(-least // max(picture.shape[:2])))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def png(image: Colors) -> bytes:
+def png(picture: Colors) -> bytes:
     """The bytes of a PNG file."""
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG", compress_level=3)
+    Image.fromarray(picture).save(file, "PNG", compress_level=3)
     return file.getvalue()

@@ -118,9 +118,9 @@ class Explanation:
 
     def files(self) -> dict[str, bytes]:
         """The page and each of its images, by name."""
-        from striate.explaining.images import image_files
+        from striate.explaining.pictures import picture_files
 
-        return {"explain.html": self.page().encode(), **image_files(self)}
+        return {"explain.html": self.page().encode(), **picture_files(self)}
 
     def to_record(self) -> dict[str, Any]:
         """The numbers of it, as plain values."""

@@ -15,17 +15,17 @@ from striate.explaining.colors import Colors, Scale, color_bar, enlarged, png
 from striate.explaining.confidence import CASCADE, Confidence
 from striate.explaining.explain import Explained, Explanation, Heat
 from striate.explaining.filters import Filters
-from striate.explaining.images import (
+from striate.explaining.maps import SHARE, FeatureMaps, Sight
+from striate.explaining.pictures import (
     Scales,
-    filter_images,
-    heat_images,
-    map_images,
+    filter_pictures,
+    heat_pictures,
+    map_pictures,
     scales,
     shown,
-    sight_image,
+    sight_picture,
     thumbnail,
 )
-from striate.explaining.maps import SHARE, FeatureMaps, Sight
 from striate.explaining.robustness import Change
 from striate.explaining.training_images import Neighbor, Neighbors, Patches
 from striate.report.element import Html, joined, spoken, tag, void
@@ -136,7 +136,7 @@ def _sections(explanation: Explanation) -> Iterator[tuple[str, str, Html]]:
     if any(each.confidence for each in images):
         yield (
             "check",
-            "How sure the image is",
+            "How sure the picture is",
             _each(explanation, [_confidence(each.confidence) for each in images]),
         )
     yield "changes", "Changed images", _each(explanation, [_changes(each) for each in images])
@@ -168,10 +168,10 @@ def _each(explanation: Explanation, parts: Sequence[Html]) -> Html:
 
 
 def _why(image: Explained, explanation: Explanation, shared: Scales) -> Html:
-    image, said = shown(image, explanation)
+    picture, said = shown(image, explanation)
     whole = tag(
         "div",
-        tag("div", _img(enlarged(image), image.name), css="whole" + _smooth(image)),
+        tag("div", _img(enlarged(picture), image.name), css="whole" + _smooth(picture)),
         tag(
             "div",
             _answers(image, explanation.classes),
@@ -179,12 +179,12 @@ def _why(image: Explained, explanation: Explanation, shared: Scales) -> Html:
         ),
         css="beside",
     )
-    maps = joined(_heat(each, shared.heats[each.key], image) for each in image.heats)
+    maps = joined(_heat(each, shared.heats[each.key], picture) for each in image.heats)
     return joined([whole, tag("div", maps, css="why")])
 
 
-def _smooth(image: Colors) -> str:
-    return " photo" if max(image.shape[:2]) >= 96 else ""
+def _smooth(picture: Colors) -> str:
+    return " photo" if max(picture.shape[:2]) >= 96 else ""
 
 
 def _answers(image: Explained, classes: Sequence[str]) -> Html:
@@ -204,7 +204,7 @@ def _answers(image: Explained, classes: Sequence[str]) -> Html:
     )
 
 
-def _heat(heat: Heat, scale: Scale, image: Colors) -> Html:
+def _heat(heat: Heat, scale: Scale, picture: Colors) -> Html:
     caption = tag(
         "figcaption",
         tag("b", heat.title),
@@ -215,7 +215,7 @@ def _heat(heat: Heat, scale: Scale, image: Colors) -> Html:
     )
     if heat.empty:
         return tag("figure", tag("div", "no evidence: the map is zero everywhere", css="none"), caption)
-    laid, grid = heat_images(heat, scale, image)
+    laid, grid = heat_pictures(heat, scale, picture)
     pair = tag(
         "div", _img(laid, f"{heat.title} on the image"), _img(grid, f"{heat.title}, its values"), css="pair"
     )
@@ -253,7 +253,7 @@ def _maps(image: Explained, shared: Scales) -> Html:
         ]
         figures = (
             tag("figure", _img(drawn, f"map {channel}"), tag("figcaption", str(channel)))
-            for channel, drawn in zip(maps.channels, map_images(maps, scale), strict=True)
+            for channel, drawn in zip(maps.channels, map_pictures(maps, scale), strict=True)
         )
         parts += [tag("div", joined(figures), css="maps"), _scale(scale)]
     return joined(parts)
@@ -271,7 +271,7 @@ def _few(maps: FeatureMaps) -> Html:
 
 
 def _sights(image: Explained, explanation: Explanation) -> Html:
-    image, _ = shown(image, explanation)
+    picture, _ = shown(image, explanation)
     lede = tag(
         "p",
         "The middle unit of a layer. The box holds what can reach it, by its windows; the colors are what does, by its "
@@ -281,7 +281,7 @@ def _sights(image: Explained, explanation: Explanation) -> Html:
     figures = (
         tag(
             "figure",
-            _img(sight_image(sight, image), f"what a unit of {sight.at.path} sees"),
+            _img(sight_picture(sight, picture), f"what a unit of {sight.at.path} sees"),
             tag(
                 "figcaption",
                 tag("b", sight.at.path),
@@ -355,13 +355,13 @@ def _neighbors(near: Neighbors, explanation: Explanation) -> Html:
 
 
 def _neighbor(near: Neighbor, explanation: Explanation) -> Html:
-    from striate.explaining.colors import as_image
+    from striate.explaining.colors import as_picture
 
-    image, _ = as_image(near.image, explanation.values)
+    picture, _ = as_picture(near.image, explanation.values)
     answered = "" if near.answer == near.label else f", answered {near.answer}"
     return tag(
         "figure",
-        _img(thumbnail(image, square=160), near.name),
+        _img(thumbnail(picture, square=160), near.name),
         tag(
             "figcaption",
             tag("b", near.label),
@@ -373,7 +373,7 @@ def _neighbor(near: Neighbor, explanation: Explanation) -> Html:
 
 
 def _patches(units: Sequence[Patches], explanation: Explanation) -> Html:
-    from striate.explaining.colors import as_image
+    from striate.explaining.colors import as_picture
 
     lede = tag(
         "p",
@@ -384,7 +384,7 @@ def _patches(units: Sequence[Patches], explanation: Explanation) -> Html:
     rows = []
     for unit in units:
         drawn = joined(
-            _img(thumbnail(as_image(each, explanation.values)[0], square=96), f"{value:.3g}")
+            _img(thumbnail(as_picture(each, explanation.values)[0], square=96), f"{value:.3g}")
             for each, value in zip(unit.patches, unit.values, strict=True)
         )
         said = tag(
@@ -407,7 +407,7 @@ def _filters(filters: Filters) -> Html:
     said = f"{which}{beside}, {colors}, on one scale."
     drawn = joined(
         void("img", attributes={"src": _address(each), "alt": f"filter {unit}", "title": f"filter {unit}"})
-        for unit, each in zip(filters.units, filter_images(filters), strict=True)
+        for unit, each in zip(filters.units, filter_pictures(filters), strict=True)
     )
     return joined(
         [tag("h3", tag("code", filters.path)), tag("p", said, css="soft"), tag("div", drawn, css="filters")]
@@ -436,16 +436,16 @@ def _confidence(known: Sequence[Confidence]) -> Html:
     return joined([tag("p", reading, css="soft"), scrolling(table(columns, rows))])
 
 
-def _img(image: Colors, said: str) -> Html:
-    return void("img", attributes={"src": _address(image), "alt": said, "loading": "lazy"})
+def _img(picture: Colors, said: str) -> Html:
+    return void("img", attributes={"src": _address(picture), "alt": said, "loading": "lazy"})
 
 
-def _address(image: Colors) -> str:
-    """An image as a data address; photographs are smaller as JPEG, and few colors as PNG."""
-    content, kind = png(image), "png"
+def _address(picture: Colors) -> str:
+    """A picture as a data address; photographs are smaller as JPEG, and few colors as PNG."""
+    content, kind = png(picture), "png"
     if len(content) > 24_000:
         file = io.BytesIO()
-        Image.fromarray(image).save(file, "JPEG", quality=88, subsampling=0)
+        Image.fromarray(picture).save(file, "JPEG", quality=88, subsampling=0)
         if len(file.getvalue()) < len(content) / 2:
             content, kind = file.getvalue(), "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

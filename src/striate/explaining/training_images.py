@@ -181,7 +181,7 @@ def neighbors(subject: Subject, x: Tensor, images: TrainingImages) -> Neighbors:
 def exciting_patches(subject: Subject, x: Tensor, images: TrainingImages) -> list[Patches]:
     """For each layer the units that the image excites most, beside the training patches that excite them most.
 
-    A unit counts by how far the image excites it over the mean of the training images, in their standard standard deviations.
+    A unit counts by how far the image excites it over the mean of the training images, in their standard deviations.
     x: 1 x C x H x W.
     """
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Every image of an explanation, drawn: by its name, on the scale that it shares."""
+"""Every picture of an explanation, drawn: by its name, on the scale that it shares."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from striate.explaining.class_map import on_image
 from striate.explaining.colors import (
     Colors,
     Scale,
-    as_image,
+    as_picture,
     colored,
     enlarged,
     filter_colors,
@@ -67,33 +67,33 @@ def scales(explanation: Explanation) -> Scales:
     )
 
 
-def heat_images(heat: Heat, scale: Scale, image: Colors) -> tuple[Colors, Colors]:
+def heat_pictures(heat: Heat, scale: Scale, picture: Colors) -> tuple[Colors, Colors]:
     """The map at half strength on the image in gray, and its own values, each a square.
 
-    image: the image as it is shown.
+    picture: the image as it is shown.
     """
-    size = image.shape[0], image.shape[1]
-    laid = overlay(colored(on_image(heat.values, heat.at, size), scale), image)
+    size = picture.shape[0], picture.shape[1]
+    laid = overlay(colored(on_image(heat.values, heat.at, size), scale), picture)
     return enlarged(laid), enlarged(colored(heat.values, scale))
 
 
-def map_images(maps: FeatureMaps, scale: Scale) -> list[Colors]:
-    """Its maps, each an image."""
+def map_pictures(maps: FeatureMaps, scale: Scale) -> list[Colors]:
+    """Its maps, each a picture."""
     return [colored(each, scale) for each in maps.values]
 
 
-def sight_image(sight: Sight, image: Colors) -> Colors:
+def sight_picture(sight: Sight, picture: Colors) -> Colors:
     """How much each pixel moves the unit, on the image in gray, and a box around what can."""
     largest = float(sight.values.max())
     shares = sight.values / largest if largest > 0 else sight.values
-    laid = overlay(colored(shares, Scale(1.0, signed=False)), image)
+    laid = overlay(colored(shares, Scale(1.0, signed=False)), picture)
     factor = max(1, enlarged(laid).shape[0] // laid.shape[0])
-    top, left, height, width = sight.box or (0, 0, *image.shape[:2])
+    top, left, height, width = sight.box or (0, 0, *picture.shape[:2])
     return framed_box(enlarged(laid), (factor * top, factor * left, factor * height, factor * width))
 
 
-def filter_images(filters: Filters) -> list[Colors]:
-    """Each filter as an image: of three channels one in color, else its channels side by side."""
+def filter_pictures(filters: Filters) -> list[Colors]:
+    """Each filter as a picture: of three channels one in color, else its channels side by side."""
     high = float(np.abs(filters.weights).max())
     return [sheet(filter_colors(each, high), each.shape[0]) for each in filters.weights]
 
@@ -107,41 +107,41 @@ def stems(explanation: Explanation) -> list[str]:
     return found
 
 
-def image_files(explanation: Explanation) -> dict[str, bytes]:
-    """All images as PNG files, by name."""
-    return {f"{name}.png": png(image) for name, image in _all(explanation)}
+def picture_files(explanation: Explanation) -> dict[str, bytes]:
+    """All pictures as PNG files, by name."""
+    return {f"{name}.png": png(picture) for name, picture in _all(explanation)}
 
 
 def _all(explanation: Explanation) -> Iterator[tuple[str, Colors]]:
     shared = scales(explanation)
     for stem, image in zip(stems(explanation), explanation.images, strict=True):
-        image, _ = as_image(image.image, explanation.values)
-        yield stem, enlarged(image)
+        picture, _ = as_picture(image.image, explanation.values)
+        yield stem, enlarged(picture)
         for heat in image.heats:
-            laid, grid = heat_images(heat, shared.heats[heat.key], image)
+            laid, grid = heat_pictures(heat, shared.heats[heat.key], picture)
             yield f"{stem}-{heat.key}", laid
             yield f"{stem}-{heat.key}-grid", grid
         for maps in image.maps:
-            drawn = map_images(maps, shared.maps[maps.at.path])
+            drawn = map_pictures(maps, shared.maps[maps.at.path])
             yield (
                 f"{stem}-maps-{_safe(maps.at.path)}",
                 sheet([enlarged(each, 96) for each in drawn], 6, gap=4),
             )
         for sight in image.sights:
-            yield f"{stem}-sees-{_safe(sight.at.path)}", sight_image(sight, image)
+            yield f"{stem}-sees-{_safe(sight.at.path)}", sight_picture(sight, picture)
         for unit in image.patches:
-            tiles = [thumbnail(as_image(each, explanation.values)[0], square=96) for each in unit.patches]
+            tiles = [thumbnail(as_picture(each, explanation.values)[0], square=96) for each in unit.patches]
             yield f"{stem}-unit-{_safe(unit.at.path)}-{unit.channel}", sheet(tiles, len(tiles), gap=4)
     for filters in explanation.filters:
-        drawn = [enlarged(each, 40) for each in filter_images(filters)]
+        drawn = [enlarged(each, 40) for each in filter_pictures(filters)]
         yield f"filters-{_safe(filters.path)}", sheet(drawn, 8, gap=4)
 
 
-def thumbnail(image: Colors, *, square: int) -> Colors:
-    """An image in the middle of a white square of that side, in proportion; small ones are enlarged by a whole
+def thumbnail(picture: Colors, *, square: int) -> Colors:
+    """A picture in the middle of a white square of that side, in proportion; small ones are enlarged by a whole
     factor."""
-    factor = max(1, square // max(image.shape[:2]))
-    image = Image.fromarray(image.repeat(factor, axis=0).repeat(factor, axis=1))
+    factor = max(1, square // max(picture.shape[:2]))
+    image = Image.fromarray(picture.repeat(factor, axis=0).repeat(factor, axis=1))
     image.thumbnail((square, square))
     ground = Image.new("RGB", (square, square), "white")
     ground.paste(image, ((square - image.width) // 2, (square - image.height) // 2))
@@ -155,4 +155,4 @@ def _safe(path: str) -> str:
 def shown(image: Explained, explanation: Explanation) -> tuple[Colors, str]:
     """The image as a person sees it, and what had to be done for that."""
     values: Any = explanation.values
-    return as_image(image.image, values)
+    return as_picture(image.image, values)
