@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from striate.api import NetText, cache, draw, load, plan, read, test, train
+from striate.api import NetText, cache, draw, explain, load, plan, read, test, train
 from striate.errors import StriateError
 from striate.version import __version__
 
@@ -25,6 +25,7 @@ __all__ = [
     "__version__",
     "cache",
     "draw",
+    "explain",
     "load",
     "plan",
     "read",

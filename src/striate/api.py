@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 
     from striate.checks.checked import Checked
     from striate.disk.cached import Cached
+    from striate.explaining.explain import Explanation
     from striate.modules.module import Net
-    from striate.predict.measure import Candidate, Measured
+    from striate.predict.measure import Candidate, Measured, Published
     from striate.predict.trained import Trained
     from striate.progress import Watch
     from striate.recipe.keys import Recipe
+    from striate.run import Run
     from striate.runs.folder import RunFolder
 
 # What `transfer` begins with: small, quick on a CPU, and its weights install by name.
@@ -214,7 +216,7 @@ def train(
     strict: bool = False,
     transfer: bool = False,
     **keys: Any,
-) -> Trained:
+) -> Run:
     """Train on DATA and load what came out.
 
     data: a folder of class folders, or whatever `striate train --help` lists.  from_run: a finished run to go on
@@ -227,7 +229,6 @@ def train(
     Raises StriateError; see the command of the same name.
     """
     require_train("train")
-    from striate.predict.trained import load_trained
     from striate.progress import Silence
     from striate.training.job import new_job, run_job
 
@@ -253,7 +254,7 @@ def train(
         before=before,
     )
     run_job(job, Silence(), resume=False)
-    return load_trained(job.run.path, device=device)
+    return load(job.run.path, device=device)
 
 
 def begin_with(
@@ -449,12 +450,54 @@ def features(
     return features_of(trained, data, at, mean=mean, watch=Silence())
 
 
-def load(run: str | Path, *, device: str | None = None) -> Trained:
-    """Load the best weights of a run, to predict.  Raises RunError where there is no such run."""
-    require_train("load")
-    from striate.predict.trained import load_trained
+def explain(
+    run: str | Path | Trained,
+    images: Any,
+    *,
+    at: str | None = None,
+    class_name: str | None = None,
+    against: str | None = None,
+    check: bool = False,
+    thorough: bool = False,
+    weights: str | Path | None = None,
+    sha256: str | None = None,
+    device: str | None = None,
+) -> Explanation:
+    """What a trained network looks at in images, as pictures: `.page()`, `.save(folder)`, or itself in a notebook.
 
-    return load_trained(run, device=device)
+    run, weights, sha256: as `test`.  images: as `Trained.predict` takes them.  at: the layer that is looked at.
+    class_name: explained in place of the answer.  against: a class that it is set against.
+    check: measure how far each map can be trusted.  thorough: eight times the work, and all training images.
+
+    Raises StriateError; see the command of the same name.
+    """
+    require_train("explain")
+    from striate.explaining.explain import explain as explain_images
+    from striate.explaining.subject import subject_of
+    from striate.predict.trained import Trained
+
+    if not isinstance(run, Trained):
+        given = None if weights is None else str(weights)
+        loaded = load_network(run, net=weights is not None, weights=given, sha256=sha256, device=device)
+    else:
+        loaded = run
+    return explain_images(
+        subject_of(loaded),
+        images,
+        at=at,
+        class_name=class_name,
+        against=against,
+        check=check,
+        thorough=thorough,
+    )
+
+
+def load(run: str | Path, *, device: str | None = None) -> Run:
+    """Load the best weights of a run, to predict and explain.  Raises RunError where there is no such run."""
+    require_train("load")
+    from striate.run import load_run
+
+    return load_run(run, device=device)
 
 
 def test(
@@ -496,9 +539,28 @@ def candidate_of(
 ) -> Candidate:
     """The network to be tested: a run, or where `net` is true a network of the zoo with published weights.
 
+    Raises what `load_network` raises.
+    """
+    from striate.predict.measure import Published, published_candidate, run_candidate
+
+    loaded = load_network(run, net=net, weights=weights, sha256=sha256, device=device, watch=watch)
+    return published_candidate(loaded) if isinstance(loaded, Published) else run_candidate(loaded)
+
+
+def load_network(
+    run: str | Path,
+    *,
+    net: bool,
+    weights: str | None,
+    sha256: str | None = None,
+    device: str | None = None,
+    watch: Watch | None = None,
+) -> Trained | Published:
+    """A run, or where `net` is true a network of the zoo with published weights.
+
     Raises StriateError where one stands without the other, and what reads them raises.
     """
-    from striate.predict.measure import published_candidate, run_candidate
+    from striate.predict.measure import load_published
     from striate.predict.trained import load_trained
 
     if not net:
@@ -509,7 +571,7 @@ def candidate_of(
                 expected="both, or a run",
                 cure="--net resnet20",
             )
-        return run_candidate(load_trained(run, device=device))
+        return load_trained(run, device=device)
     name = str(run)
     if name not in zoo_names():
         near = nearest(name, zoo_names())
@@ -524,9 +586,9 @@ def candidate_of(
             "a network is given without its weights",
             place="weights",
             expected="both",
-            cure="--weights FILE, or striate test RUN DATA",
+            cure="--weights FILE, or a run instead",
         )
-    return published_candidate(name, weights, sha256=sha256, device=device, watch=watch)
+    return load_published(name, weights, sha256=sha256, device=device, watch=watch)
 
 
 def require_train(command: str) -> None:

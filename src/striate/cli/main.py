@@ -39,6 +39,7 @@ COMMANDS = {
     "resume": "Go on with a training that was stopped.",
     "test": "How good a network is on labelled images that it has not been trained on.",
     "predict": "What a trained network says of images.",
+    "explain": "What a trained network looks at in images, as pictures.",
     "show": "A sheet of training images as the network sees them.",
     "runs": "List the trainings, newest first.",
     "replay": "Train again from a run folder alone, and compare the weights.",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from striate.data.gather import Split, gather
 from striate.data.images import center
+from striate.disk.atomic import cannot_write, write_atomic
 from striate.errors import DataError, RunError, StriateError
 from striate.explaining.attribution import integrated_gradients, occlusion
 from striate.explaining.class_map import class_map, grad_cam
@@ -117,10 +120,33 @@ class Explanation:
         return str(notebook_part(self))
 
     def files(self) -> dict[str, bytes]:
-        """The page and each of its images, by name."""
+        """The page and each of its pictures, by name."""
         from striate.explaining.pictures import picture_files
 
         return {"explain.html": self.page().encode(), **picture_files(self)}
+
+    def save(self, folder: str | Path, *, force: bool = False) -> Path:
+        """Write explain.html and its pictures into a folder, which is made where it is missing; returns the page.
+
+        force: write over files that are there.  Raises StriateError where one is there otherwise, or the folder
+        is none; ResourceError where it cannot be written.
+        """
+        path = Path(folder)
+        files = self.files()
+        there = next((name for name in files if os.path.lexists(path / name)), None)
+        if there is not None and not force:
+            raise StriateError(
+                "there is a file already", place=str(path / there), cure="--force, or another --out"
+            )
+        if path.exists() and not path.is_dir():
+            raise StriateError("this is no folder", place=str(path), cure="another --out")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error, sum(map(len, files.values()))) from None
+        for name, content in files.items():
+            write_atomic(path / name, content)
+        return path / "explain.html"
 
     def to_record(self) -> dict[str, Any]:
         """The numbers of it, as plain values."""

@@ -18,7 +18,9 @@ from striate.errors import StriateError, nearest
 from striate.modules.fold import folded
 from striate.modules.module import Net
 from striate.net.layout.layout import Layout
+from striate.predict.measure import Published
 from striate.predict.normalize import Feeder, Normalization
+from striate.predict.trained import Trained
 from striate.runs.folder import RunFolder
 
 # Images that go through the network together, and values in all of them at most.
@@ -86,6 +88,16 @@ class Subject:
             expected=f"one of {shown}",
             cure=f"{option} {nearest(name, self.classes) or self.classes[0]}",
         )
+
+
+def subject_of(loaded: Trained | Published) -> Subject:
+    """A run, or a network with published weights; where the names of its classes are not known they are numbers."""
+    if isinstance(loaded, Published):
+        classes = loaded.classes or tuple(map(str, range(loaded.count)))
+        return Subject(loaded.name, loaded.net, loaded.preparation, classes, loaded.device)
+    return Subject(
+        str(loaded.run.path), loaded.net, loaded.preparation, loaded.classes, loaded.device, loaded.run
+    )
 
 
 @contextmanager

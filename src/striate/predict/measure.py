@@ -15,7 +15,7 @@ from striate.data.files.finding import Finding
 from striate.data.labelled import Image, Labelled, Wanted, label_images
 from striate.errors import DataError, RunError, StriateError, counted, nearest
 from striate.machine.device import choose_device
-from striate.modules.module import build, set_in_place
+from striate.modules.module import Net, build, set_in_place
 from striate.net.layout.layout import lay
 from striate.net.notation.reader import read_text
 from striate.net.shape import Map
@@ -30,7 +30,13 @@ from striate.runs.record import Mistake, Score
 from striate.weights.fetch import fetch
 from striate.weights.file import read_tensors
 from striate.weights.match import fill
-from striate.weights.published import published_classes, published_input
+from striate.weights.published import (
+    BACKBONE,
+    BUILTIN,
+    backbone_weights,
+    published_classes,
+    published_input,
+)
 
 # Of the record that `striate test --json` prints.
 VERSION = 1
@@ -125,17 +131,32 @@ def run_candidate(trained: Trained) -> Candidate:
     )
 
 
-def published_candidate(
+@dataclass(frozen=True, eq=False)
+class Published:
+    """A network of the zoo with its published weights.
+
+    count: of its classes.  classes: their names, or None where they are not known.
+    """
+
+    name: str
+    net: Net
+    preparation: Normalization
+    count: int
+    classes: tuple[str, ...] | None
+    device: torch.device
+
+
+def load_published(
     net: str,
     weights: str,
     *,
     sha256: str | None = None,
     device: str | None = None,
     watch: Watch | None = None,
-) -> Candidate:
-    """A network of the zoo with its published weights.
+) -> Published:
+    """Load a network of the zoo with its published weights.
 
-    weights: a file, a URL, or hf:OWNER/NAME.
+    net: its name.  weights: a file, a URL, hf:OWNER/NAME, or builtin for those that come with the extra `train`.
     Raises StriateError where the weights are of another network or do not come, or how it wants its images is
     not known.
     """
@@ -150,8 +171,11 @@ def published_candidate(
             expected="a network of the zoo for color images",
             cure="striate train DATA, and then striate test RUN DATA",
         )
-    with counting(watch, "weights, bytes") as progress:
-        path = fetch(weights, sha256=sha256, progress=progress)
+    if weights == BUILTIN and net == BACKBONE:
+        path = backbone_weights()
+    else:
+        with counting(watch, "weights, bytes") as progress:
+            path = fetch(weights, sha256=sha256, progress=progress)
     layout = lay(read_text(zoo_text(net), f"{net}.net"), Map(*known.input), known.classes)
     with torch.random.fork_rng(devices=[]):
         built = build(layout)
@@ -160,14 +184,19 @@ def published_candidate(
     watch.say(f"weights   {report.line()}")
     stored = wants.size if wants.resized is None else (wants.resized, wants.resized)
     preparation = Normalization(wants.size, stored, 3, wants.mean, wants.deviation, "uint8")
-    built = built.to(where).eval()
-    feeder = Feeder(preparation, where)
+    return Published(net, built.to(where).eval(), preparation, known.classes, published_classes(net), where)
+
+
+def published_candidate(published: Published) -> Candidate:
+    """It as a candidate; the images that it was trained on are not known."""
+    feeder, size = Feeder(published.preparation, published.device), published.preparation.size
 
     def answer(images: NDArray[Any]) -> NDArray[np.float32]:
-        return probabilities(built, feeder, images, wants.size, batch=GROUP, precision="fp32")
+        return probabilities(published.net, feeder, images, size, batch=GROUP, precision="fp32")
 
-    classes = published_classes(net)
-    return Candidate(net, known.classes, classes, preparation, frozenset(), answer)
+    return Candidate(
+        published.name, published.count, published.classes, published.preparation, frozenset(), answer
+    )
 
 
 def measure(candidate: Candidate, source: str | Path, watch: Watch | None = None) -> Measured:

@@ -17,10 +17,7 @@ from striate.weights.error import WeightsError
 from striate.weights.fetch import fetch
 from striate.weights.file import read_tensors
 from striate.weights.match import fill
-from striate.weights.published import backbone_weights, published_classes, published_input
-
-# `weights = builtin`: those of the network that `--transfer` begins with.
-BUILTIN = "builtin"
+from striate.weights.published import BUILTIN, backbone_weights, published_classes, published_input
 
 
 def find_weights(recipe: Recipe, watch: Watch) -> Path:

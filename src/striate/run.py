@@ -1,0 +1,38 @@
+"""A trained run as it is held in Python: what it answers, and what the rooms above make of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from striate.explaining.explain import Explanation, explain
+from striate.explaining.subject import subject_of
+from striate.predict.trained import Trained, load_trained
+
+
+@dataclass(frozen=True)
+class Run(Trained):
+    """A run, loaded: it predicts, is tested, and explains itself."""
+
+    def explain(
+        self,
+        images: Any,
+        *,
+        at: str | None = None,
+        class_name: str | None = None,
+        against: str | None = None,
+        check: bool = False,
+        thorough: bool = False,
+    ) -> Explanation:
+        """What it looks at in images, as pictures; see `striate.explain`."""
+        return explain(
+            subject_of(self), images, at=at, class_name=class_name, against=against, check=check,
+            thorough=thorough,
+        )  # fmt: skip
+
+
+def load_run(run: str | Path, *, device: str | None = None) -> Run:
+    """Load the best weights of a run.  Raises RunError where there is none, ResourceError for the device."""
+    trained = load_trained(run, device=device)
+    return Run(**{each.name: getattr(trained, each.name) for each in fields(trained)})
