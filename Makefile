@@ -63,6 +63,7 @@ bench-page: setup
 
 docs: setup
 	$(PY) docs/make_zoo.py
+	$(PY) docs/make_claims.py
 
 clean:
 	rm -rf .venv runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -45,6 +45,7 @@ COMMANDS = {
     "replay": "Train again from a run folder alone, and compare the weights.",
     "features": "What a trained network makes of images at one of its parts.",
     "lr": "Find a learning rate: train while it rises, and draw the loss.",
+    "lab": "Claims of lecture notes, measured: list them, or measure one.",
     "machine": "Benchmark this machine and show the precision it trains in.",
     "cache": "What lies in the cache, how large it is, and clearing it.",
     "words": "The words of the notation, each explained.",
