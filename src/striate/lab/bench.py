@@ -283,7 +283,7 @@ class Bench:
         lost = False
         try:
             job = new_job(
-                path, network=read_text(planned.arm.net), recipe=read_recipe(None, given=_spelled(keys), net=True),
+                path, network=read_text(planned.arm.net), recipe=read_recipe(None, given=keys, net=True),
                 out=folder / "run", device="cpu", strict=False, started=began, watch=forward,
             )  # fmt: skip
             run_job(job, forward, resume=False)
@@ -377,11 +377,3 @@ def _beside(learning_rate: float, *, up: bool) -> float:
     """The next half decade: 0.1, 0.3, 1, 3, ..."""
     exponent = round(2 * math.log10(learning_rate)) + (1 if up else -1)
     return float(f"{10 ** (exponent / 2):.1g}")
-
-
-# Until the words of the recipe are the field's.
-_SPELLED = {"optimizer": "optimizer", "learning_rate": "learning_rate", "center": "center"}
-
-
-def _spelled(keys: dict[str, Any]) -> dict[str, Any]:
-    return {_SPELLED.get(key, key): value for key, value in keys.items()}

@@ -96,7 +96,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class Picture:
     """Values of 0 to 1, rows x columns, shown as gray squares, with what stands below."""
 
     caption: str
@@ -110,7 +110,7 @@ class Finding:
     comparisons: tuple[Comparison, ...]
     rows: tuple[Row, ...] = ()
     charts: tuple[Chart, ...] = ()
-    images: tuple[Image, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

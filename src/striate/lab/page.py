@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from striate.lab.bench import BASE
-from striate.lab.claim import Chart, Claim, Comparison, Image, Row
+from striate.lab.claim import Chart, Claim, Comparison, Picture, Row
 from striate.lab.receipt import Receipt
 from striate.report.element import INK, LINE, SOFT, Html, joined, svg, tag
 from striate.report.head import figure
@@ -95,8 +95,8 @@ def _sections(claim: Claim, receipt: Receipt) -> Iterator[tuple[str, str, Html]]
     finding = receipt.finding
     yield "protocol", "How it was measured", _protocol(claim, receipt)
     yield "compared", "What was compared", _compared(finding.comparisons)
-    if finding.charts or finding.images:
-        yield "images", "Images", _images(finding.charts, finding.images)
+    if finding.charts or finding.pictures:
+        yield "pictures", "Pictures", _pictures(finding.charts, finding.pictures)
     if finding.rows:
         yield "figures", "Figures", _figures(finding.rows)
     yield (
@@ -231,10 +231,10 @@ def _again(claim: Claim, receipt: Receipt) -> Html:
 # ---- drawings -----------------------------------------------------------------------------------------
 
 
-def _images(charts: Sequence[Chart], images: Sequence[Image]) -> Html:
+def _pictures(charts: Sequence[Chart], pictures: Sequence[Picture]) -> Html:
     parts: list[Html] = []
-    if images:
-        parts.append(tag("div", joined(_squares(each) for each in images), css="squares"))
+    if pictures:
+        parts.append(tag("div", joined(_squares(each) for each in pictures), css="squares"))
     try:
         import matplotlib
     except ImportError:
@@ -248,9 +248,9 @@ def _images(charts: Sequence[Chart], images: Sequence[Image]) -> Html:
     return joined(parts)
 
 
-def _squares(image: Image) -> Html:
-    """An image as an svg of squares, white where 1."""
-    height, width = len(image.values), len(image.values[0])
+def _squares(picture: Picture) -> Html:
+    """A picture as an svg of squares, white where 1."""
+    height, width = len(picture.values), len(picture.values[0])
     cells = joined(
         tag(
             "rect",
@@ -259,15 +259,15 @@ def _squares(image: Image) -> Html:
                 "fill": "#{0:02x}{0:02x}{0:02x}".format(round(255 * min(max(value, 0.0), 1.0))),
             },
         )
-        for row, line in enumerate(image.values)
+        for row, line in enumerate(picture.values)
         for column, value in enumerate(line)
     )  # fmt: skip
     drawn = tag(
         "svg",
         cells,
-        attributes={"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": image.caption},
+        attributes={"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": picture.caption},
     )
-    return tag("figure", drawn, tag("figcaption", image.caption))
+    return tag("figure", drawn, tag("figcaption", picture.caption))
 
 
 def _chart(chart: Chart, name: str) -> Html:

@@ -14,7 +14,7 @@ from striate.lab.claim import (
     Claim,
     Comparison,
     Finding,
-    Image,
+    Picture,
     Row,
     Verdict,
     bars,
@@ -183,7 +183,7 @@ def patch_gradients(x: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor, 
 
 def _sharing_adds(bench: Bench) -> Finding:
     off = []
-    images: list[Image] = []
+    pictures: list[Picture] = []
     images = bench.loaded.train[0]
     for seed in bench.seeds:
         draw = torch.Generator().manual_seed(seed)
@@ -195,7 +195,7 @@ def _sharing_adds(bench: Bench) -> Finding:
         whole, places = patch_gradients(x, weight, target)
         off.append(float((whole - places.sum(dim=0)).abs().max() / whole.abs().max()))
         if seed == 0:
-            images = _adding_images(x, whole, places)
+            pictures = _adding_pictures(x, whole, places)
     worst = max(off)
     same: Verdict = "holds" if worst < EXACT else "does not hold"
     middle, low, high = interval(off)
@@ -204,30 +204,30 @@ def _sharing_adds(bench: Bench) -> Finding:
         f"every one is {'below' if worst < EXACT else 'not below'} {EXACT:g}", same,
     )  # fmt: skip
     return Finding(
-        (comparison,), (Row("float64", "largest difference", "", tuple(off)),), images=tuple(images)
+        (comparison,), (Row("float64", "largest difference", "", tuple(off)),), pictures=tuple(pictures)
     )
 
 
-def _adding_images(x: Tensor, whole: Tensor, places: Tensor) -> list[Image]:
+def _adding_pictures(x: Tensor, whole: Tensor, places: Tensor) -> list[Picture]:
     """The image, how much each place adds to one weight matrix, a few of those, and their sum."""
     kernel = places[:, 0].mean(dim=1)
     strength = kernel.flatten(1).norm(dim=1).reshape(x.shape[2:])
     strongest = strength.flatten().argsort(descending=True)[:3].tolist()
-    found = [_image("the image", x[0].mean(dim=0)), _image("how much each place adds", strength)]
+    found = [_picture("the image", x[0].mean(dim=0)), _picture("how much each place adds", strength)]
     for place in strongest:
         row, column = divmod(place, x.shape[3])
-        found.append(_image(f"gradient of row {row}, column {column}", kernel[place]))
+        found.append(_picture(f"gradient of row {row}, column {column}", kernel[place]))
     return [
         *found,
-        _image("their sum over all places", kernel.sum(dim=0)),
-        _image("autograd's", whole[0].mean(dim=0)),
+        _picture("their sum over all places", kernel.sum(dim=0)),
+        _picture("autograd's", whole[0].mean(dim=0)),
     ]
 
 
-def _image(caption: str, values: Tensor) -> Image:
+def _picture(caption: str, values: Tensor) -> Picture:
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) / max(high - low, 1e-12)
-    return Image(caption, tuple(tuple(round(float(one), 3) for one in row) for row in scaled))
+    return Picture(caption, tuple(tuple(round(float(one), 3) for one in row) for row in scaled))
 
 
 SHARING_ADDS = Claim(
@@ -424,8 +424,8 @@ def _filters_make_crosses(bench: Bench) -> Finding:
         (comparison, differs("such units, trained less before training", gain, unit="units", margin=1, counts=False)),
         tuple(rows),
         (bars("Units that answer a cross twice as strongly as each of its lines", f"of {units}", rows[:2]),),
-        images=tuple(
-            Image(f"a {kind}" + (" line" if kind != "cross" else ""), tuple(tuple(round(v / 255, 3) for v in row) for row in drawn[kind, 0, 0][..., 0].tolist()))
+        pictures=tuple(
+            Picture(f"a {kind}" + (" line" if kind != "cross" else ""), tuple(tuple(round(v / 255, 3) for v in row) for row in drawn[kind, 0, 0][..., 0].tolist()))
             for kind in ("horizontal", "vertical", "cross")
         ),
         notes=("Random weights have such units as well: compare the row before training.",),
