@@ -54,7 +54,14 @@ class Call:
     values: tuple[Value, ...] = ()
 
 
-Atom = Word | Flow | Branch | Aux | Call
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A hole that a search fills with one of these steps, written `?(maxpool 2, avgpool 2)`."""
+
+    steps: tuple[Step, ...]
+
+
+Atom = Word | Flow | Branch | Aux | Call | Pick
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,7 @@ __all__ = [
     "Hole",
     "Name",
     "Network",
+    "Pick",
     "Step",
     "Value",
     "Word",

@@ -44,7 +44,7 @@ from striate.training.further import optimizer_of_run, require_same_classes, tak
 from striate.training.layout import apply_layout
 from striate.training.loop.checkpoint import Checkpoint, load_checkpoint
 from striate.training.loop.frozen import frozen_parts
-from striate.training.loop.loop import CHECKPOINT_S, Diverged, Stopped, lower_rate
+from striate.training.loop.loop import CHECKPOINT_S, Diverged, Paused, Stopped, lower_rate, run_loop
 from striate.training.loop.memory import fit_memory, meter, require_fits
 from striate.training.loop.prepared import Job, Prepared
 from striate.training.loop.rollback import LOWEST_SHARE, run_rescued
@@ -73,10 +73,12 @@ def prepare(
     watch: Watch,
     started: float | None = None,
     clock: Clock = time,
+    gathered: Data | None = None,
 ) -> Prepared:
     """Read the data, choose what was left open, and check that all fits; writes nothing but the store.
 
     network: the network, or None to choose one of the zoo.  strict: refuse data with unusable files.
+    gathered: the data, where they were read for such a recipe before.
     started: when the job began, by the clock; now if left out.
 
     Raises DataError, FitError, RecipeError, ResourceError.
@@ -90,7 +92,8 @@ def prepare(
 
     hurried = network is None and recipe.budget_s is not None
     chooser = Chooser(recipe, where, left_s=left_s, clock=clock) if hurried else None
-    data = _gather(source, recipe, strict, watch, None if chooser is None else chooser.side)
+    side = None if chooser is None else chooser.side
+    data = gathered or gather_for(source, recipe, strict, watch, side)
     summarize_data(data, watch)
     why = "it was given"
     counts = _counts(data)
@@ -156,6 +159,7 @@ def new_job(
     watch: Watch,
     before: RunFolder | None = None,
     clock: Clock = time,
+    gathered: Data | None = None,
 ) -> Job:
     """Prepare, and make the run folder.
 
@@ -168,7 +172,7 @@ def new_job(
         require_free(out)
     made = prepare(
         source, network=network, recipe=recipe, device=device, strict=strict, watch=watch,
-        started=started, clock=clock,
+        started=started, clock=clock, gathered=gathered,
     )  # fmt: skip
     if before is not None:
         require_same_classes(before, made.data.classes)
@@ -223,8 +227,9 @@ def reopen_job(
     watch: Watch,
     source: str | Path | None = None,
     clock: Clock = time,
+    gathered: Data | None = None,
 ) -> Job:
-    """The job of a run that was stopped.
+    """The job of a run that was stopped.  gathered: as for `prepare`.
 
     source: where the data are now, if they were moved.
 
@@ -235,7 +240,7 @@ def reopen_job(
         require_open(run, record)
     if source is not None:
         record.source = _place(source)
-    return read_back(run, record, device=device, started=started, watch=watch, clock=clock)
+    return read_back(run, record, device=device, started=started, watch=watch, clock=clock, gathered=gathered)
 
 
 def require_open(run: RunFolder, record: RunRecord) -> None:
@@ -268,6 +273,7 @@ def read_back(
     started: float,
     watch: Watch,
     clock: Clock = time,
+    gathered: Data | None = None,
 ) -> Job:
     """A job as it was before its first step, from the text, recipe, data and first weights of its folder.
 
@@ -288,7 +294,7 @@ def read_back(
             if record.status == "done"
             else f"striate resume {run.quoted} --data WHERE THEY ARE NOW",
         )
-    data = _gather(record.source, recipe, False, watch)
+    data = gathered or gather_for(record.source, recipe, False, watch)
     _require_same_data(run, data.record, then)
     layout = lay(network, Map(_channels(recipe, data), *data.size), len(data.classes))
     where = choose_device(device or str(record.machine.get("device") or "") or None)
@@ -305,14 +311,23 @@ def read_back(
     return Job(run, data, layout, recipe, preparation, net.to(where), where, record, started, clock)
 
 
-def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECKPOINT_S) -> Score:
+def run_job(
+    job: Job,
+    watch: Watch,
+    *,
+    resume: bool,
+    checkpoint_s: float = CHECKPOINT_S,
+    pause_at: int | None = None,
+) -> Score:
     """Train, test once with the best weights, and write the report.
 
     resume: go on from the newest sound checkpoint, or from the first step where there is none yet.
     checkpoint_s: seconds between two checkpoints; more where writing them takes long.
+    pause_at: the step behind which to validate, save and raise Paused, so that a later call goes on to the bit;
+    at the last step, too, and then nothing is tested.  A run that pauses does not go back where it diverges.
     The global random state of torch is left as it was.
 
-    Raises Stopped where `watch` asks to stop, Diverged, ResourceError where the disk or the memory is full,
+    Raises Stopped where `watch` asks to stop, Paused, Diverged, ResourceError where the disk or the memory is full,
     RunError where another process trains the run; it can be resumed after each but Diverged.
     """
     with held(job.run):
@@ -322,12 +337,13 @@ def run_job(job: Job, watch: Watch, *, resume: bool, checkpoint_s: float = CHECK
             require_open(job.run, now)
             job.record = now.model_copy(update={"source": job.record.source})
         try:
-            return _run(job, watch, resume, checkpoint_s)
+            return _run(job, watch, resume, checkpoint_s, pause_at)
         finally:
-            point_latest(job.run)
+            if pause_at is None:
+                point_latest(job.run)
 
 
-def _run(job: Job, watch: Watch, resume: bool, checkpoint_s: float) -> Score:
+def _run(job: Job, watch: Watch, resume: bool, checkpoint_s: float, pause_at: int | None) -> Score:
     with _status_kept(job), torch.random.fork_rng(enabled=True):
         torch.manual_seed(job.recipe.seed)
         job.run.make_state()
@@ -349,7 +365,10 @@ def _run(job: Job, watch: Watch, resume: bool, checkpoint_s: float) -> Score:
                 take_optimizer(job, state, watch)
             if job.recipe.freeze is None or stage.thaw is not None:
                 loop = replace(loop, meter=meter(job.recipe, job.layout, job.device, state.optimizer_bytes()))
-            run_rescued(loop, state, watch)
+            if pause_at is None:
+                run_rescued(loop, state, watch)
+            else:
+                run_loop(replace(loop, pause_at=pause_at), state, watch)
             if loop.meter is not None and loop.meter.steps and stage.thaw is None:
                 # While parts are frozen still a step is no whole one.
                 job.record.memory = Memory(**loop.meter.to_record())
@@ -406,7 +425,7 @@ def _status_kept(job: Job) -> Iterator[None]:
         yield
     except BaseException as error:
         ends: dict[type[BaseException], Status] = {
-            Stopped: "stopped", KeyboardInterrupt: "stopped", Diverged: "diverged"
+            Stopped: "stopped", Paused: "stopped", KeyboardInterrupt: "stopped", Diverged: "diverged"
         }  # fmt: skip
         # The disk may be full; then the record stays as it is.
         with suppress(ResourceError):
@@ -457,7 +476,10 @@ def _counts(data: Data) -> dict[str, int]:
     return {name: len(split.labels) for name, split in splits.items() if split is not None}
 
 
-def _gather(source: str | Path, recipe: Recipe, strict: bool, watch: Watch, suit: Suit | None = None) -> Data:
+def gather_for(
+    source: str | Path, recipe: Recipe, strict: bool, watch: Watch, suit: Suit | None = None
+) -> Data:
+    """The data as a recipe asks for them; see `gather`."""
     with counting(watch, "reading images") as progress:
         return gather(
             source,

@@ -274,13 +274,13 @@ network:1:1: the hole ?(3, 4) is not filled
     1 | conv ?(3,4)
       | ^^^^^^^^^^^    the input is 3x8x8
   expected: a value
-  try: one of its values in its place"""),
+  try: one of its values in its place; `striate search DATA --net TEXT` tries them"""),
     ("relu x ?(1 .. 3)", Map(3, 8, 8), ["relu x2"], """\
 network:1:1: the hole ?(1 .. 3) is not filled
     1 | relu x ?(1 .. 3)
       | ^^^^    the input is 3x8x8
   expected: a value
-  try: one of its values in its place"""),
+  try: one of its values in its place; `striate search DATA --net TEXT` tries them"""),
     ("let f(n) = conv n 3x3; f(0)", Map(3, 8, 8), ["let f(n) = conv n 3x3; f(1)"], """\
 network:1:12: channels cannot be 0
     1 | let f(n) = conv n 3x3; f(0)
@@ -367,7 +367,7 @@ PROSE = {
     "the same channels, stride and padding in every branch",
     "the same stride and padding in every branch",
     "a smaller layer, or a pool before it",
-    "one of its values in its place",
+    "one of its values in its place; `striate search DATA --net TEXT` tries them",
 }
 
 

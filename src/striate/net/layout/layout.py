@@ -14,7 +14,7 @@ from striate.net.layers.layer import Layer
 from striate.net.layers.linear import Softmax
 from striate.net.layers.value import Choice, Name, Range, Size, Value, write_value
 from striate.net.layers.words import WORDS
-from striate.net.network import GIVEN, Branch, Call, Flow, Network, Step, Word
+from striate.net.network import GIVEN, Branch, Call, Flow, Network, Pick, Step, Word
 from striate.net.shape import Flat, Map, Shape
 from striate.net.source import Span
 
@@ -193,6 +193,8 @@ class _Tracer:
         if depth >= DEEPEST:
             problem = f"more than {DEEPEST} brackets, branches and calls inside each other"
             raise self.error(step, shape, Misfit(problem, f"at most {DEEPEST}", "fewer of them"))
+        if isinstance(atom, Pick):
+            raise self.error(step, shape, _unfilled("of steps"))
         self.part(step, shape)
         if isinstance(atom, Flow):
             return self.flow(atom, path, shape, values, depth + 1)
@@ -272,15 +274,7 @@ class _Tracer:
         self, value: Value, values: Mapping[str, Value], step: Step, shape: Shape
     ) -> int | float | Size:
         if isinstance(value, Choice | Range):
-            raise self.error(
-                step,
-                shape,
-                Misfit(
-                    f"the hole {_short(str(value))} is not filled",
-                    expected="a value",
-                    cure="one of its values in its place",
-                ),
-            )
+            raise self.error(step, shape, _unfilled(_short(str(value))))
         if isinstance(value, Name):
             if value.name not in values:
                 assert value.name in GIVEN
@@ -303,6 +297,14 @@ class _Tracer:
         if len(calls) > _CALLS_SHOWN:
             after += f", in {counted(len(calls) - _CALLS_SHOWN, 'more call')}"
         return _error(self.network, step.at, misfit, after)
+
+
+def _unfilled(hole: str) -> Misfit:
+    return Misfit(
+        f"the hole {hole} is not filled",
+        expected="a value",
+        cure="one of its values in its place; `striate search DATA --net TEXT` tries them",
+    )
 
 
 def make_layer(word: Word, values: Mapping[str, Value | str | bool]) -> Layer:

@@ -20,9 +20,11 @@ from striate.net.network import (
     Define,
     Flow,
     Network,
+    Pick,
     Step,
     Word,
 )
+from striate.net.notation.cursor import MOST_CHOICES
 from striate.net.notation.diagnosis import TIMES, Diagnosis, example_call, example_value, is_count, said_form
 from striate.net.notation.tokens import Token
 from striate.net.notation.translation import translate
@@ -201,8 +203,10 @@ class _Reader(Diagnosis):
         return value
 
     def atom(self) -> Atom:
-        """atom = layer | "[" flow "]" | branch | call"""
+        """atom = layer | "[" flow "]" | branch | call | hole"""
         token = self.here
+        if token.kind == "hole":
+            return self.pick()
         if token.kind == "[":
             return self.bracketed("[", "]")
         if token.kind != "name":
@@ -224,6 +228,29 @@ class _Reader(Diagnosis):
         flow = self.flow()
         self.close(first, closing, f"-> and another step, or `{closing}`")
         return flow
+
+    def pick(self) -> Pick:
+        """hole = "?(" step { "," step } ")", in which a flow stands in brackets"""
+        opening = self.take()
+        if self.here.kind in ("number", "size"):
+            problem = f"{self.here.text} is a value, and a step should begin here"
+            self.fail(self.here, problem, "steps separated by `,`", "?(maxpool 2, avgpool 2)")
+        self.depth += 1
+        if self.depth > DEEPEST + 1:
+            problem = f"more than {DEEPEST} brackets and branches inside each other"
+            self.fail(opening, problem, f"at most {DEEPEST}", "fewer of them")
+        steps = [self.step()]
+        while self.here.kind == ",":
+            if len(steps) == MOST_CHOICES:
+                problem = f"this hole has more than {MOST_CHOICES} steps"
+                self.fail(self.here, problem, f"at most {MOST_CHOICES}", "fewer of them")
+            self.take()
+            steps.append(self.step())
+        if self.here.kind == "arrow":
+            self.fail(self.here, "a step in a hole ends here", "`,` or `)`", "[ ... ] around the flow")
+        self.close(opening, ")", "`,` and another step, or `)`")
+        self.depth -= 1
+        return Pick(tuple(steps))
 
     def branch(self) -> Branch:
         """branch = ( "add" | "concat" ) "{" flow { "|" flow } "}" """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from striate.net.layers.value import write_value
 from striate.net.layers.words import write_word
-from striate.net.network import AUX_WEIGHT, Aux, Branch, Call, Flow, Network, Step, Word
+from striate.net.network import AUX_WEIGHT, Aux, Branch, Call, Flow, Network, Pick, Step, Word
 
 # A flow longer than this is broken before an arrow.
 WIDTH = 100
@@ -34,7 +34,7 @@ def write_step(step: Step) -> str:
     return label + _write_atom(step.atom) + count
 
 
-def _write_atom(atom: Word | Flow | Branch | Aux | Call) -> str:
+def _write_atom(atom: Word | Flow | Branch | Aux | Call | Pick) -> str:
     if isinstance(atom, Word):
         return write_word(atom.word, atom.arguments)
     if isinstance(atom, Flow):
@@ -44,6 +44,8 @@ def _write_atom(atom: Word | Flow | Branch | Aux | Call) -> str:
     if isinstance(atom, Aux):
         weight = "" if atom.weight == AUX_WEIGHT else f"{write_value(atom.weight)} "
         return f"aux {weight}{{ {write_flow(atom.flow)} }}"
+    if isinstance(atom, Pick):
+        return f"?({', '.join(write_step(step) for step in atom.steps)})"
     return f"{atom.name}({', '.join(write_value(value) for value in atom.values)})"
 
 

@@ -58,12 +58,33 @@ class Diverged(StriateError):
     """The loss becomes NaN."""
 
 
+class Paused(Exception):
+    """A training came to the step where it was to pause; its state is saved, and it can be resumed.
+
+    scored: on the validation images, by the weights of that step.
+    """
+
+    def __init__(self, step: int, scored: Scored) -> None:
+        super().__init__(f"paused at step {step}")
+        self.step = step
+        self.scored = scored
+
+
+class Scored(NamedTuple):
+    """What a validation gives: the accuracy, the metric of the recipe, the cross-entropy."""
+
+    accuracy: float
+    metric: float
+    loss: float
+
+
 @dataclass(frozen=True)
 class Loop:
     """What a loop reads and never changes.
 
     whole: the network to keep, from the one that is trained.  thaw: lets frozen parts train as epochs go.
     thrift: what a step does to need less memory.  meter: measures its peak.
+    pause_at: the step behind which to validate, save and raise Paused; None to go on to the end.
     """
 
     run: RunFolder
@@ -77,13 +98,16 @@ class Loop:
     thaw: Thaw | None = None
     thrift: Thrift = Thrift()
     meter: Meter | None = None
+    pause_at: int | None = None
 
 
 def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     """Train until the pace is done.
 
     After each epoch the validation images are scored and the best weights kept.  Checkpoints are written
-    by time and at the end; when `watch` asks to stop, one is written and Stopped raised.  Raises Diverged
+    by time and at the end; when `watch` asks to stop, one is written and Stopped raised.  At `pause_at` one is
+    written and Paused raised; a training that goes on from it takes the same steps as one that never paused.
+    Raises Diverged
     where the loss, the gradient or a weight is not finite; no checkpoint ever holds such weights.
     """
     recipe, pace = loop.recipe, state.pace
@@ -92,6 +116,9 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     step_events_every = max(1, min(50, loop.batches.steps // 4))
     clock = pace.clock
     saved_at, cost_s = clock.monotonic(), 0.0
+    if _pauses(loop, state):
+        # Whoever asked for it ended before they knew what it gave.
+        raise _paused_within(loop, state, watch)
     # A run that was stopped in its last validation has no step left, but an epoch to finish.
     while not pace.done or state.epoch_step > 0:
         if loop.thaw is not None:
@@ -133,6 +160,9 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
                 break
             if watch.stopping():
                 stop(loop, state)
+            if _pauses(loop, state) and state.epoch_step < batches.steps:
+                watch.end()
+                raise _paused_within(loop, state, watch)
             late = clock.monotonic() - saved_at > max(loop.checkpoint_s, cost_s / CHECKPOINT_SHARE)
             if late or state.landmark(state.step) == state.step:
                 before = clock.monotonic()
@@ -140,8 +170,29 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
                 saved_at = clock.monotonic()
                 cost_s = saved_at - before
         watch.end()
-        _finish_epoch(loop, state, watch)
+        scored = _finish_epoch(loop, state, watch)
+        if _pauses(loop, state):
+            save(loop, state)
+            raise Paused(state.step, scored)
     save(loop, state)
+
+
+def _pauses(loop: Loop, state: State) -> bool:
+    return loop.pause_at is not None and state.step >= loop.pause_at
+
+
+def _paused_within(loop: Loop, state: State, watch: Watch) -> Paused:
+    """Validate within an epoch and save, so that nothing of the state is changed by it."""
+    net = state.averaged()
+    kept = {name: each.clone() for name, each in net.named_buffers()}
+    if state.epoch_step and state.step <= SHORT_STEPS:
+        _renew_statistics(loop, state)
+    scored = _validate(loop, state, watch)
+    with torch.no_grad():
+        for name, each in net.named_buffers():
+            each.copy_(kept[name])
+    save(loop, state)
+    return Paused(state.step, scored)
 
 
 def stop(loop: Loop, state: State) -> NoReturn:
@@ -206,13 +257,14 @@ def _not_finite(net: Net) -> str | None:
     return next((name for name, each in tensors.items() if not each.isfinite().all()), None)
 
 
-def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
+def _finish_epoch(loop: Loop, state: State, watch: Watch) -> Scored:
     """Score the validation images, keep the best weights, write the event, begin the next epoch."""
     pace, net = state.pace, state.averaged()
     before = pace.clock.monotonic()
     if state.step + pace.remaining <= SHORT_STEPS:
         _renew_statistics(loop, state)
-    accuracy, metric, val_loss = _validate(loop, state, watch)
+    scored = _validate(loop, state, watch)
+    accuracy, metric, val_loss = scored
     pace.validated(pace.clock.monotonic() - before)
     best = metric > state.best_metric or (metric == state.best_metric and val_loss < state.best_loss)
     if best:
@@ -254,6 +306,7 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
         state.pace.remaining = 0
     state.epoch += 1
     state.epoch_step, state.loss_sum, state.right, state.seen = 0, 0.0, 0, 0
+    return scored
 
 
 def _renew_statistics(loop: Loop, state: State) -> None:
@@ -267,7 +320,7 @@ def _renew_statistics(loop: Loop, state: State) -> None:
     )  # fmt: skip
 
 
-def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float, float]:
+def _validate(loop: Loop, state: State, watch: Watch) -> Scored:
     """Accuracy, the metric of the recipe, and cross-entropy over the validation images."""
     split = loop.validation
 
@@ -294,7 +347,7 @@ def _validate(loop: Loop, state: State, watch: Watch) -> tuple[float, float, flo
     loss = float(-np.log(np.maximum(right, 1e-12)).mean())
     answers = found.argmax(axis=1)
     metric = metric_of(confusion_of(answers, split.labels, found.shape[1]), loop.recipe.metric)
-    return float((answers == split.labels).mean()), metric, loss
+    return Scored(float((answers == split.labels).mean()), metric, loss)
 
 
 def require_finite(found: NDArray[np.float32], state: State, recipe: Recipe) -> None:

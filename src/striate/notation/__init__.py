@@ -1,0 +1,1 @@
+"""Text to network and back, with places for errors."""
