@@ -61,10 +61,7 @@ def draw(
     ways = {each.name: distribution(each) for each in parameters}
     for trial, rungs in known:
         if ways.keys() != trial.values.keys() or not all(
-            ways[name]._contains(ways[name].to_internal_repr(value))
-            if not isinstance(ways[name], CategoricalDistribution)
-            else value in ways[name].choices  # type: ignore[attr-defined]
-            for name, value in trial.values.items()
+            _holds(ways[name], value) for name, value in trial.values.items()
         ):
             continue
         ended = [each for each in rungs if each.state == "done" and each.metric is not None]
@@ -127,11 +124,19 @@ class Mirror:
             )
 
 
+def _holds(way: BaseDistribution, value: Any) -> bool:
+    """Whether a value could have been drawn."""
+    if isinstance(way, CategoricalDistribution):
+        return value in way.choices
+    assert isinstance(way, FloatDistribution | IntDistribution)
+    return bool(way.low <= value <= way.high)
+
+
 def _reaching(way: BaseDistribution, value: Any) -> BaseDistribution:
     """A distribution that holds a value, where the range was narrowed since."""
     if isinstance(way, FloatDistribution | IntDistribution):
         low, high = min(way.low, value), max(way.high, value)
-        return type(way)(low, high, log=way.log)  # type: ignore[arg-type]
+        return type(way)(low, high, log=way.log)
     return way
 
 

@@ -12,8 +12,8 @@ from striate.errors import NotationError, RecipeError, counted
 from striate.net.layers.value import Choice, Range, write_value
 from striate.net.network import Network
 from striate.net.notation.cursor import Cursor
+from striate.net.notation.holes import find_holes
 from striate.net.source import Source
-from striate.notation.holes import find_holes
 from striate.recipe.keys import LENGTHS, Recipe, check_recipe, read_settings
 
 Value = bool | int | float | str

@@ -18,11 +18,11 @@ from striate.machine.device import choose_device
 from striate.modules.module import build
 from striate.net.layout.layout import Layout, lay
 from striate.net.network import Network
+from striate.net.notation.holes import fill_holes
 from striate.net.notation.reader import read_text
 from striate.net.notation.writer import write_text
 from striate.net.plan.table import plan
 from striate.net.shape import Map
-from striate.notation.holes import fill_holes
 from striate.progress import Silence, Watch
 from striate.recipe.keys import Recipe, read_recipe
 from striate.runs.folder import RunFolder

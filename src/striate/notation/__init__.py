@@ -1,1 +1,0 @@
-"""Text to network and back, with places for errors."""
