@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from striate.api import NetText, cache, draw, explain, load, plan, read, test, train
+from striate.api import NetText, cache, compare, draw, explain, filter, load, look, plan, read, test, train
 from striate.errors import StriateError
 from striate.version import __version__
 
@@ -24,9 +24,12 @@ __all__ = [
     "StriateError",
     "__version__",
     "cache",
+    "compare",
     "draw",
     "explain",
+    "filter",
     "load",
+    "look",
     "plan",
     "read",
     "test",

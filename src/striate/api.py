@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ from striate.data.decode.image import prepare_image
 from striate.data.decode.size import Fit, Size
 from striate.disk.small import read_small_text
 from striate.errors import DataError, MissingExtra, NotationError, StriateError, nearest
+from striate.net.layers.words import WORDS
 from striate.net.layout.layout import Layout, lay
 from striate.net.network import Network
 from striate.net.notation.reader import read_text
@@ -31,11 +33,14 @@ if TYPE_CHECKING:
     from striate.checks.checked import Checked
     from striate.disk.cached import Cached
     from striate.explaining.explain import Explanation
+    from striate.explaining.fixed_filter import Filtered
     from striate.modules.module import Net
     from striate.predict.measure import Candidate, Measured, Published
     from striate.predict.trained import Trained
     from striate.progress import Watch
     from striate.recipe.keys import Recipe
+    from striate.report.activations import Activations
+    from striate.report.compare import Comparison
     from striate.run import Run
     from striate.runs.folder import RunFolder
 
@@ -492,6 +497,88 @@ def explain(
     )
 
 
+def look(
+    net: str | Path | NetText | Trained,
+    data: str | Path | None = None,
+    *,
+    initial: str | Sequence[str] | None = None,
+    activation: str | Sequence[str] | None = None,
+    size: Size | None = None,
+    images: int = 64,
+    seed: int = 0,
+    device: str | None = None,
+    watch: Watch | None = None,
+) -> Activations:
+    """What each layer gives on real images: before any training, or with the weights of a run.
+
+    net: a run, or its folder, with its first, best and last weights; or a network, as `read`, with each of several
+    first weights.  data: images, as for `train`; those of the run where None.
+    initial: first weights, one or several of them, as the recipe has them; `auto` where None.
+    activation: one or several in place of the network's own.  images: how many training images go through it.
+
+    Raises StriateError; see the command of the same name.
+    """
+    require_train("look")
+    from striate.explaining.activations import look_at_network, look_at_run
+    from striate.predict.trained import Trained, load_trained
+    from striate.recipe.keys import read_recipe
+    from striate.runs.folder import is_run
+
+    if isinstance(net, str | Path) and (data is None or is_run(net)):
+        if data is None and (
+            str(net) in zoo_names() or str(net).endswith((".net", ".txt")) or " " in str(net)
+        ):
+            said = shlex.quote(str(net))
+            raise StriateError(
+                f"{said} is a network, and there are no images to look at it with",
+                place="look",
+                expected="a network and images, or a run",
+                cure=f"striate look {said} DATA",
+            )
+        net = load_trained(net, device=device)
+    if isinstance(net, Trained):
+        for flag, value in (("--initial", initial), ("--activation", activation), ("--size", size)):
+            if value is not None:
+                raise StriateError(
+                    "a run has its own",
+                    place=flag,
+                    expected="a run alone, or a network and images",
+                    cure=f"leave out {flag}; or striate look {net.run.quoted}/net.txt DATA {flag} ...",
+                )
+        return look_at_run(net, data, images=images, watch=watch)
+    if data is None:
+        raise StriateError(
+            "there are no images to look at it with", place="look", expected="a network and images, or a run"
+        )
+    text = read(net)
+    given = {"seed": seed} | ({} if size is None else {"size": size})
+    name = text.zoo or (Path(str(net)).name if str(net).endswith((".net", ".txt")) else "network")
+    return look_at_network(
+        text.network,
+        name,
+        data,
+        read_recipe(None, given=given),
+        initials=(initial,) if isinstance(initial, str) else initial or ("auto",),
+        activations=(activation,) if isinstance(activation, str) else activation or (),
+        images=images,
+        device=device,
+        watch=watch,
+    )
+
+
+def filter(flow: str | NetText, image: str | Path) -> Filtered:
+    """An image put through a filter (`sobel-x`, `blur` and others), or a flow of layers without weights.
+
+    Raises StriateError; see the command of the same name.
+    """
+    require_train("filter")
+    from striate.explaining.fixed_filter import filter_image
+
+    if isinstance(flow, str) and flow.replace("-", "").isalpha() and flow not in WORDS:
+        return filter_image(flow, None, image)
+    return filter_image(str(flow), read(flow).network, image)
+
+
 def load(run: str | Path, *, device: str | None = None) -> Run:
     """Load the best weights of a run, to predict and explain.  Raises RunError where there is no such run."""
     require_train("load")
@@ -526,6 +613,26 @@ def test(
     return measure(
         candidate_of(run, net=weights is not None, weights=given, sha256=sha256, device=device), data
     )
+
+
+def compare(
+    *runs: str | Path | Trained,
+    data: str | Path | None = None,
+    device: str | None = None,
+    watch: Watch | None = None,
+) -> Comparison:
+    """Runs against the first of them, on the same images.
+
+    data: labelled images; where None, the test images of the runs, or their validation images.
+
+    Raises StriateError; see the command of the same name.
+    """
+    require_train("compare")
+    from striate.predict.compare import compare_runs
+    from striate.predict.trained import Trained, load_trained
+
+    loaded = [each if isinstance(each, Trained) else load_trained(each, device=device) for each in runs]
+    return compare_runs(loaded, data, watch)
 
 
 def candidate_of(

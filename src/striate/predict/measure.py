@@ -199,14 +199,62 @@ def published_candidate(published: Published) -> Candidate:
     )
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What a network answers about labelled images.
+
+    used: the places in `data.items` of those that could be used.  probabilities: N x classes, for them.
+    labels: N places among the network's classes.  left_out: the others.  seen: how many were in its training.
+    """
+
+    data: Labelled
+    wanted: Wanted
+    used: list[int]
+    probabilities: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    left_out: list[Finding]
+    seen: int
+
+    @property
+    def names(self) -> list[str]:
+        """Of the images that could be used."""
+        return [self.data.items[number].name for number in self.used]
+
+    def stored(self, place: int) -> NDArray[Any]:
+        """The image of a place among those that could be used, H x W x C."""
+        one = Labelled("", "", "", (), (self.data.items[self.used[place]],), ())
+        image = next(iter(one.images(self.wanted)))
+        assert isinstance(image, Image)
+        return image.values
+
+
 def measure(candidate: Candidate, source: str | Path, watch: Watch | None = None) -> Measured:
     """Ask a network about labelled images: those of the test split where DATA has one, else all of them.
 
     Raises DataError where a class of the data is none of the network's, or not one image can be used;
     RunError where `watch` asks to stop.
     """
-    watch = watch or Silence()
     data = label_images(source)
+    found = answer(candidate, data, watch)
+    classes = candidate.classes or data.classes
+    known = candidate.preparation
+    return Measured(
+        network=candidate.name,
+        data=data.source,
+        split=data.split,
+        score=score(found.probabilities, found.labels, classes),
+        left_out=tuple(found.left_out),
+        seen=found.seen if candidate.seen else None,
+        by_name=candidate.classes is not None,
+        mistakes=worst_mistakes(
+            found.probabilities, found.labels, found.names, classes, known.size, found.stored
+        ),
+    )
+
+
+def answer(candidate: Candidate, data: Labelled, watch: Watch | None = None) -> Answers:
+    """What a network answers about labelled images.  Raises as `measure`."""
+    watch = watch or Silence()
     places = _places(candidate, data)
     known = candidate.preparation
     wanted = Wanted(known.stored_size, known.channels, known.dtype, known.fit, known.values)
@@ -240,27 +288,8 @@ def measure(candidate: Candidate, source: str | Path, watch: Watch | None = None
             expected="images that can be read",
             cure=f"striate check {data.source}",
         )
-    found = np.concatenate(rows)
-    classes = candidate.classes or data.classes
     labels = np.array([places[data.items[number].label] for number in used], dtype=np.int64)
-    names = [data.items[number].name for number in used]
-
-    def stored(place: int) -> NDArray[Any]:
-        one = Labelled("", "", "", (), (data.items[used[place]],), ())
-        image = next(iter(one.images(wanted)))
-        assert isinstance(image, Image)
-        return image.values
-
-    return Measured(
-        network=candidate.name,
-        data=data.source,
-        split=data.split,
-        score=score(found, labels, classes),
-        left_out=tuple(left_out),
-        seen=seen if candidate.seen else None,
-        by_name=candidate.classes is not None,
-        mistakes=worst_mistakes(found, labels, names, classes, known.size, stored),
-    )
+    return Answers(data, wanted, used, np.concatenate(rows), labels, left_out, seen)
 
 
 def _places(candidate: Candidate, data: Labelled) -> list[int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -78,16 +79,24 @@ def curves(trace: Trace) -> Html:
     if not trace.steps and not trace.epochs:
         return tag("p", "No step was noted before the run ended.", css="soft")
     try:
-        import matplotlib
+        import matplotlib  # noqa: F401
     except ImportError:
         drawn = tag("p", "The curves need matplotlib: pip install 'striate[train]'.", css="soft")
         return joined([drawn, epoch_table(trace)])
-    # Whatever style the user set, the page looks the same; his settings are put back.
+    with drawn_alike():
+        drawn = joined([_loss(trace), _accuracy(trace), _rate(trace), _time(trace)])
+    return joined([tag("div", drawn, css="curves"), _note(trace), epoch_table(trace)])
+
+
+@contextmanager
+def drawn_alike() -> Iterator[None]:
+    """Whatever style the user set, drawings of matplotlib look the same inside; his settings are put back."""
+    import matplotlib
+
     style = {key: each for key, each in matplotlib.rcParamsDefault.items() if "backend" not in key}
     style |= {"svg.fonttype": "none", "svg.hashsalt": "striate", "font.size": 10.0}
     with _DRAWING, matplotlib.rc_context(style):
-        drawn = joined([_loss(trace), _accuracy(trace), _rate(trace), _time(trace)])
-    return joined([tag("div", drawn, css="curves"), _note(trace), epoch_table(trace)])
+        yield
 
 
 def _loss(trace: Trace) -> Html:
@@ -107,7 +116,7 @@ def _loss(trace: Trace) -> Html:
         _ring(axes, trace, lambda each: each.val_loss)
         top = max(*values, _most(batches))
         if min(values) > 0 and top > LOGARITHMIC * min(values):
-            _logarithmic(axes, 0.8 * min(values), 1.25 * top)
+            logarithmic_axis(axes, 0.8 * min(values), 1.25 * top)
         else:
             axes.set_ylim(1.06 * min(0.0, *values), 1.06 * top or 1)
 
@@ -227,7 +236,7 @@ def _ends(trace: Trace, value: Callable[[Epoch], float | None]) -> Points:
     return [(_place(trace, each.step), y) for each in trace.epochs if (y := value(each)) is not None]
 
 
-def _logarithmic(axes: Axes, low: float, high: float) -> None:
+def logarithmic_axis(axes: Axes, low: float, high: float) -> None:
     """A logarithmic axis that is read in plain figures, 0.1, 0.2, 0.5, 1."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 

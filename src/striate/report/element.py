@@ -62,7 +62,9 @@ def _attributes(css: str, attributes: Mapping[str, str] | None) -> str:
 
 # Colors that no drawing means, each standing for one of the style sheet, which knows light and dark.
 INK, SOFT, LINE, TRAINING, VALIDATION = (f"#00000{digit}" for digit in range(1, 6))
+SERIES = tuple(f"#0000{number:02x}" for number in range(17, 23))
 _VARIABLES = {INK: "ink", SOFT: "soft", LINE: "line", TRAINING: "training", VALIDATION: "validation"}
+_VARIABLES |= {color: f"series-{number}" for number, color in enumerate(SERIES, 1)}
 
 _COLOR = re.compile("|".join(_VARIABLES))
 _ID = re.compile(r' id="([^"]*)"')

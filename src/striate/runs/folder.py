@@ -303,6 +303,12 @@ def find_run(name: str | Path, usable: Usable = has_weights) -> RunFolder:
     )
 
 
+def is_run(name: str | Path) -> bool:
+    """Whether `find_run` takes it for a run: a folder with a record, or `latest`."""
+    path = Path(name)
+    return path.name == "latest" or any((each / "run.json").is_file() for each in (path, ROOT / path))
+
+
 def _latest(root: Path, usable: Usable) -> RunFolder:
     runs = list_runs(root)
     for run, record in runs:
