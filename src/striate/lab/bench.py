@@ -115,7 +115,7 @@ class Bench:
         self.out, self.source, self.quick, self.watch = out, source, quick, watch
         self.seeds = range(min(QUICK_SEEDS, seeds) if quick else seeds)
         self.loaded = load_images(source, most)
-        self.done = 0
+        self.used: dict[str, None] = {}
         self._sets: dict[tuple[ImageSet, int | None], tuple[Path, Images]] = {}
         self._rates: dict[Arm, float] = {}
 
@@ -243,8 +243,8 @@ class Bench:
         planned = Planned(arm, learning_rate, seed, self.epochs(arm, short=short))
         kept = self._kept(planned)
         found = OUTCOME.validate_json(kept.read_bytes()) if kept.exists() else self._train(planned, kept)
-        self.done += 1
-        self.watch.advance(self.done, f"{arm.name}, learning rate {learning_rate:g}, seed {seed}")
+        self.used[kept.parent.name] = None
+        self.watch.advance(len(self.used), f"{arm.name}, learning rate {learning_rate:g}, seed {seed}")
         return found
 
     def _keys(self, planned: Planned) -> dict[str, Any]:

@@ -152,14 +152,16 @@ def _compared(comparisons: Sequence[Comparison]) -> Html:
         [
             each.name,
             _number(each.middle, each.unit),
-            f"{_number(each.low)} to {_number(each.high)}" if len(each.values) > 1 else "exact",
+            f"{_bare(each.low, each.unit)} to {_bare(each.high, each.unit)}"
+            if len(each.values) > 1
+            else "exact",
             tag(
                 "span",
                 each.verdict or "for information",
                 css=f"verdict{' no' if each.verdict in _NO else ''}" if each.verdict else "soft",
             ),
             each.reads,
-            " ".join(_number(one) for one in each.values) if len(each.values) > 1 else "counted",
+            " ".join(_bare(one, each.unit) for one in each.values) if len(each.values) > 1 else "counted",
         ]
         for each in comparisons
     ]
@@ -180,8 +182,8 @@ def _figures(rows: Sequence[Row]) -> Html:
                 row.arm,
                 row.what,
                 _number(mean, row.unit),
-                f"±{_number(spread)}" if len(row.values) > 1 else "–",
-                " ".join(_number(each) for each in row.values) if len(row.values) > 1 else "counted",
+                f"±{_bare(spread, row.unit)}" if len(row.values) > 1 else "–",
+                " ".join(_bare(each, row.unit) for each in row.values) if len(row.values) > 1 else "counted",
                 f"{row.learning_rate:g}" if row.learning_rate is not None else "–",
             ]
         )
@@ -191,16 +193,21 @@ def _figures(rows: Sequence[Row]) -> Html:
 
 
 def _number(value: float, unit: str = "") -> str:
-    """A figure in three digits or so."""
+    """A figure in three digits or so, and its unit."""
+    return f"{_bare(value, unit)} {unit}".rstrip()
+
+
+def _bare(value: float, unit: str = "") -> str:
+    """A figure without its unit: shares and points have two decimals where these say anything."""
     if not math.isfinite(value) or abs(value) >= 1e300:
         return "unbounded"
+    if unit in ("%", "points") and (value == 0 or abs(value) >= 0.01):
+        return f"{value:.2f}"
     if value == int(value) and abs(value) < 1e15:
-        said = f"{int(value):,}"
-    elif abs(value) >= 1000:
-        said = f"{value:,.0f}"
-    else:
-        said = f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"
-    return f"{said} {unit}".rstrip()
+        return f"{int(value):,}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"
 
 
 def _again(claim: Claim, receipt: Receipt) -> Html:
@@ -209,7 +216,7 @@ def _again(claim: Claim, receipt: Receipt) -> Html:
         for part in (receipt.machine, receipt.versions)
         for key, value in part.items()
     ]
-    data = "" if receipt.data == "digits" else f" --data {receipt.data}"
+    data = "" if receipt.data == "digits" else f" --data {receipt.data} --images {receipt.images[0]}"
     command = (
         f"striate lab {claim.name}{data} --seeds {receipt.seeds}"
         if not receipt.quick

@@ -72,7 +72,7 @@ def run_claim(
         shape=_shape(bench),
         date=time.strftime("%Y-%m-%d"),
         seconds=round(time.monotonic() - began, 1),
-        trainings=bench.done,
+        trainings=len(bench.used),
         machine=describe_machine(torch.device("cpu")),
         versions=versions(),
         finding=finding,

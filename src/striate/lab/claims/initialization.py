@@ -205,7 +205,7 @@ def _init_extremes(bench: Bench) -> Finding:
         spread[word], stuck[word] = [], []
         for seed in bench.seeds:
             found = list(outputs(before_training(dense("tanh"), word, x, seed), x, nn.Tanh))
-            spread[word].append([max(float(each.std()), 1e-12) for each in found])
+            spread[word].append([max(float(each.std()), 1e-30) for each in found])
             stuck[word].append([float((each.abs() > SATURATED).float().mean()) for each in found])
     tenth = 9
     died = [100 * each[tenth] / float(x.std()) for each in spread["small"]]

@@ -210,7 +210,9 @@ def _sharing_adds(bench: Bench) -> Finding:
 
 def _adding_pictures(x: Tensor, whole: Tensor, places: Tensor) -> list[Picture]:
     """The image, how much each place adds to one weight matrix, a few of those, and their sum."""
-    kernel = places[:, 0].mean(dim=1)
+    # The map that most places add to.
+    busiest = int((places.flatten(2).abs().sum(dim=2) > 0).sum(dim=0).argmax())
+    kernel = places[:, busiest].mean(dim=1)
     strength = kernel.flatten(1).norm(dim=1).reshape(x.shape[2:])
     strongest = strength.flatten().argsort(descending=True)[:3].tolist()
     found = [_picture("the image", x[0].mean(dim=0)), _picture("how much each place adds", strength)]
@@ -220,7 +222,7 @@ def _adding_pictures(x: Tensor, whole: Tensor, places: Tensor) -> list[Picture]:
     return [
         *found,
         _picture("their sum over all places", kernel.sum(dim=0)),
-        _picture("autograd's", whole[0].mean(dim=0)),
+        _picture("autograd's", whole[busiest].mean(dim=0)),
     ]
 
 
