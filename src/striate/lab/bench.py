@@ -115,7 +115,9 @@ class Bench:
         self.out, self.source, self.quick, self.watch = out, source, quick, watch
         self.seeds = range(min(QUICK_SEEDS, seeds) if quick else seeds)
         self.loaded = load_images(source, most)
-        self.used: dict[str, None] = {}
+        # Seconds of each training that was asked for, and of those that were trained here and now.
+        self.used: dict[str, float] = {}
+        self.spent_s = 0.0
         self._sets: dict[tuple[ImageSet, int | None], tuple[Path, Images]] = {}
         self._rates: dict[Arm, float] = {}
 
@@ -243,7 +245,7 @@ class Bench:
         planned = Planned(arm, learning_rate, seed, self.epochs(arm, short=short))
         kept = self._kept(planned)
         found = OUTCOME.validate_json(kept.read_bytes()) if kept.exists() else self._train(planned, kept)
-        self.used[kept.parent.name] = None
+        self.used[kept.parent.name] = found.seconds
         self.watch.advance(len(self.used), f"{arm.name}, learning rate {learning_rate:g}, seed {seed}")
         return found
 
@@ -309,6 +311,7 @@ class Bench:
             test_accuracy=0.0 if lost or result is None else result.accuracy,
             seconds=time.monotonic() - began,
         )
+        self.spent_s += found.seconds
         write_atomic(kept, OUTCOME.dump_json(found, indent=1))
         return found
 
