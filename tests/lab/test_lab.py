@@ -343,6 +343,25 @@ def test_errors(tmp_path: Path) -> None:
     )
 
 
+def test_data_that_a_claim_cannot_take(tmp_path: Path) -> None:
+    reals, few = tmp_path / "reals.npz", tmp_path / "few.npz"
+    x, y = np.random.default_rng(0).random((200, 8, 8)), np.arange(200) % 4
+    np.savez(reals, x_train=x, y_train=y)
+    np.savez(few, x_train=(255 * x).astype(np.uint8), y_train=y)
+    with pytest.raises(DataError) as refused:
+        run_claim(TINY, data=str(reals), out=tmp_path, watch=Silence())
+    assert str(refused.value) == (
+        f"{reals}: the images hold float32\n  expected: bytes of 0 to 255, of which the lab makes others\n"
+        "  try: striate lab NAME, on the digits"
+    )
+    with pytest.raises(DataError) as missing:
+        run_claim(find_claim("small-data-transfer"), data=str(few), out=tmp_path, watch=Silence())
+    assert str(missing.value) == (
+        "--data: there is no class number 4 among the images\n  expected: 10 classes or more: the claim divides them\n"
+        "  try: striate lab NAME, on the digits"
+    )
+
+
 # ---- docs/claims.md -----------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.data.gather import gather
+from striate.errors import DataError
 
 Bytes = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -78,9 +79,16 @@ class Images:
 def load_images(source: str | Path, most: int) -> Images:
     """The images of a data set, `most` of them to train on, evenly spread; see MOST_VALIDATION and MOST_TEST.
 
-    Where there is no test split, the validation split is halved.  Raises DataError.
+    Where there is no test split, the validation split is halved.  Raises DataError, for images of real numbers, too.
     """
     data = gather(source, val_share=0.15, seed=0)
+    if data.train.images.dtype != np.uint8:
+        raise DataError(
+            f"the images hold {data.train.images.dtype.name}",
+            place=str(source),
+            expected="bytes of 0 to 255, of which the lab makes others",
+            cure="striate lab NAME, on the digits",
+        )
     train, val = (data.train.images, data.train.labels), (data.val.images, data.val.labels)
     if data.test is not None:
         test = data.test.images, data.test.labels
@@ -89,19 +97,22 @@ def load_images(source: str | Path, most: int) -> Images:
     return Images(_few(*train, most=most), _few(*val, most=MOST_VALIDATION), _few(*test, most=MOST_TEST))
 
 
-def _few(images: NDArray[np.generic], labels: Labels, *, most: int) -> tuple[Bytes, Labels]:
+def _few(images: Bytes, labels: Labels, *, most: int) -> tuple[Bytes, Labels]:
     chosen = np.linspace(0, len(labels) - 1, min(most, len(labels))).round().astype(np.int64)
-    found = np.asarray(images[chosen])
-    if found.dtype != np.uint8:
-        low, high = float(found.min()), float(found.max())
-        found = np.round(255 * (found.astype(np.float64) - low) / max(high - low, 1e-12))
-    return np.ascontiguousarray(found.astype(np.uint8)), np.asarray(labels[chosen], dtype=np.int64)
+    return np.ascontiguousarray(images[chosen]), np.asarray(labels[chosen], dtype=np.int64)
 
 
 def make_images(images: Images, wanted: ImageSet, seed: int) -> Images:
     """The set that is wanted, of the images that there are."""
     draw = np.random.default_rng([seed, 7])
     if wanted.classes:
+        if missing := set(wanted.classes) - set(images.train[1].tolist()):
+            raise DataError(
+                f"there is no class number {min(missing)} among the images",
+                place="--data",
+                expected="10 classes or more: the claim divides them",
+                cure="striate lab NAME, on the digits",
+            )
         images = Images(
             *(_of_classes(*split, wanted.classes) for split in (images.train, images.val, images.test))
         )
