@@ -135,6 +135,11 @@ class Bench:
             self._sets[wanted, drawn] = path, made
         return self._sets[wanted, drawn]
 
+    def inputs(self, count: int = 256) -> Tensor:
+        """A few training images, N x C x H x W, mean 0 and variance 1 over all of their values."""
+        x = torch.from_numpy(self.loaded.train[0][:count].astype(np.float32)).permute(0, 3, 1, 2)
+        return (x - x.mean()) / x.std()
+
     @property
     def classes(self) -> int:
         """Of the data."""

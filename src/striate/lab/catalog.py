@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from striate.errors import StriateError, nearest
 from striate.lab.claim import Claim
-from striate.lab.claims import activations, depth, initialization, pooling, search, sharing, training_data
+from striate.lab.claims import (
+    activations,
+    depth,
+    features,
+    initialization,
+    pooling,
+    search,
+    sharing,
+    training_data,
+)
 
 # In the order of the issue that asked for them, which is that of a lecture.
 _ORDER = (
@@ -16,7 +25,7 @@ _ORDER = (
 
 _BY_NAME = {
     claim.name: claim
-    for family in (initialization, activations, depth, pooling, sharing, training_data, search)
+    for family in (initialization, activations, depth, pooling, sharing, features, training_data, search)
     for claim in family.CLAIMS
 }
 

@@ -23,7 +23,6 @@ from striate.lab.claim import (
     ratio,
     series,
 )
-from striate.lab.claims.depth import residual
 from striate.modules.initial import initialize
 from striate.modules.module import Net, build
 from striate.net.layout.layout import lay
@@ -48,12 +47,6 @@ def stack(depth: int, activation: str, width: int = 16) -> str:
 def dense(activation: str, width: int = 256) -> str:
     """30 fully connected layers: every sum has as many terms, which padding would spoil at the edges of a map."""
     return f"[fc {width} -> {activation}] x{len(DEPTHS)}"
-
-
-def inputs(bench: Bench, count: int = 256) -> Tensor:
-    """A few images, each pixel with mean 0 and variance 1 over all of them."""
-    x = torch.from_numpy(bench.loaded.train[0][:count].astype(np.float32)).permute(0, 3, 1, 2)
-    return (x - x.mean()) / x.std()
 
 
 def before_training(text: str, word: str, x: Tensor, seed: int) -> Net:
@@ -116,7 +109,7 @@ def _factor(name: str, values: Sequence[float], wanted: float) -> Comparison:
 
 
 def _init_variance(bench: Bench) -> Finding:
-    x = inputs(bench)
+    x = bench.inputs()
     curves, factors = {}, {}
     for word in _WORDS:
         by_seed = []
@@ -198,7 +191,7 @@ def _threshold(
 
 
 def _init_extremes(bench: Bench) -> Finding:
-    x = inputs(bench)
+    x = bench.inputs()
     spread: dict[str, list[list[float]]] = {}
     stuck: dict[str, list[list[float]]] = {}
     for word in _SIZES:
@@ -373,90 +366,12 @@ BN_RATES = Claim(
     protocol="Three convolutions and a fully connected layer, with and without batch norm, at eight learning rates of "
     "0.01 to 30: the largest that does not diverge. Then He's weights, standard deviation 0.01 and 1, each at its best "
     "learning rate: how far their test accuracies lie apart.",
-    falsifier="The ratio of the largest learning rates is below 2; three initializations lie as far apart with batch norm.",
+    falsifier="The ratio of the largest learning rates is below 2; three initializations lie as far apart with "
+    "batch norm.",
     changes="Clipped gradients or a warmup, which let the plain network bear more; adam instead of sgd; more layers.",
     measure=_bn_rates,
     arms=[_bn_arm(bn, word) for bn in (False, True) for word in _BN_WORDS],
 )
 
 
-# ---- identity-start -----------------------------------------------------------------------------------
-
-
-def _start_arm(zero: bool) -> Arm:
-    keys: tuple[tuple[str, object], ...] = (("initial", "he, zero-last" if zero else "he"), ("batch", 64))
-    return Arm("zero-last" if zero else "as usual", residual(20), keys=keys, epochs=15, chosen_by="training")
-
-
-def _around(net: Net, part: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """What a part of a network is given, and what it gives."""
-    found: list[tuple[Tensor, Tensor]] = []
-    hook = part.register_forward_hook(lambda _m, given, out: found.append((given[0].clone(), out.clone())))
-    with torch.no_grad():
-        net(x)
-    hook.remove()
-    return found[0]
-
-
-def _identity_start(bench: Bench) -> Finding:
-    x = inputs(bench, 64)
-    off = []
-    for seed in bench.seeds:
-        net = bench.fresh(_start_arm(True), seed).train()
-        before, behind = _around(net, net.part("stage1"), x)
-        off.append(float((behind - before).abs().max()))
-    zero, usual = (bench.outcomes(_start_arm(each)) for each in (True, False))
-    third = max(1, len(usual[0].train_error) // 3)
-    early = [
-        100 * (float(np.mean(b.train_error[:third])) - float(np.mean(a.train_error[:third])))
-        for a, b in zip(zero, usual, strict=True)
-    ]
-    accuracy = [100 * (a.test_accuracy - b.test_accuracy) for a, b in zip(zero, usual, strict=True)]
-    exact = Comparison(
-        "largest change that the first stage makes before training", "", tuple(off), *interval(off), "the stage is the identity" if max(off) == 0 else "the stage is not the identity",
-        "holds" if max(off) == 0 else "does not hold",
-    )  # fmt: skip
-    rows = [
-        Row(
-            _start_arm(each).name, f"mean training error of the first {third} epochs", "%",
-            tuple(100 * float(np.mean(one.train_error[:third])) for one in outcomes), bench.chosen(_start_arm(each)),
-        )
-        for each, outcomes in ((True, zero), (False, usual))
-    ]  # fmt: skip
-    curves = tuple(
-        series(
-            _start_arm(each).name,
-            range(1, len(outcomes[0].train_error) + 1),
-            [[100 * one for one in found.train_error] for found in outcomes],
-        )
-        for each, outcomes in ((True, zero), (False, usual))
-    )
-    return Finding(
-        (
-            exact,
-            differs(f"training error of the first {third} epochs, as usual less zero-last", early),
-            differs("test accuracy at the end, zero-last less as usual", accuracy, counts=False),
-        ),
-        (*rows, *(
-            Row(_start_arm(each).name, "test accuracy", "%", tuple(100 * one.test_accuracy for one in outcomes), bench.chosen(_start_arm(each)))
-            for each, outcomes in ((True, zero), (False, usual))
-        )),
-        (Chart("Training error", "epoch", "%", curves),),
-    )  # fmt: skip
-
-
-IDENTITY_START = Claim(
-    name="identity-start",
-    line="A residual net whose branches begin at zero begins as the identity and learns sooner.",
-    words="Where the last batch norm of each residual branch begins with gamma 0, every block begins as the identity, and "
-    "training is faster at first.",
-    source="Goyal et al. 2017, section 5.1; Zhang, Dauphin and Ma 2019 (Fixup).",
-    protocol="A residual network of 20 layers, 8, 16 and 32 maps wide, with `initial = he` and `he, zero-last`. Before "
-    "training: what the first stage adds to its input. In training: the mean training error of the first third of 15 epochs.",
-    falsifier="No difference: the interval of the gain in training error is below 0.5 points.",
-    changes="Deeper networks, larger batches with a warmup, for which it was proposed; no batch norm.",
-    measure=_identity_start,
-    arms=[_start_arm(True), _start_arm(False)],
-)
-
-CLAIMS = (INIT_VARIANCE, INIT_EXTREMES, BN_RATES, IDENTITY_START)
+CLAIMS = (INIT_VARIANCE, INIT_EXTREMES, BN_RATES)
