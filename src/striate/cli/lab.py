@@ -32,7 +32,7 @@ def lab(
     """List the claims of lecture notes that can be measured here, or measure one.
 
     It says how long it will take before it starts. Stopped by Ctrl-C, the same command goes on: each training
-    is kept under OUT/trainings, where other claims find it, too. OUT/NAME has the page and the receipt.
+    is kept under OUT/trainings, where other claims find it, too. OUT/NAME, or OUT/NAME-DATA, has the page and the receipt.
 
     For example:
 

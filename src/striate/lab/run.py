@@ -32,7 +32,7 @@ def run_claim(
     out: Path = OUT,
     watch: Watch,
 ) -> tuple[Receipt, Path]:
-    """Measure a claim, and write out/NAME/receipt.json and page.html; returned are the receipt and the page.
+    """Measure a claim, and write receipt.json and page.html to out/NAME, or out/NAME-DATA; returned are the receipt and the page.
 
     data: as `striate train` takes it.  images: as many to train on at most.  quick: two seeds, three learning rates
     and a third of the epochs, which settles nothing.  Trainings that are kept in out/trainings are not done again.
@@ -77,7 +77,7 @@ def run_claim(
         versions=versions(),
         finding=finding,
     )
-    folder = out / claim.name
+    folder = out / (claim.name if receipt.data == "digits" else f"{claim.name}-{receipt.data}")
     folder.mkdir(parents=True, exist_ok=True)
     # The page is made of what was written, so that it can be made again of that alone.
     write_receipt(folder / "receipt.json", receipt)
