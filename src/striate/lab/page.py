@@ -31,7 +31,7 @@ _STYLE = """
 .chart figcaption { display: flex; flex-wrap: wrap; gap: 0 1.125rem; font-size: 0.875rem; margin-bottom: 0.25rem; }
 .chart strong { font-weight: 600; flex-basis: 100%; }
 .chart .dot { margin-right: 0.35rem; }
-.squares { display: flex; flex-wrap: wrap; gap: 1.25rem; }
+.squares { display: flex; flex-wrap: wrap; gap: 1.25rem; margin-bottom: 2rem; }
 .squares figure { margin: 0; width: 8.5rem; font-size: 0.8125rem; color: var(--soft); }
 .squares svg { display: block; width: 100%; height: auto; margin-bottom: 0.35rem; }
 td.wide { white-space: normal; min-width: 14rem; max-width: 26rem; }
@@ -272,7 +272,12 @@ def _squares(picture: Picture) -> Html:
     drawn = tag(
         "svg",
         cells,
-        attributes={"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": picture.caption},
+        attributes={
+            "viewBox": f"0 0 {width} {height}",
+            "role": "img",
+            "aria-label": picture.caption,
+            "shape-rendering": "crispEdges",
+        },
     )
     return tag("figure", drawn, tag("figcaption", picture.caption))
 
