@@ -372,7 +372,7 @@ def test_page_of_claims_is_generated() -> None:
 
 def test_page_of_claims_takes_no_quick_run(tmp_path: Path) -> None:
     made = runpy.run_path(str(DOCS / "make_claims.py"))
-    receipt, _ = run_claim(TINY, quick=True, images=100, out=tmp_path, watch=Silence())
+    receipt, _ = run_claim(find_claim("googlenet-ten"), quick=True, images=100, out=tmp_path, watch=Silence())
     (tmp_path / "claims").mkdir()
     write_receipt(tmp_path / "claims" / "tiny.json", receipt)
     with pytest.raises(SystemExit, match="settles nothing"):
