@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import runpy
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from striate.errors import DataError, StriateError
 from striate.lab.bench import Bench, Outcome
@@ -28,8 +30,9 @@ from striate.lab.claim import (
     ratio,
     ratio_interval,
 )
-from striate.lab.claims.activations import MAXOUT_DOUBLES
+from striate.lab.claims.activations import MAXOUT_DOUBLES, dead_share
 from striate.lab.claims.depth import BASIC, BOTTLENECK, ONE_BY_ONE, cost, layers_with_weights, plain, residual
+from striate.lab.claims.features import crossness, draw_lines
 from striate.lab.claims.initialization import factor_of_layer
 from striate.lab.claims.sharing import patch_gradients
 from striate.lab.images import ImageSet, make_images, moved, painted, placed, turned_hue
@@ -212,6 +215,32 @@ def test_gradients_of_places_add_up() -> None:
     torch.testing.assert_close(places.sum(dim=0), whole, rtol=1e-12, atol=1e-12)
     # The comparison can fail.
     assert not torch.allclose(places[1:].sum(dim=0), whole)
+
+
+@pytest.mark.parametrize(
+    ("activation", "share"), [(nn.ReLU(), 0.5), (nn.LeakyReLU(0.01), 0.0), (nn.ELU(), 0.5)]
+)
+def test_dead_maps(activation: nn.Module, share: float) -> None:
+    """Of two maps one is far below 0 everywhere: dead under relu, and under elu, whose slope is lost in float32."""
+    conv = nn.Conv2d(1, 2, 1)
+    conv.weight.data = torch.tensor([1.0, 1.0]).reshape(2, 1, 1, 1)
+    conv.bias.data = torch.tensor([0.0, -50.0])
+    assert dead_share(nn.Sequential(conv, activation), torch.rand(3, 1, 4, 4)) == share
+
+
+def test_a_unit_that_answers_crosses() -> None:
+    """The first map adds a row and a column and takes 4 off: a line gives 1, their cross 5.  The second sees rows alone."""
+    drawn = draw_lines(9, 1)
+    x = torch.from_numpy(np.stack(list(drawn.values()))).permute(0, 3, 1, 2) / 255.0
+    conv = nn.Conv2d(1, 2, 5, padding=2)
+    conv.weight.data = torch.zeros(2, 1, 5, 5)
+    conv.weight.data[:, 0, 2] = 1.0
+    conv.weight.data[0, 0, :, 2] = 1.0
+    conv.bias.data = torch.tensor([-4.0, 0.0])
+    net = nn.Sequential(OrderedDict(two=nn.Sequential(conv, nn.ReLU())))
+    (twice, total), (alone, _) = crossness(net, x, list(drawn), 4)
+    assert (twice, total) == (5.0, 2.5)
+    assert alone < 2
 
 
 # ---- measured -----------------------------------------------------------------------------------------

@@ -118,14 +118,12 @@ def _dies_arm(kind: str) -> Arm:
     )  # fmt: skip
 
 
-def dead_share(bench: Bench, outcome: Outcome, images: Bytes) -> float:
+def dead_share(net: nn.Module, x: Tensor) -> float:
     """The share of feature maps whose gradient is 0 at every place of every image: their units no longer learn.
 
     It is asked of the input of each activation: for relu, that it is nowhere above 0; for maxout, one of whose
     pieces always learns, and for leaky and elu, whose slope is never 0 in exact arithmetic, that the slope is below 1e-6.
     """
-    trained = bench.trained(outcome, last=True)
-    x = bench.read(trained, images)
     dead, units = 0, 0
 
     def look(module: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
@@ -141,14 +139,19 @@ def dead_share(bench: Bench, outcome: Outcome, images: Bytes) -> float:
 
     hooks = [
         module.register_forward_hook(look)
-        for module in trained.net.modules()
+        for module in net.modules()
         if type(module).__name__ in ("ReLU", "LeakyReLU", "ELU", "DepthPool")
     ]
     with torch.no_grad():
-        trained.net.eval()(x)
+        net.eval()(x)
     for hook in hooks:
         hook.remove()
     return dead / max(units, 1)
+
+
+def _dead_at_the_end(bench: Bench, outcome: Outcome, images: Bytes) -> float:
+    trained = bench.trained(outcome, last=True)
+    return dead_share(trained.net, bench.read(trained, images))
 
 
 def _relu_dies(bench: Bench) -> Finding:
@@ -164,7 +167,7 @@ def _relu_dies(bench: Bench) -> Finding:
             for place, outcome in enumerate(bench.outcomes(arm, learning_rate)):
                 # One that was lost has no weights; nothing of it learns.
                 lost = outcome.diverged
-                shares[kind][place].append(100.0 if lost else 100 * dead_share(bench, outcome, images))
+                shares[kind][place].append(100.0 if lost else 100 * _dead_at_the_end(bench, outcome, images))
                 accuracy[kind][place].append(100 / bench.classes if lost else 100 * outcome.test_accuracy)
     top = [max(row) for row in shares["relu"]]
     rise = [row[-1] - row[0] for row in shares["relu"]]

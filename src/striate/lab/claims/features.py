@@ -23,7 +23,7 @@ OFFSETS = (-2, -1, 0, 1, 2)
 TWICE = 2.0
 
 
-def _drawn(side: int, channels: int) -> dict[tuple[str, int, int], Bytes]:
+def draw_lines(side: int, channels: int) -> dict[tuple[str, int, int], Bytes]:
     """Horizontal and vertical lines a pixel wide, and the crosses of both: keyed by kind and their offsets."""
     found: dict[tuple[str, int, int], Bytes] = {}
     middle = side // 2
@@ -71,7 +71,7 @@ def crossness(
 
 def _filters_make_crosses(bench: Bench) -> Finding:
     side, channels = max(16, bench.loaded.train[0].shape[1]), bench.loaded.train[0].shape[3]
-    drawn = _drawn(side, channels)
+    drawn = draw_lines(side, channels)
     keys, stack = list(drawn), np.stack(list(drawn.values()))
     counts: dict[str, list[float]] = {"trained": [], "before training": []}
     sums: dict[str, list[float]] = {"trained": [], "before training": []}
