@@ -322,7 +322,7 @@ class Bench:
 
     # ---- networks to look into ------------------------------------------------------------------------
 
-    def fresh(self, arm: Arm, seed: int, initial: str | None = None) -> Net:
+    def fresh(self, arm: Arm, seed: int) -> Net:
         """The network of an arm with the first weights that its seed draws."""
         images = self.images(arm.images, seed)
         height, width, channels = images.train[0].shape[1:]
@@ -330,7 +330,7 @@ class Bench:
         with torch.random.fork_rng(devices=[]):
             net = build(layout)
         set_in_place(net, False)
-        word = initial or str(dict(arm.keys).get("initial", "auto"))
+        word = str(dict(arm.keys).get("initial", "auto"))
         initialize(net, initial=word, generator=torch.Generator().manual_seed(seed))
         return net
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from striate.lab.bench import BASE
 from striate.lab.claim import Chart, Claim, Comparison, Picture, Row
@@ -38,6 +39,8 @@ td.wide { white-space: normal; min-width: 14rem; max-width: 26rem; }
 """
 
 _DRAWING = threading.Lock()
+
+Given = TypeVar("Given")
 
 _NO = ("does not hold", "not settled")
 
@@ -165,7 +168,7 @@ def _compared(comparisons: Sequence[Comparison]) -> Html:
         ]
         for each in comparisons
     ]
-    return table(columns, rows)
+    return joined([*_drawn(_forests, comparisons), table(columns, rows)])
 
 
 def _figures(rows: Sequence[Row]) -> Html:
@@ -242,17 +245,65 @@ def _pictures(charts: Sequence[Chart], pictures: Sequence[Picture]) -> Html:
     parts: list[Html] = []
     if pictures:
         parts.append(tag("div", joined(_squares(each) for each in pictures), css="squares"))
+    return joined([*parts, *_drawn(_charts, charts)])
+
+
+def _charts(charts: Sequence[Chart]) -> list[Html]:
+    return [_chart(chart, f"chart-{number}") for number, chart in enumerate(charts)]
+
+
+def _drawn(draw: Callable[[Sequence[Given]], list[Html]], given: Sequence[Given]) -> list[Html]:
+    """Drawings of matplotlib, whatever style the user set; a sentence where it is not installed."""
     try:
         import matplotlib
     except ImportError:
-        return joined(
-            [*parts, tag("p", "The charts need matplotlib: pip install 'striate[train]'.", css="soft")]
-        )
+        return [tag("p", "The charts need matplotlib: pip install 'striate[train]'.", css="soft")]
     style = {key: each for key, each in matplotlib.rcParamsDefault.items() if "backend" not in key}
     style |= {"svg.fonttype": "none", "svg.hashsalt": "striate", "font.size": 10.0}
     with _DRAWING, matplotlib.rc_context(style):
-        parts += [_chart(chart, f"chart-{number}") for number, chart in enumerate(charts)]
-    return joined(parts)
+        return draw(given)
+
+
+def _forests(comparisons: Sequence[Comparison]) -> list[Html]:
+    """For each unit a drawing of its comparisons: each seed as a dot, the mean and its interval."""
+    found = []
+    several = [each for each in comparisons if len(each.values) > 1]
+    for number, unit in enumerate(dict.fromkeys(each.unit for each in several)):
+        mine = [each for each in several if each.unit == unit]
+        told = "; ".join(f"{each.name}: {_bare(each.low)} to {_bare(each.high)}" for each in mine)
+        image = _figure(
+            0.7 + 0.5 * len(mine), _intervals(mine), True, f"lab-interval-{number}", f"Intervals. {told}."
+        )
+        caption = tag(
+            "figcaption",
+            tag("strong", unit or "exact"),
+            "each seed a dot; the mean and its 95 % interval a line",
+        )
+        found.append(tag("figure", caption, image, css="chart"))
+    return found
+
+
+def _intervals(comparisons: Sequence[Comparison]) -> Callable[[Axes], None]:
+    def draw(axes: Axes) -> None:
+        for place, each in enumerate(comparisons):
+            color = INK if each.verdict is not None else SOFT
+            axes.plot([each.low, each.high], [place, place], color=color, linewidth=1.6)
+            axes.plot([each.middle], [place], color=color, marker="|", markersize=12, markeredgewidth=1.6)
+            axes.plot(
+                each.values,
+                [place + 0.22] * len(each.values),
+                color=COLORS[0],
+                marker="o",
+                markersize=3,
+                linestyle="",
+            )
+        ratios = comparisons[0].unit.startswith("times")
+        axes.axvline(1 if ratios else 0, color=SOFT, linewidth=0.8, linestyle="--")
+        names = ["\n".join(textwrap.wrap(each.name, 44)) for each in comparisons]
+        axes.set_yticks(range(len(names)), names, fontsize=8)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+
+    return draw
 
 
 def _squares(picture: Picture) -> Html:
