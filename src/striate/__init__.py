@@ -10,7 +10,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from striate.api import NetText, cache, compare, draw, explain, filter, load, look, plan, read, test, train
+from striate.api import (
+    NetText,
+    cache,
+    compare,
+    draw,
+    explain,
+    filter,
+    load,
+    look,
+    plan,
+    read,
+    search,
+    test,
+    train,
+)
 from striate.errors import StriateError
 from striate.version import __version__
 
@@ -32,6 +46,7 @@ __all__ = [
     "look",
     "plan",
     "read",
+    "search",
     "test",
     "train",
 ]

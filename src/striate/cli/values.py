@@ -93,3 +93,28 @@ def require_outside(option: str, path: Path, data: str) -> None:
         )
     if os.path.realpath(path) == source:
         raise StriateError("this is what is to be read", place=option, expected="another file")
+
+
+def large_count(text: str, option: str) -> int:
+    """`100k`, `20M`, `1.5G` or plain digits.  Raises StriateError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)", text.strip().replace(",", ""))
+    found = round(float(match[1]) * {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}[match[2].lower()]) if match else 0
+    if found < 1:
+        raise StriateError(
+            f"`{text}` is not a number",
+            place=option,
+            expected="a number as 100k or 20M",
+            cure=f"{option} 100k",
+        )
+    return found
+
+
+def short_seconds(text: str) -> float:
+    """`5ms`, `0.5s` or `200us` in seconds.  Raises StriateError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(us|ms|s)", text.strip())
+    found = float(match[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[match[2]] if match else 0.0
+    if not found > 0:
+        raise StriateError(
+            f"`{text}` is not a time", place="--latency", expected="a time as 5ms", cure="--latency 5ms"
+        )
+    return found

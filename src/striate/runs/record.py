@@ -243,7 +243,7 @@ class Mistake(Part):
     png: Annotated[str, Field(max_length=10_000_000)] = ""
 
 
-Record = TypeVar("Record", RunRecord, DataRecord)
+Record = TypeVar("Record", bound=Part)
 
 
 def read_record(path: Path, model: type[Record]) -> Record:

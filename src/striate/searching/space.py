@@ -118,7 +118,9 @@ class Space:
         """Keys of the recipe, and what fills the holes of the text."""
         nets = {each.name for each in self.parameters if each.net}
         keys = {name: value for name, value in values.items() if name not in nets}
-        return {**self.fixed, **keys}, {name.removeprefix("net."): values[name] for name in nets}
+        return {**self.fixed, **keys}, {
+            name.removeprefix("net."): value for name, value in values.items() if name in nets
+        }
 
 
 def read_space(file: str | None, settings: Sequence[str], network: Network | None) -> Space:
