@@ -38,8 +38,11 @@ class Outcome:
 def describe_stage(parameters: Sequence[Parameter], outcomes: Sequence[Outcome]) -> list[str]:
     """A sentence or two for each parameter: where it fails, where the best lie, whether it matters."""
     if len(outcomes) < LEAST_TRIALS:
-        return [f"{counted(len(outcomes), 'trial')} are too few to say what a parameter does"]
+        return []
     said: list[str] = []
+    learnt = sum(each.learnt for each in outcomes)
+    if 3 * learnt < len(outcomes):
+        said.append(f"{counted(learnt, 'trial')} of {len(outcomes)} had learned more than guessing gives")
     alike: list[str] = []
     open_: list[str] = []
     for parameter in parameters:
@@ -151,8 +154,10 @@ def _group_places(parameter: Parameter, outcomes: Sequence[Outcome]) -> list[lis
 
 
 def _failing(parameter: Parameter, outcomes: Sequence[Outcome]) -> str | None:
-    """Behind which end of a range, or with which options, hardly anything learns."""
+    """Behind which end of a range, or with which options, nothing learns, where a third of all trials does."""
     name = parameter.name
+    if 3 * sum(each.learnt for each in outcomes) < len(outcomes):
+        return None
     if parameter.kind == "option":
         for option in parameter.options:
             tried = [each for each in outcomes if each.values[name] == option]

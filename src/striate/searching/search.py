@@ -602,7 +602,7 @@ def _say_stage(
     if chosen.hopeless:
         said.append(
             f"{counted(len(chosen.hopeless), 'trial')} ended early by the curve; "
-            f"the chance that one of them would have won is {chosen.wrong:.1%}"
+            f"the chance that {'it' if len(chosen.hopeless) == 1 else 'one of them'} would have won is {chosen.wrong:.1%}"
         )
     for line in said:
         watch.say(f"          {line}")
