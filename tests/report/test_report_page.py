@@ -88,9 +88,9 @@ def test_it_shows(page: PageReader, shown: str) -> None:
 def test_it_shows_the_warnings_of_the_plan(whole: RunFolder, page: PageReader) -> None:
     plan = read_facts(whole).plan
     assert plan is not None
-    assert plan.warnings
-    for warning in plan.warnings:
-        assert warning.replace("`", "") in re.sub(" ([,.:])", r"\1", page.text)
+    assert plan.notes
+    for note in plan.notes:
+        assert str(note).replace("`", "") in re.sub(" ([,.:])", r"\1", page.text)
 
 
 def test_it_says_how_to_go_on(whole: RunFolder, page: PageReader) -> None:

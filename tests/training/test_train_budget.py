@@ -20,9 +20,9 @@ from striate.training.budget import (
     outlook,
     pick,
     tell_outlook,
+    too_short,
     typed_seconds,
 )
-from striate.training.diagnose import Known, nothing_learnt, too_short
 from striate.training.loop.pace import StepTime
 from training.jobs import NET, Clock, Ear, train
 
@@ -149,52 +149,6 @@ def test_enough_is_not_too_short() -> None:
     assert short is not None
     assert short.said == "60 s were enough for 2.0 epochs, and the network can learn more in 5"
     assert short.cure == "the same command with `--budget 2m`"
-
-
-KNOWN: dict[str, Any] = {
-    "images": 1000, "most_common": 0.1, "learning_rate": 0.003, "default_learning_rate": 0.003, "initial": "auto", "saturating": 0,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("keys", "code", "end", "cure"),
-    [
-        (
-            {"learning_rate": 1e-9}, "rate-too-low", "a learning rate of 1e-09 hardly moves the weights",
-            "the same command with `--set learning_rate=0.003`",
-        ),
-        (
-            {"learning_rate": 100.0}, "rate-too-high", "a learning rate of 100 throws the weights about",
-            "the same command with `--set learning_rate=0.003`",
-        ),
-        (
-            {"initial": "large", "saturating": 5}, "saturated",
-            "5 activations that are flat at both ends, begun with `large` weights, let hardly any gradient through",
-            "the same command with `--set initial=auto`",
-        ),
-        (
-            {"saturating": 20}, "saturated",
-            "20 activations that are flat at both ends let hardly any gradient through",
-            "relu in place of tanh and sigmoid, or bn before them",
-        ),
-        (
-            {}, "loss-not-moving", "a learning rate of 0.003 is usual here",
-            "more epochs; or `striate lr` with the same data and network, which shows the rates that learn",
-        ),
-    ],
-)  # fmt: skip
-def test_nothing_learnt(keys: dict[str, Any], code: str, end: str, cure: str) -> None:
-    known = Known(**{**KNOWN, **keys})
-    found = nothing_learnt([0.1, 0.11, 0.09, 0.1], known)
-    assert found is not None
-    assert (found.code, found.cure) == (code, cure)
-    assert found.said == (
-        f"nothing was learnt: it answers no better than always the most common class (10.0%), and {end}"
-    )
-    assert nothing_learnt([0.1, 0.11, 0.3, 0.4], known) is None
-    # What was learnt and lost again was learnt.
-    assert nothing_learnt([0.4, 0.5, 0.1, 0.1], known) is None
-    assert nothing_learnt([], known) is None
 
 
 TANHS = "[conv 4 3x3 -> tanh] x5 -> fc classes"

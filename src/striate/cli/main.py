@@ -26,7 +26,7 @@ EXAMPLES = """For example:
 A command leaves with
 
   0    what was asked for was done
-  1    an error, which is printed; `check` also where something is to be looked at
+  1    an error, which is printed; `check` and `doctor` also where something is to be looked at
   2    a call that cannot be read: an unknown command or flag, a value of another kind
   130  Ctrl-C, or another signal to end; what was trained is saved"""
 
@@ -43,6 +43,7 @@ COMMANDS = {
     "explain": "What a trained network looks at in images, as pictures.",
     "look": "Layers at work: what is dead, saturated, shrinking or growing before any training, or in a run.",
     "filter": "Put an image through a filter, or any flow without trained weights.",
+    "doctor": "Why a training learned or did not, in words, with the command to try.",
     "show": "A sheet of training images as the network sees them.",
     "runs": "List the trainings, newest first.",
     "search": "Search hyperparameters from coarse to fine: many short trials, the best go on.",

@@ -155,8 +155,8 @@ def _print(made: Plan, nodes: tuple[Node, ...], how: str) -> None:
     initials = Counter(row.initial for row in made.rows if row.initial)
     told = ", ".join(f"{word} in {counted(number, 'layer')}" for word, number in initials.most_common())
     prose().print(f"first weights by `auto`: {told or 'there are none'}")
-    for warning in made.warnings:
-        prose().print(f"note: {warning}")
+    for note in made.notes:
+        prose().print(f"{note.severity}: {note} [{note.code}]")
 
 
 def _said(mark: str, node: Node) -> str:
@@ -262,7 +262,16 @@ def _plain(made: Plan) -> dict[str, object]:
         "multiply_adds": made.multiply_adds,
         "saved_bytes": made.saved_bytes,
         "training_step": {**dataclasses.asdict(made.step), "total": made.step.total},
-        "warnings": list(made.warnings),
+        "notes": [
+            {
+                "code": each.code,
+                "severity": each.severity,
+                "layer": each.layer or None,
+                "text": each.text,
+                "try": each.cure,
+            }
+            for each in made.notes
+        ],
         "layers": [_plain_row(row) for row in made.rows],
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from numbers import Number
@@ -21,6 +21,8 @@ from striate.data.decode.image import prepare_image
 from striate.data.files.finding import Unreadable
 from striate.data.files.walk import files_below
 from striate.disk.small import read_small_text
+from striate.doctor.doctor import diagnose_run
+from striate.doctor.finding import Diagnosis
 from striate.errors import DataError, RunError, counted
 from striate.machine.device import choose_device, heed_fork
 from striate.modules.module import Net, build, set_in_place
@@ -90,6 +92,10 @@ class Trained:
         from striate.predict.measure import measure, run_candidate
 
         return measure(run_candidate(self), data)
+
+    def doctor(self, *, mute: Collection[str] = ()) -> Diagnosis:
+        """What is wrong with its training, the gravest first, as `striate doctor` says it.  mute: codes to leave out."""
+        return diagnose_run(self.run.path, mute=mute)[1]
 
     def predict(self, images: Any) -> list[Prediction]:
         """Predict one image or several.

@@ -20,6 +20,23 @@ _OWN = ("optimizer", "weights", "freeze")
 SWIFT_CHANNELS, SWIFT_SIDE = 3, 16
 
 
+# Highest rates that train well with one-cycle on networks with and without normalization.
+RATES = {
+    "sgd": (0.2, 0.05),
+    "momentum": (0.1, 0.02),
+    "nesterov": (0.1, 0.02),
+    "adagrad": (0.02, 0.01),
+    "rmsprop": (0.001, 0.0005),
+    "adam": (0.003, 0.001),
+    "adamw": (0.003, 0.001),
+    "muon": (0.003, 0.001),
+    "lbfgs": (0.5, 0.5),
+}
+
+# Weight decay where it is not 5e-4.
+DECAYS = {"adamw": 0.05, "muon": 0.05, "lbfgs": 0.0}
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A value and the reason for it, as a clause that ends a sentence."""

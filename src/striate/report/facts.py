@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from striate.disk.small import read_small_text
+from striate.doctor.doctor import examine
+from striate.doctor.facts import read_facts as read_run
+from striate.doctor.finding import Diagnosis
 from striate.errors import RunError, StriateError
 from striate.net.layout.layout import lay
 from striate.net.notation.reader import read_text
@@ -26,6 +29,7 @@ class Facts:
 
     data: None where data.json cannot be read.
     plan: None where the network, or what its images were, cannot be read.
+    diagnosis: what the doctor finds in it.
     troubles: what could not be read, a sentence each.
     """
 
@@ -38,6 +42,7 @@ class Facts:
     trace: Trace
     mistakes: list[Mistake]
     troubles: tuple[str, ...]
+    diagnosis: Diagnosis | None = None
 
     def split_count(self, split: Split) -> int | None:
         """Images in `train`, `val` or `test`."""
@@ -56,7 +61,8 @@ def read_facts(run: RunFolder) -> Facts:
     none: list[Mistake] = []
     mistakes = _or(none, lambda: read_mistakes(run.mistakes), troubles) if run.mistakes.exists() else none
     planned = _or(None, lambda: _plan(net, data, recipe), troubles) if net and data else None
-    return Facts(run, record, data, net, planned, recipe, trace, mistakes, tuple(troubles))
+    found = _or(None, lambda: examine(read_run(run)), troubles)
+    return Facts(run, record, data, net, planned, recipe, trace, mistakes, tuple(troubles), found)
 
 
 def _or(otherwise: Found, read: Callable[[], Found], troubles: list[str]) -> Found:

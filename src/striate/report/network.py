@@ -52,9 +52,9 @@ def _peak(memory: Memory | None) -> list[tuple[str, str]]:
 
 
 def _warnings(plan: Plan) -> Html:
-    if not plan.warnings:
+    if not plan.notes:
         return Html("")
-    return tag("ul", joined(tag("li", spoken(each)) for each in plan.warnings), css="warnings")
+    return tag("ul", joined(tag("li", spoken(str(each))) for each in plan.notes), css="warnings")
 
 
 def _layers(plan: Plan) -> Html:

@@ -11,6 +11,7 @@ from striate.report.classes import class_table
 from striate.report.confusion import confusion
 from striate.report.curves import curves
 from striate.report.data import origin
+from striate.report.diagnosis import diagnosis
 from striate.report.element import Html, joined, tag, void
 from striate.report.facts import Facts, read_facts
 from striate.report.head import data_name, head
@@ -65,6 +66,8 @@ def framed(title: str, top: Html, parts: Sequence[tuple[str, str, Html]], style:
 def _parts(facts: Facts) -> Iterator[tuple[str, str, Html]]:
     """Key, title and content of each section, in order."""
     yield "training", "Training", curves(facts.trace)
+    if facts.diagnosis is not None:
+        yield "doctor", "What the doctor says", diagnosis(facts.diagnosis)
     if (result := facts.record.result) is not None:
         yield "confusion", "Confusion", confusion(result)
         yield "classes", "Classes", class_table(result, result.split, facts.data)

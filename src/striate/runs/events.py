@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from striate.disk.atomic import cannot_write, sync_folder
-from striate.runs.record import Count, Number, Part, Share
+from striate.runs.record import Count, Number, Part, Share, Text
 
 # A line of more bytes is no event, and of a longer file the rest is not read.
 MOST_LINE, MOST_BYTES = 10_000, 256_000_000
@@ -48,12 +48,13 @@ class EpochEvent(Part):
 
 
 class RollbackEvent(Part):
-    """The run went back to `step`, because `failed_step` was lost.  best_epoch: whose weights are kept."""
+    """The run went back to `step`, because `failed_step` was lost.  problem: what was seen there.  best_epoch: whose weights are kept."""
 
     event: Literal["rollback"] = "rollback"
     step: Count
     failed_step: Count
     rate_share: Share
+    problem: Text = ""
     best_epoch: Annotated[int, Field(ge=-1)]
 
 
@@ -66,12 +67,17 @@ class ResumeEvent(Part):
 
 
 class EpochTime(Part):
-    """When an epoch ended, and what a step of it took."""
+    """When an epoch ended, and what a step of it took.
+
+    wait_s: of all its steps, in which batches were waited for.  validation_s: of its validation.
+    """
 
     epoch: Count
     step: Count
     elapsed_s: Annotated[float, Field(ge=0, le=1e30)]
     step_s: Annotated[float, Field(ge=0, le=1e30)] | None = None
+    wait_s: Annotated[float, Field(ge=0, le=1e30)] | None = None
+    validation_s: Annotated[float, Field(ge=0, le=1e30)] | None = None
 
 
 Event = Annotated[StepEvent | EpochEvent | RollbackEvent | ResumeEvent, Field(discriminator="event")]

@@ -41,7 +41,8 @@ class RunFolder:
     run.json: the record: status, result, versions, machine.  start.safetensors: the first weights, where they
     are not drawn from the seed alone.  weights.safetensors: the best weights.
     last.safetensors: the last ones.  optimizer.safetensors: what the optimizer kept
-    at the end, and start-optimizer.safetensors what it began with, where it went on from another run.  seen.bin: which images it has seen.  events.jsonl: what happened.  times.jsonl: when.  state/: to resume.
+    at the end, and start-optimizer.safetensors what it began with, where it went on from another run.  seen.bin: which images it has seen.  events.jsonl: what happened.  times.jsonl: when.
+    vitals.jsonl: what the layers did.  state/: to resume.
     report.html: all of it to look at.
     """
 
@@ -126,6 +127,11 @@ class RunFolder:
     def events(self) -> EventFile:
         """What happened, by step and epoch; nothing of the clock."""
         return EventFile(self.path / "events.jsonl")
+
+    @property
+    def vitals(self) -> EventFile:
+        """What the layers did; nothing of the clock."""
+        return EventFile(self.path / "vitals.jsonl")
 
     @property
     def times(self) -> EventFile:
@@ -273,11 +279,17 @@ def is_done(run: RunFolder, record: RunRecord) -> bool:
     return record.status == "done"
 
 
+def is_run(run: RunFolder, record: RunRecord) -> bool:
+    """Whether there is anything to ask about a run: always."""
+    return True
+
+
 Usable = Callable[[RunFolder, RunRecord], bool]
 _WANTED: dict[Usable, str] = {
     has_weights: "with weights that can be used",
     is_open: "that was stopped",
     is_done: "that is finished",
+    is_run: "that can be read",
 }
 
 

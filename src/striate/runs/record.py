@@ -152,13 +152,14 @@ class RunRecord(Part):
     """run.json.
 
     name: of the data.  created: as time.strftime writes it.  source: of the data, as it was said, or where it lies.
-    from_run: the run that was gone on from.  texts: SHA-256 of net.txt and recipe.toml.  result: None until the run is done.
+    from_run: the run that was gone on from.  error: why it diverged or failed.  texts: SHA-256 of net.txt and recipe.toml.  result: None until the run is done.
     """
 
     format: int = FORMAT
     name: Text = ""
     created: Text = ""
     status: Status
+    error: Text | None = None
     source: Text = ""
     from_run: Text | None = None
     network: NetworkName = NetworkName()

@@ -17,6 +17,7 @@ from striate.net.zoo.list import zoo_text
 from striate.progress import Clock, Watch
 from striate.recipe.defaults import Candidate, Choice, candidates, default_batch
 from striate.recipe.keys import Recipe
+from striate.runs.record import SymptomRecord
 from striate.training.layout import time_step
 from striate.training.loop.pace import StepTime
 from striate.training.resolve import optimizer_precision
@@ -202,3 +203,20 @@ def typed_seconds(seconds: float) -> str:
         if count < most:
             return f"{count}{letter}"
     raise AssertionError(seconds)
+
+
+def too_short(budget_s: float, epochs: float, steps: int, least: float, enough: str) -> SymptomRecord | None:
+    """The symptom of a budget that was enough for less than `least` epochs; else None.
+
+    enough: the budget that would do, as it is typed.
+    """
+    if epochs >= least:
+        return None
+    return SymptomRecord(
+        code="too-short",
+        said=f"{budget_s:g} s were enough for {counted(steps, 'step')}, {epochs:.1f} epochs: the network has hardly "
+        "begun to learn"
+        if epochs < 1
+        else f"{budget_s:g} s were enough for {epochs:.1f} epochs, and the network can learn more in {least:g}",
+        cure=f"the same command with `--budget {enough}`",
+    )

@@ -6,24 +6,22 @@ import shutil
 from statistics import median
 from typing import Literal
 
-import numpy as np
-
 from striate.disk.atomic import write_atomic
+from striate.doctor.doctor import examine
+from striate.doctor.facts import read_facts
 from striate.modules.weights import load_weights, weights_figures
 from striate.predict.evaluate import probabilities
 from striate.predict.score import METRICS, score, worst_mistakes
 from striate.progress import Watch
 from striate.report.page import write_report
 from striate.report.trace import read_trace
-from striate.runs.events import EVENT, TIME, EpochEvent, read_events
+from striate.runs.events import TIME, read_events
 from striate.runs.record import Result, Score, SymptomRecord, to_json
-from striate.training.budget import LEAST_EPOCHS, typed_seconds
-from striate.training.diagnose import SATURATING, Known, Symptom, nothing_learnt, too_short
+from striate.training.budget import LEAST_EPOCHS, too_short, typed_seconds
 from striate.training.loop.loop import Stopped, require_finite
 from striate.training.loop.prepared import Job
 from striate.training.loop.stages import Stage, evaluation_batch
 from striate.training.loop.state import State
-from striate.training.step.optimizers import default_learning_rate
 
 
 def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
@@ -69,8 +67,6 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
         epochs=state.epoch,
         steps=state.step,
     )
-    symptom = _symptom(job, state)
-    job.record.symptom = None if symptom is None else SymptomRecord(**symptom.to_record())
     target = job.recipe.target
     if target is not None and state.best_metric < target:
         watch.say(
@@ -83,16 +79,17 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
     job.record.step_s = median(times) if times else None
     job.record.seconds = round(state.pace.elapsed_s(), 3)
     job.run.write_record(job.record)
+    job.record.symptom = _symptom(job, state)
+    job.run.write_record(job.record)
     write_report(job.run)
     shutil.rmtree(job.run.state, ignore_errors=True)
     return result
 
 
-def _symptom(job: Job, state: State) -> Symptom | None:
-    """What went wrong in a training that came to its end, if anything is seen."""
+def _symptom(job: Job, state: State) -> SymptomRecord | None:
+    """What went wrong in a training that came to its end, if anything is seen; its record is written."""
     recipe, labels = job.recipe, job.data.train.labels
     assert recipe.batch is not None
-    assert recipe.learning_rate is not None
     if recipe.budget_s is not None and recipe.freeze is None and state.best_metric < (recipe.target or 2):
         epochs = state.step / max(1, len(labels) // recipe.batch)
         taken_s = state.pace.trained_s / max(1, state.pace.steps) * state.step
@@ -100,15 +97,5 @@ def _symptom(job: Job, state: State) -> Symptom | None:
         enough = typed_seconds(spent_s + (LEAST_EPOCHS + 0.5) / max(epochs, 1e-9) * taken_s)
         if (short := too_short(recipe.budget_s, epochs, state.step, LEAST_EPOCHS, enough)) is not None:
             return short
-    words = [placed.layer.word for placed in job.layout.layers()]
-    known = Known(
-        images=len(labels),
-        most_common=float(np.bincount(labels).max() / len(labels)),
-        learning_rate=recipe.learning_rate * state.rate_share,
-        default_learning_rate=default_learning_rate(recipe.optimizer, job.net),
-        initial=recipe.initial,
-        saturating=sum(word in SATURATING for word in words),
-    )
-    events = read_events(job.run.events.path, EVENT)
-    right = [each.train_accuracy for each in events if isinstance(each, EpochEvent)]
-    return nothing_learnt(right, known)
+    grave = [each for each in examine(read_facts(job.run)).findings if each.severity == "error"]
+    return SymptomRecord(code=grave[0].code, said=grave[0].evidence, cure=grave[0].cure) if grave else None

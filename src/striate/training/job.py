@@ -19,7 +19,7 @@ from striate.data.gather import Data, gather
 from striate.data.store.files import Suit
 from striate.disk.atomic import sweep, write_atomic
 from striate.disk.small import MOST_TEXT_BYTES, read_small, read_small_text
-from striate.errors import RecipeError, ResourceError, RunError, counted
+from striate.errors import RecipeError, ResourceError, RunError, StriateError, counted
 from striate.machine.device import choose_device, describe_machine, versions
 from striate.modules.initial import fit_whitening, initialize, whitening
 from striate.modules.module import build
@@ -347,6 +347,7 @@ def _run(job: Job, watch: Watch, resume: bool, checkpoint_s: float, pause_at: in
     with _status_kept(job), torch.random.fork_rng(enabled=True):
         torch.manual_seed(job.recipe.seed)
         job.run.make_state()
+        job.record.error = None
         _set_status(job, "running")
         checkpoint = _checkpoint(job, watch) if resume else None
         feeder = Feeder(job.preparation, job.device, job.recipe.layout)
@@ -359,6 +360,7 @@ def _run(job: Job, watch: Watch, resume: bool, checkpoint_s: float, pause_at: in
                 # All of it is copied.
                 checkpoint = None
                 job.run.events.cut(state.events_bytes)
+                job.run.vitals.cut(state.vitals.bytes)
                 _take_best(job, state)
                 watch.say(f"goes on at step {state.step}")
             elif number == 0 and job.run.start_optimizer.exists():
@@ -389,6 +391,7 @@ def _checkpoint(job: Job, watch: Watch) -> Checkpoint | None:
     if not any(job.run.state.glob("*.safetensors")):
         watch.say("no checkpoint was written yet: begins at the first step")
         job.run.events.cut(0)
+        job.run.vitals.cut(0)
         return None
     checkpoint = load_checkpoint(job.run.state)
     for name in checkpoint.damaged:
@@ -428,6 +431,9 @@ def _status_kept(job: Job) -> Iterator[None]:
             Stopped: "stopped", Paused: "stopped", KeyboardInterrupt: "stopped", Diverged: "diverged"
         }  # fmt: skip
         # The disk may be full; then the record stays as it is.
+        job.record.error = (
+            error.problem if isinstance(error, StriateError) and not isinstance(error, Stopped) else None
+        )
         with suppress(ResourceError):
             try:
                 _set_status(job, ends.get(type(error), "failed"))

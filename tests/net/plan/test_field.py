@@ -21,7 +21,7 @@ from striate.net.layers.words import WORDS
 from striate.net.layout.layout import Chain, Join, Layout, Part, Placed, lay
 from striate.net.network import Network
 from striate.net.notation.reader import read_text
-from striate.net.plan.notes import unread_rows, warnings
+from striate.net.plan.notes import notes, unread_rows
 from striate.net.plan.receptive_field import Fields, trace_fields
 from striate.net.shape import Map
 from striate.net.zoo.list import zoo_text
@@ -290,7 +290,7 @@ def test_drawn_networks() -> None:
 
 def check_never_seen(layout: Layout, measured: Measured) -> None:
     """The warning names those rows and columns, and only those, whose gradient is 0 for every output."""
-    said = [text for text in warnings(layout, trace_fields(layout)) if "never sees" in text]
+    said = [each.text for each in notes(layout, trace_fields(layout)) if each.code == "unseen-pixels"]
     seen = measured.seen(measured.output)
     missed = [sorted({*range(length)} - {*side}) for length, side in zip(layout.input[1:], seen, strict=True)]
     if not any(missed):

@@ -59,7 +59,7 @@ def test_lenet5() -> None:
     assert (table.input, table.classes, table.batch) == (Map(1, 28, 28), 10, 1)
     assert (table.weights, table.side_weights, table.multiply_adds) == (61_706, 0, 416_520)
     assert table.saved_bytes == 44_944
-    assert table.warnings == (
+    assert tuple(each.text for each in table.notes) == (
         "`fc 120` at 6 holds 48,120 of the 61,706 weights (78%); `pool avg` before it would save most of them",
     )
 

@@ -9,9 +9,15 @@ from striate.net.notation.reader import read_text
 from striate.net.plan.table import plan
 from striate.net.shape import Map
 
+# The notes that tell nothing of how a network learns.
+ARITHMETIC = (
+    "unseen-pixels", "undivided-stride", "heavy-fc", "bias-before-bn", "receptive-field-large",
+)  # fmt: skip
+
 
 def said(text: str, image: Map) -> tuple[str, ...]:
-    return plan(lay(read_text(text), image, 10)).warnings
+    notes = plan(lay(read_text(text), image, 10)).notes
+    return tuple(each.text for each in notes if each.code in ARITHMETIC)
 
 
 WARNED: list[tuple[str, Map, tuple[str, ...]]] = [

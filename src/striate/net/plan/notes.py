@@ -14,6 +14,7 @@ from striate.net.layout.layout import Join, Layout, Part, Placed, Side
 from striate.net.layout.normed import before_norm
 from striate.net.plan.receptive_field import Fields
 from striate.net.shape import Map, Shape
+from striate.plan.design import Note, design_notes
 
 _WINDOWS = ("conv", "local", "maxpool", "avgpool")
 
@@ -21,9 +22,10 @@ _WINDOWS = ("conv", "local", "maxpool", "avgpool")
 Places = tuple[frozenset[int], frozenset[int]]
 
 
-def warnings(layout: Layout, fields: Mapping[str, Fields | None]) -> tuple[str, ...]:
-    """The warnings of a network, a sentence each, the most telling first."""
+def notes(layout: Layout, fields: Mapping[str, Fields | None]) -> tuple[Note, ...]:
+    """What is legal in a network but hardly meant, the most telling first."""
     return (
+        *design_notes(layout, fields),
         *_never_seen(layout),
         *_undivided(layout),
         *_heavy_fc(layout),
@@ -47,7 +49,7 @@ def unread_rows(placed: Placed) -> str | None:
     return " and ".join(said) or None
 
 
-def _never_seen(layout: Layout) -> Iterator[str]:
+def _never_seen(layout: Layout) -> Iterator[Note]:
     """Rows and columns of the image that no path leads from to the output, found by walking back."""
     read = _read(layout.root, _all(layout.root.output))
     if read is None:
@@ -59,7 +61,10 @@ def _never_seen(layout: Layout) -> Iterator[str]:
             said.append(_which(what, missed))
     if said:
         size = f"{layout.input.height}x{layout.input.width}"
-        yield f"the output never sees {' and '.join(said)} of the {size} images, counted from 0"
+        yield Note(
+            "unseen-pixels",
+            f"the output never sees {' and '.join(said)} of the {size} images, counted from 0",
+        )
 
 
 def _which(what: str, places: list[int]) -> str:
@@ -115,7 +120,7 @@ def _all(shape: Shape) -> Places | None:
     return frozenset(range(shape.height)), frozenset(range(shape.width))
 
 
-def _undivided(layout: Layout) -> Iterator[str]:
+def _undivided(layout: Layout) -> Iterator[Note]:
     found = [(placed, left) for placed in layout.layers() if (left := unread_rows(placed))]
     if not found:
         return
@@ -126,9 +131,11 @@ def _undivided(layout: Layout) -> Iterator[str]:
     axis, length = next(side for side in sides if side[0].unread(side[1]))
     padding = all(axis.unread(length) <= axis.after for axis, length in sides)
     more = f", as in {counted(len(found) - 1, 'more layer')}" if len(found) > 1 else ""
-    yield (
+    yield Note(
+        "undivided-stride",
         f"the stride of `{write_layer(placed.layer)}` at {placed.path} does not divide {_room(axis, length)}: "
-        f"it leaves {left}{' of padding' if padding else ''} at the far end unread{more}"
+        f"it leaves {left}{' of padding' if padding else ''} at the far end unread{more}",
+        layer=placed.path,
     )
 
 
@@ -138,20 +145,22 @@ def _room(axis: Axis, length: int) -> str:
     return f"({length}{padding} - {axis.extent}) / {axis.stride}"
 
 
-def _heavy_fc(layout: Layout) -> Iterator[str]:
+def _heavy_fc(layout: Layout) -> Iterator[Note]:
     weights = [(placed, placed.layer.weights(placed.input)) for placed in layout.layers(sides=False)]
     total = sum(number for _, number in weights)
     for placed, number in weights:
         if placed.layer.word == "fc" and total > 10_000 and number > total / 2 and len(weights) > 1:
             large = isinstance(placed.input, Map) and placed.input.height * placed.input.width > 1
             cure = "`pool avg` before it" if large else "fewer features before it"
-            yield (
+            yield Note(
+                "heavy-fc",
                 f"`{write_layer(placed.layer)}` at {placed.path} holds {number:,} of the {total:,} weights "
-                f"({number / total:.0%}); {cure} would save most of them"
+                f"({number / total:.0%}); {cure} would save most of them",
+                layer=placed.path,
             )
 
 
-def _bias_before_bn(layout: Layout) -> Iterator[str]:
+def _bias_before_bn(layout: Layout) -> Iterator[Note]:
     found = [
         placed
         for placed in before_norm(layout)
@@ -161,22 +170,26 @@ def _bias_before_bn(layout: Layout) -> Iterator[str]:
         first = found[0]
         biases = first.output.channels
         more = f", as in {counted(len(found) - 1, 'more layer')}" if len(found) > 1 else ""
-        yield (
+        yield Note(
+            "bias-before-bn",
             f"the {'bias' if biases == 1 else f'{biases:,} biases'} of `{write_layer(first.layer)}` at "
             f"{first.path} can do nothing, as the bn behind it takes the mean out: `nobias` saves "
-            f"{'it' if biases == 1 else 'them'}{more}"
+            f"{'it' if biases == 1 else 'them'}{more}",
+            layer=first.path,
         )
 
 
-def _field_too_large(layout: Layout, fields: Mapping[str, Fields | None]) -> Iterator[str]:
+def _field_too_large(layout: Layout, fields: Mapping[str, Fields | None]) -> Iterator[Note]:
     for placed in layout.layers(sides=False):
         field = fields[placed.path]
         if field is None or placed.layer.word not in _WINDOWS:
             continue
         if field.rows.size > layout.input.height and field.columns.size > layout.input.width:
-            yield (
+            yield Note(
+                "receptive-field-large",
                 f"from `{write_layer(placed.layer)}` at {placed.path} on, the receptive field, "
                 f"{field.rows.size}x{field.columns.size}, is larger than the {layout.input.height}x"
-                f"{layout.input.width} image"
+                f"{layout.input.width} image",
+                layer=placed.path,
             )
             return

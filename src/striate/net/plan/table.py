@@ -9,10 +9,11 @@ from striate.net.layers.words import write_layer
 from striate.net.layout.initial import default_initials
 from striate.net.layout.layout import Layout
 from striate.net.plan.memory import StepMemory, Thrift, walk
-from striate.net.plan.notes import unread_rows, warnings
+from striate.net.plan.notes import notes, unread_rows
 from striate.net.plan.receptive_field import Fields, trace_fields
 from striate.net.plan.tape import kept_bytes, tape
 from striate.net.shape import Map, Shape
+from striate.plan.design import Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Plan:
     weights, multiply_adds: at inference, auxiliary classifiers left out; `side_weights` are theirs.
     saved_bytes: activations that a training step keeps, for a batch of `batch`.
     step: the memory at the peak of that step.
-    warnings: what is legal but hardly meant, a sentence each.
+    notes: what is legal but hardly meant.
     """
 
     input: Map
@@ -58,7 +59,7 @@ class Plan:
     multiply_adds: int
     saved_bytes: int
     step: StepMemory
-    warnings: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def plan(
@@ -106,7 +107,7 @@ def plan(
         step=walk(
             made, layout, batch, precision=precision, optimizer=optimizer, average=False, thrift=Thrift()
         ),
-        warnings=warnings(layout, fields),
+        notes=notes(layout, fields),
     )
 
 

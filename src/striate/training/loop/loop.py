@@ -27,6 +27,8 @@ from striate.recipe.keys import Recipe
 from striate.runs.events import EpochEvent, EpochTime, StepEvent
 from striate.runs.folder import RunFolder
 from striate.text.figures import duration
+from striate.train.live import LiveDoctor
+from striate.train.vitals import Vitals
 from striate.training.loop.checkpoint import save_checkpoint
 from striate.training.loop.frozen import Thaw
 from striate.training.loop.memory import Meter
@@ -85,6 +87,8 @@ class Loop:
     whole: the network to keep, from the one that is trained.  thaw: lets frozen parts train as epochs go.
     thrift: what a step does to need less memory.  meter: measures its peak.
     pause_at: the step behind which to validate, save and raise Paused; None to go on to the end.
+    vitals: looks at the layers.
+    doctor: says what is wrong as soon as it is certain.
     """
 
     run: RunFolder
@@ -99,6 +103,8 @@ class Loop:
     thrift: Thrift = Thrift()
     meter: Meter | None = None
     pause_at: int | None = None
+    vitals: Vitals | None = None
+    doctor: LiveDoctor | None = None
 
 
 def run_loop(loop: Loop, state: State, watch: Watch) -> None:
@@ -135,7 +141,7 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
         batches = replace(loop.batches, augment=loop.batches.augment.milder(share))
         watch.begin(_epoch_name(state, recipe), batches.steps)
         pace.begin_epoch()
-        for batch in () if pace.done else batches.epoch(state.epoch, state.epoch_step):
+        for batch in () if pace.done else pace.waiting(batches.epoch(state.epoch, state.epoch_step)):
             factor = rate_factor(recipe.schedule, pace.progress, recipe.warmup)
             learning_rate = recipe.learning_rate * state.rate_share * factor
             for group in state.optimizer.param_groups:
@@ -143,11 +149,18 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
 
             if loop.meter is not None:
                 loop.meter.before_step()
+            if loop.vitals is not None:
+                loop.vitals.before_step(state.vitals, state.step, size=state.size, last=pace.remaining <= 1)
             taken = _take_step(loop, state, batch, learning_rate)
             if loop.meter is not None:
                 loop.meter.after_step()
 
             state.step += 1
+            if loop.vitals is not None:
+                loop.vitals.after_step(
+                    state.vitals, state.step, state.epoch, loss=taken.loss, length=taken.length, clip=recipe.clip,
+                    learning_rate=learning_rate, size=state.size, whole=state.size == loop.batches.size,
+                )  # fmt: skip
             state.epoch_step += 1
             state.loss_sum += taken.loss * len(batch.labels)
             state.right += taken.right
@@ -206,6 +219,7 @@ def stop(loop: Loop, state: State) -> NoReturn:
 class _Taken(NamedTuple):
     loss: float
     right: int
+    length: float
 
 
 def _take_step(loop: Loop, state: State, batch: Batch, learning_rate: float) -> _Taken:
@@ -214,6 +228,7 @@ def _take_step(loop: Loop, state: State, batch: Batch, learning_rate: float) -> 
     x, target = fed(loop.feeder, batch)
     x = shrunk(x, state.size)
     answers: list[int] = []
+    lengths: list[float] = []
 
     def gradient() -> float:
         state.optimizer.zero_grad(set_to_none=True)
@@ -221,11 +236,12 @@ def _take_step(loop: Loop, state: State, batch: Batch, learning_rate: float) -> 
             net, x, target, loop.thrift, recipe.precision,
             lambda logits, target: loss_of(net, logits, target, recipe.label_smoothing),
         )  # fmt: skip
-        length = nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf)
+        length = float(nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf))
         answers.append(right)
+        lengths.append(length)
         if not math.isfinite(value) or not math.isfinite(length):
             what = (
-                f"the gradient's length became {float(length)}"
+                f"the gradient's length became {length}"
                 if math.isfinite(value)
                 else f"the loss became {value}"
             )
@@ -242,7 +258,7 @@ def _take_step(loop: Loop, state: State, batch: Batch, learning_rate: float) -> 
         raise _diverged(loop, state, f"`{bad}` became infinite or NaN", learning_rate)
     if state.average is not None:
         state.average.update_parameters(net)
-    return _Taken(loss, answers[0])
+    return _Taken(loss, answers[0], lengths[0])
 
 
 def _not_finite(net: Net) -> str | None:
@@ -285,7 +301,14 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> Scored:
     )
     elapsed_s = pace.elapsed_s()
     loop.run.times.append(
-        EpochTime(epoch=state.epoch, step=state.step, elapsed_s=elapsed_s, step_s=pace.step_s)
+        EpochTime(
+            epoch=state.epoch,
+            step=state.step,
+            elapsed_s=elapsed_s,
+            step_s=pace.step_s,
+            wait_s=pace.wait_s,
+            validation_s=pace.last_validation_s,
+        )
     )
     if _is_worth_a_line(state, loop.recipe):
         state.told_s = elapsed_s
@@ -295,6 +318,8 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> Scored:
             f"{_epoch_name(state, loop.recipe)}: loss {train_loss:.3f}, validation loss {val_loss:.3f}, "
             f"accuracy {accuracy:.2%}{other}, {_time_of(state)}{'  (best)' if best else ''}"
         )
+    if loop.doctor is not None:
+        loop.doctor.look(pace.elapsed_s(), watch)
     patience = loop.recipe.patience
     # A stage has epochs of its own to get better in.
     best_or_begun = max(state.best_epoch, state.first_epoch - 1)
@@ -343,6 +368,8 @@ def _validate(loop: Loop, state: State, watch: Watch) -> Scored:
     )
     watch.end()
     require_finite(found, state, loop.recipe)
+    if loop.vitals is not None:
+        loop.vitals.validated(state.vitals, state.epoch, found, split.labels)
     right = found[np.arange(len(split.labels)), split.labels].astype(np.float64)
     loss = float(-np.log(np.maximum(right, 1e-12)).mean())
     answers = found.argmax(axis=1)
@@ -371,6 +398,7 @@ def loss_of(net: Net, logits: Tensor, target: Target, smoothing: float) -> Tenso
 def save(loop: Loop, state: State) -> None:
     """Write a checkpoint.  Raises Diverged where a weight is not finite, ResourceError."""
     loop.run.events.sync()
+    loop.run.vitals.sync()
     state.events_bytes = loop.run.events.length()
     tensors = state.tensors()
     bad = [

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from striate.progress import Clock
+Item = TypeVar("Item")
 
 # The time of a step is believed after so many steps, or this share of the time.
 SURE_STEPS, SURE_SHARE = 10, 0.2
@@ -41,6 +43,7 @@ class Pace:
     validation_steps: how many steps a validation is thought to take as long as, until one is measured; or
     validation_guess_s: the seconds that it is thought to take, where a step was timed before.
     epoch_steps, epoch_s: steps of this epoch that were taken in this session, and the seconds that they took.
+    wait_s: of these, those in which batches were waited for.  last_validation_s: of the last validation.
     """
 
     remaining: int
@@ -58,6 +61,8 @@ class Pace:
     validation_guess_s: float | None = None
     epoch_steps: int = 0
     epoch_s: float = 0.0
+    wait_s: float = 0.0
+    last_validation_s: float = 0.0
     _epoch_began: float = 0.0
     _began: tuple[float, int] | None = None
     _step_s: float = 0.0
@@ -101,8 +106,20 @@ class Pace:
     def begin_epoch(self) -> None:
         """Steps come now."""
         self._epoch_began = self.clock.monotonic()
-        self.epoch_steps, self.epoch_s = 0, 0.0
+        self.epoch_steps, self.epoch_s, self.wait_s = 0, 0.0, 0.0
         self._began = self._began or (self._epoch_began, self.steps)
+
+    def waiting(self, batches: Iterable[Item]) -> Iterator[Item]:
+        """The batches of an epoch, one by one; the time until each is there counts as waited."""
+        each = iter(batches)
+        while True:
+            before = self.clock.monotonic()
+            try:
+                batch = next(each)
+            except StopIteration:
+                return
+            self.wait_s += self.clock.monotonic() - before
+            yield batch
 
     def step(self, steps_an_epoch: int) -> None:
         """Count one step that was taken."""
@@ -117,6 +134,7 @@ class Pace:
     def validated(self, seconds: float) -> None:
         """Note what one validation took; the step times that are measured leave it out."""
         self.validation_s += seconds
+        self.last_validation_s = seconds
         self.validations += 1
         # One more step costs one more validation; where that leads further past the end than stopping
         # here falls short of it, this was the last.

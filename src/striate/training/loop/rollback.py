@@ -39,7 +39,7 @@ def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
                     cure=f"{lower_rate(loop.recipe, LOWEST_SHARE / 10)}; or a network with bn; "
                     "or images without extreme values",
                 ) from None
-            _roll_back(loop, state)
+            _roll_back(loop, state, problem.problem)
             watch.end()
             learning_rate = loop.recipe.learning_rate * state.rate_share
             watch.say(
@@ -49,7 +49,7 @@ def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
             return
 
 
-def _roll_back(loop: Loop, state: State) -> None:
+def _roll_back(loop: Loop, state: State, problem: str) -> None:
     rollbacks, share, elapsed_s = state.rollbacks + 1, state.rate_share * LOWERED, state.pace.elapsed_s()
     best = state.best_metric, state.best_loss, state.best_epoch
     failed = state.step + 1
@@ -62,12 +62,17 @@ def _roll_back(loop: Loop, state: State) -> None:
     events = loop.run.events
     before = _rollbacks(events)
     events.cut(state.events_bytes)
+    loop.run.vitals.cut(state.vitals.bytes)
     # Earlier ways back to the same checkpoint happened, too.
     for event in before[len(_rollbacks(events)) :]:
         events.append(event)
     events.append(
         RollbackEvent(
-            step=state.step, failed_step=failed, rate_share=state.rate_share, best_epoch=state.best_epoch
+            step=state.step,
+            failed_step=failed,
+            rate_share=state.rate_share,
+            problem=problem,
+            best_epoch=state.best_epoch,
         )
     )
     # Killed before this, a resumed run diverges and comes back once more.

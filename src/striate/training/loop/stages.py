@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 from torch.optim import Optimizer
@@ -19,6 +19,8 @@ from striate.predict.normalize import Feeder
 from striate.progress import Clock, Watch
 from striate.recipe.keys import Recipe
 from striate.threads import cores
+from striate.train.live import LiveDoctor
+from striate.train.vitals import Vitals
 from striate.training.loop.frozen import Frozen, Thaw, frozen_parts
 from striate.training.loop.loop import Loop
 from striate.training.loop.memory import thrift_of
@@ -48,7 +50,7 @@ class Stage:
     net: what is trained.  train, validation, scored: what it reads; scored is the test split, or the
     validation split where there is none.  whole: the network to keep, from `net` or its running mean.
     part: `net`, with the weights that the whole network has.
-    thaw: what lets frozen parts train again.
+    thaw: what lets frozen parts train again.  skipped: parts of the whole network before `net`.
     """
 
     net: Net
@@ -62,6 +64,7 @@ class Stage:
     whole: Callable[[Net], Net] = field(default=lambda net: net)
     part: Callable[[Net], Net] = field(default=lambda net: net)
     thaw: Thaw | None = None
+    skipped: int = 0
 
 
 def stages(
@@ -115,7 +118,7 @@ def _head(frozen: Frozen, data: Data, recipe: Recipe, feeder: Feeder, watch: Wat
     size = (frozen.shape.height, frozen.shape.width)
     return Stage(
         frozen.tail, found[0], found[1], found[-1], size, frozen.feeder(feeder.device), Augment(), recipe,
-        whole=frozen.whole, part=frozen.part,
+        whole=frozen.whole, part=frozen.part, skipped=frozen.count,
     )  # fmt: skip
 
 
@@ -183,6 +186,7 @@ def begin_stage(
     state = State(stage.net, optimizer_of(stage.net, shares, recipe), pace, average, stage=number)
     if before is not None:
         state.rollbacks, state.rate_share = before.rollbacks, before.rate_share
+        state.vitals = replace(before.vitals, losses=[], lengths=[], counts=[], most=[])
         state.step = state.first_step = before.step
         state.epoch = state.first_epoch = before.epoch
         state.best_metric, state.best_loss = before.best_metric, before.best_loss
@@ -197,6 +201,18 @@ def begin_stage(
         checkpoint_s,
         whole=stage.whole,
         thaw=stage.thaw,
+        doctor=LiveDoctor(job.run, job.clock),
+        vitals=Vitals(
+            job.run.vitals,
+            stage.net,
+            stage.train,
+            stage.feeder,
+            stage.size,
+            batch=batches.batch,
+            precision=recipe.precision,
+            stage=number,
+            skipped=stage.skipped,
+        ),
         # What a frozen part gives is read by a network of its own.
         thrift=Thrift()
         if recipe.freeze is not None and stage.thaw is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from striate.modules.module import Net
+from striate.train.vitals import VitalsState
 from striate.training.loop.pace import Pace
 
 # Steps before it are taken again in no time.
@@ -30,7 +31,7 @@ class State:
     best_metric, best_loss, best_epoch: of the validation whose weights were kept.
     events_bytes: length of the event file at this point.  told_s: when an epoch was told last.
     rollbacks: how often the run went back because the loss was NaN.  rate_share: what the rate is
-    multiplied with since.  size: of the images in this epoch, height and width.
+    multiplied with since.  size: of the images in this epoch, height and width.  vitals: of the looks so far.
     """
 
     net: Net
@@ -54,6 +55,7 @@ class State:
     rollbacks: int = 0
     rate_share: float = 1.0
     size: tuple[int, int] = (0, 0)
+    vitals: VitalsState = field(default_factory=VitalsState)
 
     def averaged(self) -> Net:
         """The network that is validated and kept: the running mean where there is one."""
@@ -170,6 +172,7 @@ class State:
             "rollbacks": self.rollbacks,
             "rate_share": self.rate_share,
             "size": list(self.size),
+            "vitals": self.vitals.numbers(),
             "remaining": self.pace.remaining,
             "progress": self.pace.progress,
             "elapsed_s": self.pace.elapsed_s(),
@@ -210,6 +213,7 @@ class State:
         height, width = numbers["size"]
         self.size = int(height), int(width)
         self.loss_sum = float(numbers["loss_sum"])
+        self.vitals = VitalsState.restored(numbers.get("vitals"))
         self.best_metric = float(numbers["best_metric"])
         self.best_loss = float("inf") if numbers["best_loss"] is None else float(numbers["best_loss"])
         self.pace.remaining = int(numbers["remaining"])

@@ -10,22 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from striate.recipe.defaults import DECAYS, RATES
 from striate.recipe.keys import Recipe
 from striate.training.step.muon import Muon
-
-# Highest rates that train well with one-cycle on networks with and without normalization.
-_RATES = {
-    "sgd": (0.2, 0.05),
-    "momentum": (0.1, 0.02),
-    "nesterov": (0.1, 0.02),
-    "adagrad": (0.02, 0.01),
-    "rmsprop": (0.001, 0.0005),
-    "adam": (0.003, 0.001),
-    "adamw": (0.003, 0.001),
-    "muon": (0.003, 0.001),
-    "lbfgs": (0.5, 0.5),
-}
-_DECAYS = {"adamw": 0.05, "muon": 0.05, "lbfgs": 0.0}
 
 
 def default_learning_rate(optimizer: str, net: nn.Module) -> float:
@@ -34,12 +21,12 @@ def default_learning_rate(optimizer: str, net: nn.Module) -> float:
         isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) or type(module).__name__ == "ChannelNorm"
         for module in net.modules()
     )
-    return _RATES[optimizer][0 if normalized else 1]
+    return RATES[optimizer][0 if normalized else 1]
 
 
 def default_weight_decay(optimizer: str) -> float:
     """The weight decay taken where none is said: decoupled ones take far more."""
-    return _DECAYS.get(optimizer, 5e-4)
+    return DECAYS.get(optimizer, 5e-4)
 
 
 def make_optimizer(

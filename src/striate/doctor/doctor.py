@@ -1,0 +1,60 @@
+"""All families of diagnoses on one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from striate.doctor import activations, clock, learning, optimization, results, text
+from striate.doctor.facts import RunFacts, read_facts
+from striate.doctor.finding import Diagnosis, Finding, NotApplicable, Rule, diagnosis_of
+from striate.errors import StriateError, nearest
+from striate.runs.folder import find_run, is_run
+
+Diagnose = Callable[[RunFacts], Iterator[Finding | NotApplicable]]
+
+# A cause comes before what follows from it.
+FAMILIES: tuple[tuple[str, Diagnose, tuple[Rule, ...]], ...] = (
+    ("The text", text.diagnose, text.RULES),
+    ("The layers", activations.diagnose, activations.RULES),
+    ("The steps", optimization.diagnose, optimization.RULES),
+    ("Learning", learning.diagnose, learning.RULES),
+    ("Data and results", results.diagnose, results.RULES),
+    ("The clock", clock.diagnose, clock.RULES),
+)
+
+
+def examine(facts: RunFacts) -> Diagnosis:
+    """What is wrong with a run, the gravest first."""
+    found = [each for _, diagnose, _ in FAMILIES for each in diagnose(facts)]
+    if not any(isinstance(each, Finding) and each.severity == "error" for each in found):
+        found += optimization.nothing_else(facts)
+    return diagnosis_of(found)
+
+
+def diagnose_run(run: str | Path, *, mute: Collection[str] = ()) -> tuple[RunFacts, Diagnosis]:
+    """What is known of a run, and what is wrong with it.
+
+    run: as for `find_run`; it may be running, killed or diverged.  mute: codes that are left out.
+    Raises RunError where there is no run or its record cannot be read, StriateError for an unknown code.
+    """
+    require_codes(mute)
+    facts = read_facts(find_run(run, is_run))
+    return facts, examine(facts).without(mute)
+
+
+def require_codes(mute: Collection[str]) -> None:
+    """Raise StriateError for a code that there is not."""
+    for code in mute:
+        if code not in known_codes():
+            raise StriateError(
+                f"there is no code `{code}`",
+                place="--mute",
+                expected="a code of docs/doctor.md",
+                cure=f"--mute {nearest(code, known_codes())}" if nearest(code, known_codes()) else "",
+            )
+
+
+def known_codes() -> frozenset[str]:
+    """Every code that there is."""
+    return frozenset(rule.code for _, _, rules in FAMILIES for rule in rules)

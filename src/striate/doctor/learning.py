@@ -1,0 +1,280 @@
+"""Diagnoses of how well it learns: training against validation, training mode against evaluation mode."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from statistics import fmean
+
+from striate.doctor.facts import RunFacts
+from striate.doctor.finding import Finding, NotApplicable, Rule, Threshold
+from striate.doctor.optimization import MEASURED, POOR
+from striate.errors import counted
+from striate.net.layers.dropout import Dropout, Dropout2d
+from striate.text.figures import percent
+
+MODE_GAP = Threshold(
+    0.3,
+    reason="accuracy on the probe by its own statistics less that by the running ones; 0.1 at most in healthy runs",
+    source=f"Ioffe 2017 (batch renormalization), section 2; {MEASURED}",
+)
+CONSTANT = Threshold(
+    0.95, reason="share of the validation images that got one and the same answer", source=MEASURED
+)
+OVERFIT_GAP = Threshold(
+    0.15, reason="training accuracy less validation accuracy in the last epoch", source=MEASURED
+)
+OVERFIT_LOSS = Threshold(
+    1.3,
+    reason="last validation loss over the lowest one: it rises for good, and not from epoch to epoch",
+    source=f"Prechelt 1998 (Early stopping), section 2, generalization loss; {MEASURED}",
+)
+UNDERFIT = Threshold(
+    0.25,
+    reason="of the way from the most common class to all right, in training, after the loss has come to rest",
+    source=MEASURED,
+)
+AT_REST = Threshold(
+    0.02,
+    reason="by this share the mean loss of the last fifth is below that of the fifth before",
+    source=MEASURED,
+)
+FEW_STEPS = Threshold(
+    40,
+    reason="a network at rest needs some hundred steps; with 40 healthy runs got half of the way",
+    source=MEASURED,
+)
+ENOUGH_STEPS = Threshold(300, reason="a network at rest needs some hundred steps", source=MEASURED)
+STRONG_DROPOUT = Threshold(
+    0.75,
+    reason="0.5 is the usual share for fc and 0.2 for maps",
+    source="Srivastava et al. 2014, section 7.3",
+)
+FEW_VALUES = Threshold(
+    16,
+    reason="values behind each mean and variance: with 16 a standard deviation is off by a fifth",
+    source="Wu and He 2018 (group normalization), section 1; standard error 1 / sqrt(2 n)",
+)
+SMALLEST_BATCH = Threshold(
+    2, reason="images of a step: the statistics of two say which image the other one was", source=MEASURED
+)
+
+TINY_BATCH_BN = Rule(
+    "tiny-batch-bn", "warning", "Batch norms take their statistics of very few values.",
+    "Mean and variance are noise then, and those of evaluation are others.",
+    (("FEW_VALUES", FEW_VALUES), ("SMALLEST_BATCH", SMALLEST_BATCH)),
+)  # fmt: skip
+BN_MISMATCH = Rule(
+    "bn-mismatch", "error", "The network answers well in training mode and badly in evaluation mode.",
+    "The running statistics of its batch norms are not those of its maps: what is shipped is not what was trained.",
+    (("MODE_GAP", MODE_GAP),),
+)  # fmt: skip
+CONSTANT_ANSWER = Rule(
+    "constant-answer", "error", "Nearly all images get the same answer.",
+    "The network looks at no image: biases alone decide.",
+    (("CONSTANT", CONSTANT),),
+)  # fmt: skip
+OVERFITTING = Rule(
+    "overfitting", "warning", "It learns the training images by heart.",
+    "Validation gets worse while training gets better: the last weights are worse than earlier ones.",
+    (("OVERFIT_GAP", OVERFIT_GAP), ("OVERFIT_LOSS", OVERFIT_LOSS)),
+)  # fmt: skip
+UNDERFITTING = Rule(
+    "underfitting", "warning", "It cannot even learn the training images.",
+    "The loss is at rest and high: the network is too small or too narrow for what there is to learn.",
+    (("UNDERFIT", UNDERFIT), ("AT_REST", AT_REST), ("ENOUGH_STEPS", ENOUGH_STEPS)),
+)  # fmt: skip
+TOO_FEW_EPOCHS = Rule(
+    "too-few-epochs", "warning", "The training ended while the loss was still falling steeply.",
+    "The network can learn more: it was given hardly any steps.",
+    (("FEW_STEPS", FEW_STEPS),),
+)  # fmt: skip
+DROPOUT_TOO_STRONG = Rule(
+    "dropout-too-strong", "error", "Dropout takes so much that little is learned.",
+    "What is left of a layer changes from step to step: no later layer can rely on it.",
+    (("STRONG_DROPOUT", STRONG_DROPOUT),),
+)  # fmt: skip
+
+RULES = (
+    TINY_BATCH_BN, BN_MISMATCH, CONSTANT_ANSWER, OVERFITTING, UNDERFITTING, TOO_FEW_EPOCHS, DROPOUT_TOO_STRONG,
+)  # fmt: skip
+
+# A class is answered always, and not by chance, from so many images and epochs on.
+LEAST_IMAGES, LEAST_EPOCHS = 20, 2
+
+
+def diagnose(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
+    """All of this family."""
+    yield from _tiny_batch(facts)
+    yield from _mode_gap(facts)
+    yield from _constant(facts)
+    yield from _overfitting(facts)
+    yield from _underfitting(facts)
+    yield from _too_few(facts)
+    yield from _dropout(facts)
+
+
+def _tiny_batch(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
+    norms = [each for each in facts.layout.layers() if each.layer.word == "bn"] if facts.layout else []
+    if not norms or facts.recipe.get("freeze"):
+        yield TINY_BATCH_BN.not_applicable("no bn is trained")
+        return
+    batch = facts.number("batch", 0) / max(1.0, facts.number("micro_batches", 1))
+    if not batch:
+        yield TINY_BATCH_BN.not_applicable("the recipe cannot be read")
+        return
+    few = min(norms, key=lambda each: each.input.elements // each.input.channels)
+    values = batch * (few.input.elements // few.input.channels)
+    if batch <= SMALLEST_BATCH or values < FEW_VALUES:
+        yield TINY_BATCH_BN.finding(
+            f"the bn at {few.path} takes mean and variance of {values:,.0f} values a channel, from {batch:g} images",
+            facts.again("batch=32", "micro_batches=none"),
+            few.path,
+        )
+
+
+def _mode_gap(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
+    stage = facts.stage
+    look = stage.looks[-1] if stage else None
+    if stage is None or look is None or not stage.normed or look.batch is None:
+        yield BN_MISMATCH.not_applicable("the run has no vitals" if stage is None else "no bn is trained")
+        return
+    if not look.whole:
+        yield BN_MISMATCH.not_applicable("images have not come to their full size yet")
+        return
+    # What was judged by then.
+    epoch = next((each for each in reversed(facts.epochs) if each.step <= look.step + 1), None)
+    last = facts.epochs[-1] if facts.epochs else None
+    by_batch, running = look.batch[1], look.probe[1]
+    if by_batch is None or running is None or last is None or (epoch is None and len(facts.epochs) < 1):
+        yield BN_MISMATCH.not_applicable("no epoch has ended yet")
+        return
+    if by_batch - running >= MODE_GAP and last.train_accuracy - last.val_accuracy >= MODE_GAP / 2:
+        momenta = [getattr(each.layer, "momentum", 0.1) for each in facts.layout.layers() if each.layer.word == "bn"] if facts.layout else []  # fmt: skip
+        told = f"; their momentum is {momenta[0]:g}" if momenta and momenta[0] != 0.1 else ""
+        yield BN_MISMATCH.finding(
+            f"of the same {stage.images} training images {percent(by_batch)} are right with the statistics of the batch, and "
+            f"{percent(running)} with the running ones of the bn; validation has {percent(last.val_accuracy)}{told}",
+            facts.again("batch=32", net=_without_momentum(facts)),
+        )
+
+
+def _without_momentum(facts: RunFacts) -> str:
+    return re.sub(r"\bbn\b((?: eps [0-9.e-]+)?) momentum [0-9.e-]+", r"bn\1", facts.one_line)
+
+
+def _constant(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
+    if not facts.answers or facts.count("val") < LEAST_IMAGES:
+        why = (
+            "there are no answers in its vitals"
+            if not facts.answers
+            else "there are too few validation images"
+        )
+        yield CONSTANT_ANSWER.not_applicable(why)
+        return
+    last = facts.answers[-LEAST_EPOCHS:]
+    baseline = facts.most_common("val")
+    if baseline > CONSTANT - 0.1:
+        yield CONSTANT_ANSWER.not_applicable(f"{percent(baseline)} of the validation images are of one class")
+        return
+    if (len(last) < LEAST_EPOCHS and not facts.ended) or facts.learned:
+        return
+    if all(each.most >= CONSTANT for each in last):
+        names = facts.data.classes if facts.data else []
+        answered = last[-1].answered
+        place = max(range(len(answered)), key=lambda i: answered[i] or 0) if answered else None
+        name = names[place] if place is not None and place < len(names) else ""
+        yield CONSTANT_ANSWER.finding(
+            f"{percent(last[-1].most)} of the validation images are answered with "
+            + (f"`{name}`" if name else "one class")
+            + f", which {percent(baseline)} at most are",
+            facts.probe,
+            name,
+        )
+
+
+def _overfitting(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
+    losses = [each.val_loss for each in facts.epochs if each.val_loss is not None]
+    if len(losses) < 5 or len(losses) < len(facts.epochs):
+        yield OVERFITTING.not_applicable(f"it takes five epochs, and there are {len(losses)}")
+        return
+    last, lowest = facts.epochs[-1], min(losses)
+    tail = fmean(losses[-max(1, len(losses) // 10) :])
+    gap = last.train_accuracy - last.val_accuracy
+    if tail > OVERFIT_LOSS * lowest and gap > OVERFIT_GAP:
+        best = losses.index(lowest) + 1
+        yield OVERFITTING.finding(
+            f"training is {percent(last.train_accuracy)} right and validation {percent(last.val_accuracy)}; the validation "
+            f"loss was {lowest:.3g} after epoch {best}, and is {tail:.3g} after {last.epoch}",
+            facts.again("augment=auto", "label_smoothing=0.1", "patience=5"),
+        )
+
+
+def _underfitting(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
+    losses = facts.losses()
+    if not facts.ended or len(losses) < 50 or facts.steps < ENOUGH_STEPS:
+        yield UNDERFITTING.not_applicable("the training is short" if facts.ended else facts.too_early)
+        return
+    if not facts.learned:
+        yield UNDERFITTING.not_applicable("nothing was learned at all")
+        return
+    fifth = len(losses) // 5
+    before, after = fmean(losses[-2 * fifth : -fifth]), fmean(losses[-fifth:])
+    last = facts.epochs[-1]
+    baseline = facts.most_common("train")
+    gain = (max(last.train_accuracy, last.val_accuracy) - baseline) / max(1e-9, 1 - baseline)
+    if gain < UNDERFIT and after > (1 - AT_REST) * before:
+        yield UNDERFITTING.finding(
+            f"training is {percent(last.train_accuracy)} right, validation {percent(last.val_accuracy)}, and the loss went "
+            f"from {before:.3g} to {after:.3g} over the last two fifths of the steps"
+            + (f"; the network has {facts.plan.weights:,} weights" if facts.plan else ""),
+            f"`striate train {facts.quoted_source}`, which chooses a network",
+        )
+
+
+def _too_few(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
+    if not facts.ended:
+        yield TOO_FEW_EPOCHS.not_applicable(facts.too_early)
+        return
+    if facts.steps < FEW_STEPS and facts.gain < POOR:
+        epochs = len(facts.epochs)
+        more = max(5, 10 * epochs)
+        yield TOO_FEW_EPOCHS.finding(
+            f"{counted(facts.steps, 'step')} in {counted(epochs, 'epoch')} brought {percent(facts.best_accuracy)}",
+            facts.again(f"--epochs {more}", *(["batch=32"] if facts.number("batch", 0) > 64 else [])),
+        )
+
+
+def _dropout(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
+    layers = (
+        [each for each in facts.layout.layers() if isinstance(each.layer, Dropout | Dropout2d)]
+        if facts.layout
+        else []
+    )
+    shares = [(each.layer.share, each) for each in layers if isinstance(each.layer, Dropout | Dropout2d)]
+    if not shares:
+        yield DROPOUT_TOO_STRONG.not_applicable("the network has no dropout")
+        return
+    share, strongest = max(shares, key=lambda each: each[0])
+    if share < STRONG_DROPOUT:
+        return
+    if not facts.judged or not facts.epochs:
+        yield DROPOUT_TOO_STRONG.not_applicable(facts.too_early)
+        return
+    last = facts.epochs[-1]
+    if facts.gain < POOR or last.val_accuracy - last.train_accuracy > 0.2:
+        weaker = re.sub(
+            r"\b(dropout|dropout2d) +(0?\.\d+)",
+            lambda found: (
+                found[0]
+                if float(found[2]) < STRONG_DROPOUT
+                else f"{found[1]} {0.2 if found[1] == 'dropout2d' else 0.5}"
+            ),
+            facts.one_line,
+        )
+        yield DROPOUT_TOO_STRONG.finding(
+            f"`{strongest.layer.word} {share:g}` at {strongest.path} sets {percent(share, 0)} to 0 in each step; training is "
+            f"{percent(last.train_accuracy)} right, validation {percent(last.val_accuracy)}",
+            facts.again(net=weaker),
+            strongest.path,
+        )
