@@ -7,8 +7,8 @@ import pytest
 from striate.report.curves import curves
 from striate.report.drawing import MOST_POINTS, thinned
 from striate.report.recipe import RecipeKey, read_keys
-from striate.report.trace import trace
 from striate.runs.events import EpochEvent, StepEvent
+from striate.runs.history import history
 from striate.text.figures import decimal, duration, percent, size, wilson
 
 
@@ -66,7 +66,7 @@ def test_a_long_training_stays_small() -> None:
                    best=i == 17)
         for i in range(5000)
     ]  # fmt: skip
-    drawn = curves(trace([*steps, *epochs], []))
+    drawn = curves(history([*steps, *epochs], []))
     assert len(drawn) < 250_000
     assert "<strong>18</strong>" in drawn
     assert "one in 25" in drawn

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from striate.errors import DataError
-from striate.report.trace import read_trace
 from striate.runs.folder import RunFolder
+from striate.runs.history import read_history
 from striate.training import finish, job
 from striate.training.loop import checkpoint as checkpoint_module
 from striate.training.loop import loop
@@ -203,7 +203,7 @@ def test_the_best_weights_are_those_of_the_record_after_a_rollback(
     job.run_job(made, watch, resume=False, checkpoint_s=1e9)
     result = json.loads((out / "run.json").read_bytes())["result"]
     assert (result["best_epoch"], result["validation_metric"], result["best_undone"]) == (1, 0.9, True)
-    trace = read_trace(RunFolder(out))
+    trace = read_history(RunFolder(out))
     assert (trace.undone, trace.best) == (True, None)
     page = (out / "report.html").read_text()
     assert "before the run went back" in page

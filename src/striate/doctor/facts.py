@@ -17,7 +17,6 @@ from striate.net.notation.reader import read_text
 from striate.net.plan.table import Plan, plan
 from striate.net.shape import Map
 from striate.recipe.defaults import DECAYS, RATES
-from striate.report.trace import Epoch, Trace, trace
 from striate.runs.events import (
     EVENT,
     TIME,
@@ -29,6 +28,7 @@ from striate.runs.events import (
     read_events,
 )
 from striate.runs.folder import RunFolder
+from striate.runs.history import Epoch, History, history
 from striate.runs.lock import is_held
 from striate.runs.record import DataRecord, RunRecord, Split
 from striate.runs.vitals import MOST_VITALS_BYTES, VITAL, Answers, Begin, Look
@@ -38,10 +38,10 @@ Found = TypeVar("Found")
 
 # What the keys of a recipe were called by an earlier striate.
 _OLD_KEYS = {
-    "learning_rate": "learning_rate",
-    "optimizer": "optimizer",
-    "center": "center",
-    "progressive_resizing": "progressive_resizing",
+    "rate": "learning_rate",
+    "optimiser": "optimizer",
+    "centre": "center",
+    "grow": "progressive_resizing",
 }
 
 # Answers that are better by less than this are no better.
@@ -122,7 +122,7 @@ class RunFacts:
     text: str
     plan: Plan | None
     layout: Layout | None
-    trace: Trace
+    history: History
     rollbacks: tuple[RollbackEvent, ...]
     times: tuple[EpochTime, ...]
     stages: tuple[StageSeen, ...]
@@ -173,7 +173,7 @@ class RunFacts:
     @property
     def epochs(self) -> tuple[Epoch, ...]:
         """What was noted at the end of each."""
-        return self.trace.epochs
+        return self.history.epochs
 
     @property
     def stage(self) -> StageSeen | None:
@@ -230,7 +230,7 @@ class RunFacts:
     @property
     def steps(self) -> int:
         """Steps that were taken."""
-        return self.trace.last_step
+        return self.history.last_step
 
     @property
     def train_accuracy(self) -> float | None:
@@ -287,7 +287,7 @@ class RunFacts:
     def losses(self) -> list[float]:
         """The loss of steps in order, as fine as it was noted; what is no number is left out."""
         fine = [loss for stage in self.stages for look in stage.looks for loss in look.losses]
-        coarse = [each.loss for each in self.trace.steps]
+        coarse = [each.loss for each in self.history.steps]
         return [each for each in (fine if len(fine) > len(coarse) else coarse) if each is not None]
 
     def again(self, *keys: str, net: str | None = None) -> str:
@@ -336,7 +336,7 @@ def read_facts(run: RunFolder) -> RunFacts:
         text=text,
         plan=planned,
         layout=layout,
-        trace=trace(events, times),
+        history=history(events, times),
         rollbacks=tuple(each for each in events if isinstance(each, RollbackEvent)),
         times=times,
         stages=stages,

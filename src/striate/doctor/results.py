@@ -224,7 +224,7 @@ def _noise(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if not facts.learned or not facts.ended:
         yield LABEL_NOISE.not_applicable("it has to have learned something first")
         return
-    best = facts.trace.best
+    best = facts.history.best
     by_epoch = {each.epoch: each for each in facts.answers}
     last = by_epoch.get(best.epoch - 1, facts.answers[-1]) if best else facts.answers[-1]
     error = 1 - next((each.val_accuracy for each in facts.epochs if each.epoch == last.epoch + 1), 1.0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from striate.doctor.facts import RunFacts
 from striate.doctor.finding import Finding, NotApplicable, Rule
-from striate.plan.design import NOTES
+from striate.net.plan.design import NOTES
 
 RULES = tuple(Rule(code, kind.severity, kind.meaning, kind.why) for code, kind in NOTES.items())
 

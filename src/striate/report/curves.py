@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from striate.report.drawing import Points, drawing, line, thinned
 from striate.report.element import INK, SOFT, TRAINING, VALIDATION, Html, joined, tag
-from striate.report.trace import Epoch, Trace
+from striate.runs.history import Epoch, History
 from striate.text.figures import count, decimal, duration, percent
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ from striate.text.figures import NONE
 MOST = 200
 
 
-def epoch_table(trace: Trace) -> Html:
+def epoch_table(history: History) -> Html:
     """A folded table, the epoch whose weights were kept in bold; nothing where no epoch ended."""
-    if not trace.epochs:
+    if not history.epochs:
         return Html("")
-    every = -(-len(trace.epochs) // MOST)
+    every = -(-len(history.epochs) // MOST)
     said = "Epochs in figures" if every == 1 else f"Epochs in figures, one in {every}"
     heads = (
         "epoch",
@@ -47,9 +47,9 @@ def epoch_table(trace: Trace) -> Html:
         "time",
     )
     rows = [
-        _row(each, each is trace.best)
-        for each in trace.epochs
-        if each.epoch % every == 0 or each is trace.best or each is trace.epochs[-1]
+        _row(each, each is history.best)
+        for each in history.epochs
+        if each.epoch % every == 0 or each is history.best or each is history.epochs[-1]
     ]
     shown = table([Column(each, figures=True) for each in heads], rows, css="fit")
     return tag("details", tag("summary", said), shown)
@@ -74,18 +74,18 @@ LOGARITHMIC = 30
 _DRAWING = threading.Lock()
 
 
-def curves(trace: Trace) -> Html:
+def curves(history: History) -> Html:
     """Loss, accuracy, learning rate and time, each in a drawing, and the same as a table."""
-    if not trace.steps and not trace.epochs:
+    if not history.steps and not history.epochs:
         return tag("p", "No step was noted before the run ended.", css="soft")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         drawn = tag("p", "The curves need matplotlib: pip install 'striate[train]'.", css="soft")
-        return joined([drawn, epoch_table(trace)])
+        return joined([drawn, epoch_table(history)])
     with drawn_alike():
-        drawn = joined([_loss(trace), _accuracy(trace), _rate(trace), _time(trace)])
-    return joined([tag("div", drawn, css="curves"), _note(trace), epoch_table(trace)])
+        drawn = joined([_loss(history), _accuracy(history), _rate(history), _time(history)])
+    return joined([tag("div", drawn, css="curves"), _note(history), epoch_table(history)])
 
 
 @contextmanager
@@ -99,12 +99,12 @@ def drawn_alike() -> Iterator[None]:
         yield
 
 
-def _loss(trace: Trace) -> Html:
+def _loss(history: History) -> Html:
     batches = thinned(
-        [(_place(trace, each.step), each.loss) for each in trace.steps if each.loss is not None]
+        [(_place(history, each.step), each.loss) for each in history.steps if each.loss is not None]
     )
-    training = _means(trace, lambda each: each.train_loss)
-    validation = _ends(trace, lambda each: each.val_loss)
+    training = _means(history, lambda each: each.train_loss)
+    validation = _ends(history, lambda each: each.val_loss)
     values = [y for _, y in (*training, *validation)] or [y for _, y in batches]
     if not values:
         return Html("")
@@ -113,7 +113,7 @@ def _loss(trace: Trace) -> Html:
         axes.plot([x for x, _ in batches], [y for _, y in batches], color=SOFT, linewidth=0.6, alpha=0.7)
         line(axes, training, TRAINING, dashed=True)
         line(axes, validation, VALIDATION)
-        _ring(axes, trace, lambda each: each.val_loss)
+        _ring(axes, history, lambda each: each.val_loss)
         top = max(*values, _most(batches))
         if min(values) > 0 and top > LOGARITHMIC * min(values):
             logarithmic_axis(axes, 0.8 * min(values), 1.25 * top)
@@ -124,16 +124,16 @@ def _loss(trace: Trace) -> Html:
         "loss",
         "Loss",
         "cross-entropy, nats",
-        across=_across(trace),
+        across=_across(history),
         keys=[("batch", "a step", batches), *_keys(training, validation)],
         told=f"Loss: training {_told(training, decimal)}; validation {_told(validation, decimal)}.",
         draw=draw,
     )
 
 
-def _accuracy(trace: Trace) -> Html:
-    training = _means(trace, lambda each: each.train_accuracy)
-    validation = _ends(trace, lambda each: each.val_accuracy)
+def _accuracy(history: History) -> Html:
+    training = _means(history, lambda each: each.train_accuracy)
+    validation = _ends(history, lambda each: each.val_accuracy)
     if not training and not validation:
         return Html("")
 
@@ -142,7 +142,7 @@ def _accuracy(trace: Trace) -> Html:
 
         line(axes, training, TRAINING, dashed=True)
         line(axes, validation, VALIDATION)
-        _ring(axes, trace, lambda each: each.val_accuracy)
+        _ring(axes, history, lambda each: each.val_accuracy)
         low, high = axes.get_ylim()
         axes.set_ylim(max(0.0, low), min(1.0, high))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.4g}"))
@@ -151,17 +151,17 @@ def _accuracy(trace: Trace) -> Html:
         "accuracy",
         "Accuracy",
         "right, %",
-        across=_across(trace),
+        across=_across(history),
         keys=_keys(training, validation),
         told=f"Accuracy: training {_told(training, percent)}; validation {_told(validation, percent)}.",
         draw=draw,
     )
 
 
-def _rate(trace: Trace) -> Html:
+def _rate(history: History) -> Html:
     rates = [
-        (_place(trace, each.step), each.learning_rate)
-        for each in trace.steps
+        (_place(history, each.step), each.learning_rate)
+        for each in history.steps
         if each.learning_rate is not None
     ]
     if not rates:
@@ -176,7 +176,7 @@ def _rate(trace: Trace) -> Html:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.3g}"))
 
     told = f"Learning rate: {_told(rates, decimal)}."
-    across = _across(trace)
+    across = _across(history)
     return drawing(
         "learning_rate",
         "Learning rate",
@@ -188,8 +188,8 @@ def _rate(trace: Trace) -> Html:
     )
 
 
-def _time(trace: Trace) -> Html:
-    times = [(each.epoch, each.elapsed_s) for each in trace.epochs if each.elapsed_s is not None]
+def _time(history: History) -> Html:
+    times = [(each.epoch, each.elapsed_s) for each in history.epochs if each.elapsed_s is not None]
     paces: list[tuple[float, float]] = [
         (float(now[0]), now[1] - before[1])
         for before, now in pairwise(times)
@@ -204,7 +204,7 @@ def _time(trace: Trace) -> Html:
 
     told = f"Time of an epoch: {_told(paces, duration)}."
     unit = "seconds, validation included"
-    across = _across(trace)
+    across = _across(history)
     return drawing("time", "Time of an epoch", unit, across=across, keys=[], told=told, draw=draw)
 
 
@@ -212,28 +212,28 @@ def _keys(training: Points, validation: Points) -> list[tuple[str, str, Points]]
     return [("training", "training", training), ("validation", "validation", validation)]
 
 
-def _across(trace: Trace) -> tuple[str, float]:
-    return "epochs" if trace.epochs else "steps", _place(trace, trace.last_step)
+def _across(history: History) -> tuple[str, float]:
+    return "epochs" if history.epochs else "steps", _place(history, history.last_step)
 
 
-def _place(trace: Trace, step: int) -> float:
+def _place(history: History, step: int) -> float:
     """Where a step lies on the axis: in epochs, or in steps before the first epoch ended."""
-    return step / (trace.steps_an_epoch or 1)
+    return step / (history.steps_an_epoch or 1)
 
 
-def _means(trace: Trace, value: Callable[[Epoch], float | None]) -> Points:
+def _means(history: History, value: Callable[[Epoch], float | None]) -> Points:
     """A mean over each epoch, which belongs to the middle of it."""
-    starts = [0, *(each.step for each in trace.epochs)]
+    starts = [0, *(each.step for each in history.epochs)]
     return [
-        (_place(trace, start + each.step) / 2, y)
-        for start, each in zip(starts, trace.epochs, strict=False)
+        (_place(history, start + each.step) / 2, y)
+        for start, each in zip(starts, history.epochs, strict=False)
         if (y := value(each)) is not None
     ]
 
 
-def _ends(trace: Trace, value: Callable[[Epoch], float | None]) -> Points:
+def _ends(history: History, value: Callable[[Epoch], float | None]) -> Points:
     """What was measured at the end of each epoch."""
-    return [(_place(trace, each.step), y) for each in trace.epochs if (y := value(each)) is not None]
+    return [(_place(history, each.step), y) for each in history.epochs if (y := value(each)) is not None]
 
 
 def logarithmic_axis(axes: Axes, low: float, high: float) -> None:
@@ -248,11 +248,11 @@ def logarithmic_axis(axes: Axes, low: float, high: float) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.3g}"))
 
 
-def _ring(axes: Axes, trace: Trace, value: Callable[[Epoch], float | None]) -> None:
-    best = trace.best
+def _ring(axes: Axes, history: History, value: Callable[[Epoch], float | None]) -> None:
+    best = history.best
     height = value(best) if best else None
     if best and height is not None:
-        place = [_place(trace, best.step)], [height]
+        place = [_place(history, best.step)], [height]
         axes.plot(
             *place, "o", markersize=9, markerfacecolor="none", markeredgecolor=VALIDATION, clip_on=False
         )
@@ -268,13 +268,13 @@ def _told(points: Points, written: Callable[[float], str]) -> str:
     return f"from {written(points[0][1])} to {written(points[-1][1])}" if points else "not noted"
 
 
-def _note(trace: Trace) -> Html:
-    if not trace.epochs:
+def _note(history: History) -> Html:
+    if not history.epochs:
         return tag(
-            "p", f"No epoch ended; the last step that was noted is {count(trace.last_step)}.", css="soft"
+            "p", f"No epoch ended; the last step that was noted is {count(history.last_step)}.", css="soft"
         )
-    ring = f"The ring is epoch {trace.best.epoch}, whose weights were kept. " if trace.best else ""
-    if trace.undone:
+    ring = f"The ring is epoch {history.best.epoch}, whose weights were kept. " if history.best else ""
+    if history.undone:
         ring = "The weights that were kept are of an epoch from which the run went back; it is not drawn. "
     return tag(
         "p",

@@ -16,8 +16,8 @@ from striate.net.notation.reader import read_text
 from striate.net.plan.table import Plan, plan
 from striate.net.shape import Map
 from striate.report.recipe import RecipeKey, read_keys
-from striate.report.trace import Trace, read_trace
 from striate.runs.folder import RunFolder
+from striate.runs.history import History, read_history
 from striate.runs.record import DataRecord, Mistake, RunRecord, Split, read_mistakes
 
 Found = TypeVar("Found")
@@ -39,7 +39,7 @@ class Facts:
     net: str
     plan: Plan | None
     recipe: tuple[RecipeKey, ...]
-    trace: Trace
+    history: History
     mistakes: list[Mistake]
     troubles: tuple[str, ...]
     diagnosis: Diagnosis | None = None
@@ -57,12 +57,12 @@ def read_facts(run: RunFolder) -> Facts:
     data = _or(None, run.read_data, troubles)
     net = _or("", lambda: _text(run, "net.txt"), troubles)
     recipe = read_keys(_or("", lambda: _text(run, "recipe.toml"), troubles))
-    trace = _or(Trace((), ()), lambda: read_trace(run), troubles)
+    history = _or(History((), ()), lambda: read_history(run), troubles)
     none: list[Mistake] = []
     mistakes = _or(none, lambda: read_mistakes(run.mistakes), troubles) if run.mistakes.exists() else none
     planned = _or(None, lambda: _plan(net, data, recipe), troubles) if net and data else None
     found = _or(None, lambda: examine(read_run(run)), troubles)
-    return Facts(run, record, data, net, planned, recipe, trace, mistakes, tuple(troubles), found)
+    return Facts(run, record, data, net, planned, recipe, history, mistakes, tuple(troubles), found)
 
 
 def _or(otherwise: Found, read: Callable[[], Found], troubles: list[str]) -> Found:

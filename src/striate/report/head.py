@@ -46,7 +46,7 @@ def _sentence(facts: Facts) -> str:
 
 
 def _notices(facts: Facts) -> Iterator[Html]:
-    step = count(facts.trace.last_step)
+    step = count(facts.history.last_step)
     said = {
         "done": "",
         "stopped": f"This run was stopped after step {step} or a little later. What follows is as far as it came.",
@@ -77,15 +77,15 @@ def _figures(facts: Facts) -> Iterator[Html]:
     else:
         yield from _so_far(facts)
     yield from _time(facts)
-    best = result.best_epoch + 1 if result else facts.trace.best.epoch if facts.trace.best else 0
-    epochs = result.epochs if result else len(facts.trace.epochs)
+    best = result.best_epoch + 1 if result else facts.history.best.epoch if facts.history.best else 0
+    epochs = result.epochs if result else len(facts.history.epochs)
     if best:
-        undone = ", before the run went back" if facts.trace.undone else ""
+        undone = ", before the run went back" if facts.history.undone else ""
         yield figure(f"{best}", "best epoch", f"of {epochs:,}, by validation{undone}")
 
 
 def _so_far(facts: Facts) -> Iterator[Html]:
-    best, images = facts.trace.best, facts.split_count("val")
+    best, images = facts.history.best, facts.split_count("val")
     if best is None:
         return
     interval = wilson(best.val_accuracy, images) if images else None
@@ -103,9 +103,9 @@ def _accuracy(share: float, interval: tuple[float, float] | None, said: str, dig
 
 
 def _time(facts: Facts) -> Iterator[Html]:
-    seconds = facts.trace.elapsed_s if facts.record.seconds is None else facts.record.seconds
+    seconds = facts.history.elapsed_s if facts.record.seconds is None else facts.record.seconds
     if seconds is not None:
-        epochs = len(facts.trace.epochs)
+        epochs = len(facts.history.epochs)
         each = f"{duration(seconds / epochs)} an epoch, all in" if epochs else ""
         until = "from data to weights" if facts.record.result else "until the last epoch ended"
         yield figure(duration(seconds), until, each)

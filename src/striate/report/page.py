@@ -65,7 +65,7 @@ def framed(title: str, top: Html, parts: Sequence[tuple[str, str, Html]], style:
 
 def _parts(facts: Facts) -> Iterator[tuple[str, str, Html]]:
     """Key, title and content of each section, in order."""
-    yield "training", "Training", curves(facts.trace)
+    yield "training", "Training", curves(facts.history)
     if facts.diagnosis is not None:
         yield "doctor", "What the doctor says", diagnosis(facts.diagnosis)
     if (result := facts.record.result) is not None:
@@ -93,7 +93,7 @@ def _on(facts: Facts) -> Html:
     run = shlex.quote(str(facts.run.path))
     source = shlex.quote(facts.record.source or "DATA")
     learning_rate = next(
-        (each.learning_rate for each in reversed(facts.trace.steps) if each.learning_rate), None
+        (each.learning_rate for each in reversed(facts.history.steps) if each.learning_rate), None
     )
     lower = f" --set rate={learning_rate / 10:.1g}" if learning_rate else ""
     commands = {

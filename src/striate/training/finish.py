@@ -14,8 +14,8 @@ from striate.predict.evaluate import probabilities
 from striate.predict.score import METRICS, score, worst_mistakes
 from striate.progress import Watch
 from striate.report.page import write_report
-from striate.report.trace import read_trace
 from striate.runs.events import TIME, read_events
+from striate.runs.history import read_history
 from striate.runs.record import Result, Score, SymptomRecord, to_json
 from striate.training.budget import LEAST_EPOCHS, too_short, typed_seconds
 from striate.training.loop.loop import Stopped, require_finite
@@ -61,7 +61,7 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
         **dict(result),
         split=name,
         best_epoch=state.best_epoch,
-        best_undone=read_trace(job.run).undone,
+        best_undone=read_history(job.run).undone,
         metric=job.recipe.metric,
         validation_metric=state.best_metric,
         epochs=state.epoch,

@@ -12,9 +12,9 @@ from striate.net.layers.pooling import Pool
 from striate.net.layers.words import write_layer
 from striate.net.layout.layout import Join, Layout, Part, Placed, Side
 from striate.net.layout.normed import before_norm
+from striate.net.plan.design import Note, design_notes
 from striate.net.plan.receptive_field import Fields
 from striate.net.shape import Map, Shape
-from striate.plan.design import Note, design_notes
 
 _WINDOWS = ("conv", "local", "maxpool", "avgpool")
 

@@ -8,12 +8,12 @@ from striate.errors import FitError
 from striate.net.layers.words import write_layer
 from striate.net.layout.initial import default_initials
 from striate.net.layout.layout import Layout
+from striate.net.plan.design import Note
 from striate.net.plan.memory import StepMemory, Thrift, walk
 from striate.net.plan.notes import notes, unread_rows
 from striate.net.plan.receptive_field import Fields, trace_fields
 from striate.net.plan.tape import kept_bytes, tape
 from striate.net.shape import Map, Shape
-from striate.plan.design import Note
 
 
 @dataclass(frozen=True, slots=True)

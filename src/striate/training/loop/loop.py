@@ -27,12 +27,12 @@ from striate.recipe.keys import Recipe
 from striate.runs.events import EpochEvent, EpochTime, StepEvent
 from striate.runs.folder import RunFolder
 from striate.text.figures import duration
-from striate.train.live import LiveDoctor
-from striate.train.vitals import Vitals
 from striate.training.loop.checkpoint import save_checkpoint
 from striate.training.loop.frozen import Thaw
+from striate.training.loop.live import LiveDoctor
 from striate.training.loop.memory import Meter
 from striate.training.loop.state import State
+from striate.training.loop.vitals import Vitals
 from striate.training.step.micro_batches import add_gradients
 from striate.training.step.optimizers import rate_factor
 from striate.training.step.progressive_resizing import grown, shrunk, strength

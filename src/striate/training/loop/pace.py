@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from striate.progress import Clock
+
 Item = TypeVar("Item")
 
 # The time of a step is believed after so many steps, or this share of the time.

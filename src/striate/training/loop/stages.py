@@ -19,14 +19,14 @@ from striate.predict.normalize import Feeder
 from striate.progress import Clock, Watch
 from striate.recipe.keys import Recipe
 from striate.threads import cores
-from striate.train.live import LiveDoctor
-from striate.train.vitals import Vitals
 from striate.training.loop.frozen import Frozen, Thaw, frozen_parts
+from striate.training.loop.live import LiveDoctor
 from striate.training.loop.loop import Loop
 from striate.training.loop.memory import thrift_of
 from striate.training.loop.pace import Pace
 from striate.training.loop.prepared import Job
 from striate.training.loop.state import State
+from striate.training.loop.vitals import Vitals
 from striate.training.step.optimizers import make_optimizer
 
 # At most so many images at once where nothing is kept for a backward pass.

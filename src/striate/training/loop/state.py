@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from striate.modules.module import Net
-from striate.train.vitals import VitalsState
 from striate.training.loop.pace import Pace
+from striate.training.loop.vitals import VitalsState
 
 # Steps before it are taken again in no time.
 FIRST_LANDMARK = 64

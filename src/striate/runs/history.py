@@ -35,7 +35,7 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class History:
     """All steps and epochs that were noted, in order.
 
     undone: the weights that were kept are of an epoch from which the run went back.
@@ -57,7 +57,7 @@ class Trace:
 
     @property
     def last_step(self) -> int:
-        """The last step that left a trace."""
+        """The last step that left a history."""
         ends = [each[-1].step for each in (self.steps, self.epochs) if each]
         return max(ends, default=0)
 
@@ -67,15 +67,15 @@ class Trace:
         return next((each.elapsed_s for each in reversed(self.epochs) if each.elapsed_s is not None), None)
 
 
-def read_trace(run: RunFolder) -> Trace:
-    """The trace of a run's events.jsonl and times.jsonl.  Raises OSError."""
-    return trace(read_events(run.events.path, EVENT), read_events(run.times.path, TIME))
+def read_history(run: RunFolder) -> History:
+    """The history of a run's events.jsonl and times.jsonl.  Raises OSError."""
+    return history(read_events(run.events.path, EVENT), read_events(run.times.path, TIME))
 
 
-def trace(
+def history(
     events: Sequence[StepEvent | EpochEvent | RollbackEvent | ResumeEvent], times: Sequence[EpochTime]
-) -> Trace:
-    """The trace of events, which count epochs from 0.
+) -> History:
+    """The history of events, which count epochs from 0.
 
     A step or epoch that stands there twice, because it ran again after a crash, counts as it was last.
     """
@@ -104,6 +104,6 @@ def trace(
                 elapsed_s=ended.elapsed_s if ended else None,
                 step_s=ended.step_s if ended else None,
             )
-    return Trace(
+    return History(
         tuple(steps[each] for each in sorted(steps)), tuple(epochs[each] for each in sorted(epochs)), undone
     )

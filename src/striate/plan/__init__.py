@@ -1,1 +1,0 @@
-"""A network before it runs: its table, cost, receptive field, memory and warnings.  Imports no torch."""

@@ -1,1 +1,0 @@
-"""Training: the recipe, the loop, checkpoints, what comes out and how it predicts."""
