@@ -128,8 +128,8 @@ def test_events_are_appended_cut_and_read(tmp_path: Path) -> None:
     events.append(RollbackEvent(step=0, failed_step=1, rate_share=0.3, best_epoch=-1))
     events.sync()
     assert events.path.read_text() == (
-        '{"event": "step", "step": 1, "loss": 0.5, "rate": 0.1}\n'
-        '{"event": "rollback", "step": 0, "failed_step": 1, "rate_share": 0.3, "best_epoch": -1}\n'
+        '{"event": "step", "step": 1, "loss": 0.5, "learning_rate": 0.1}\n'
+        '{"event": "rollback", "step": 0, "failed_step": 1, "rate_share": 0.3, "problem": "", "best_epoch": -1}\n'
     )
     assert read_events(events.path, EVENT) == [
         step(1), RollbackEvent(step=0, failed_step=1, rate_share=0.3, best_epoch=-1),
@@ -146,9 +146,9 @@ def test_events_are_appended_cut_and_read(tmp_path: Path) -> None:
         b'{"event": "step", "step": 3, "los',
         b"[1]",
         b"null",
-        b'{"event": "step", "step": 2, "loss": "x", "rate": 0.1}',
-        b'{"event": "step", "step": 0, "loss": 0.5, "rate": 0.1}',
-        b'{"event": "step", "step": true, "loss": 0.5, "rate": 0.1}',
+        b'{"event": "step", "step": 2, "loss": "x", "learning_rate": 0.1}',
+        b'{"event": "step", "step": 0, "loss": 0.5, "learning_rate": 0.1}',
+        b'{"event": "step", "step": true, "loss": 0.5, "learning_rate": 0.1}',
         b'{"event": "walk", "step": 2}',
         b'{"event": "step", "step": 1' + b"0" * 5000 + b"}",
         b"[" * 9000,
@@ -160,7 +160,7 @@ def test_events_are_appended_cut_and_read(tmp_path: Path) -> None:
 def test_lines_that_are_no_events_are_left_out(tmp_path: Path, line: bytes) -> None:
     """As the last one, cut off by a crash."""
     path = tmp_path / "events.jsonl"
-    good = b'{"event": "step", "step": 1, "loss": 0.5, "rate": 0.1, "later": 1}\n'
+    good = b'{"event": "step", "step": 1, "loss": 0.5, "learning_rate": 0.1, "later": 1}\n'
     path.write_bytes(good + line + b"\n" + good + line)
     assert [each.step for each in read_events(path, EVENT)] == [1, 1]  # type: ignore[union-attr]
     assert read_events(tmp_path / "none", EVENT) == []

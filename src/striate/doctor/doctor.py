@@ -16,8 +16,8 @@ Diagnose = Callable[[RunFacts], Iterator[Finding | NotApplicable]]
 # A cause comes before what follows from it.
 FAMILIES: tuple[tuple[str, Diagnose, tuple[Rule, ...]], ...] = (
     ("The text", text.diagnose, text.RULES),
-    ("The layers", activations.diagnose, activations.RULES),
     ("The steps", optimization.diagnose, optimization.RULES),
+    ("The layers", activations.diagnose, activations.RULES),
     ("Learning", learning.diagnose, learning.RULES),
     ("Data and results", results.diagnose, results.RULES),
     ("The clock", clock.diagnose, clock.RULES),
