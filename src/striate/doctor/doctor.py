@@ -9,7 +9,7 @@ from striate.doctor import activations, clock, learning, optimization, results, 
 from striate.doctor.facts import RunFacts, read_facts
 from striate.doctor.finding import Diagnosis, Finding, NotApplicable, Rule, diagnosis_of
 from striate.errors import StriateError, nearest
-from striate.runs.folder import find_run, is_run
+from striate.runs.folder import find_run, is_there
 
 Diagnose = Callable[[RunFacts], Iterator[Finding | NotApplicable]]
 
@@ -39,7 +39,7 @@ def diagnose_run(run: str | Path, *, mute: Collection[str] = ()) -> tuple[RunFac
     Raises RunError where there is no run or its record cannot be read, StriateError for an unknown code.
     """
     require_codes(mute)
-    facts = read_facts(find_run(run, is_run))
+    facts = read_facts(find_run(run, is_there))
     return facts, examine(facts).without(mute)
 
 

@@ -19,7 +19,7 @@ from striate.report.head import figure
 from striate.report.mistakes import image_source
 from striate.report.page import framed
 from striate.report.table import Column, name_cell, table
-from striate.report.trace import Epoch
+from striate.runs.history import Epoch
 from striate.runs.record import Score
 from striate.text.figures import NONE, count, decimal, duration, percent, size
 
@@ -259,7 +259,7 @@ def _runs(runs: Sequence[Compared]) -> Html:
                 decimal(score.loss, 4),
                 count(plan.weights if plan else None),
                 count(plan.multiply_adds if plan else None),
-                count(len(each.facts.trace.epochs)),
+                count(len(each.facts.history.epochs)),
                 duration(each.facts.record.seconds),
             ]
         )
@@ -329,7 +329,7 @@ def _chart(
     lines: list[Points] = [
         [
             (x, y)
-            for each in run.facts.trace.epochs
+            for each in run.facts.history.epochs
             if (x := place(each)) is not None and (y := value(each)) is not None
         ]
         for run in runs

@@ -279,7 +279,7 @@ def is_done(run: RunFolder, record: RunRecord) -> bool:
     return record.status == "done"
 
 
-def is_run(run: RunFolder, record: RunRecord) -> bool:
+def is_there(run: RunFolder, record: RunRecord) -> bool:
     """Whether there is anything to ask about a run: always."""
     return True
 
@@ -289,7 +289,7 @@ _WANTED: dict[Usable, str] = {
     has_weights: "with weights that can be used",
     is_open: "that was stopped",
     is_done: "that is finished",
-    is_run: "that can be read",
+    is_there: "that can be read",
 }
 
 
