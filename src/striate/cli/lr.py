@@ -92,5 +92,5 @@ def lr(
         return
     console = prose()
     console.print(f"\nthe loss falls fastest at {found.steepest:.2g} and is lowest at {found.lowest:.2g}")
-    console.print(f"suggested: --set rate={found.suggested:.2g}")
+    console.print(f"suggested: --set learning_rate={found.suggested:.2g}")
     console.print(f"image  {out}")

@@ -16,8 +16,9 @@ Diagnose = Callable[[RunFacts], Iterator[Finding | NotApplicable]]
 # A cause comes before what follows from it.
 FAMILIES: tuple[tuple[str, Diagnose, tuple[Rule, ...]], ...] = (
     ("The text", text.diagnose, text.RULES),
-    ("The steps", optimization.diagnose, optimization.RULES),
+    ("The learning rate", optimization.diagnose_rate, optimization.RATE_RULES),
     ("The layers", activations.diagnose, activations.RULES),
+    ("Gradients and weights", optimization.diagnose_gradients, optimization.GRADIENT_RULES),
     ("Learning", learning.diagnose, learning.RULES),
     ("Data and results", results.diagnose, results.RULES),
     ("The clock", clock.diagnose, clock.RULES),

@@ -108,10 +108,8 @@ DECAY_OVERWHELMS = Rule(
     (("DECAYED", DECAYED),),
 )  # fmt: skip
 
-RULES = (
-    NAN, RATE_TOO_HIGH, RATE_TOO_LOW, LOSS_NOT_MOVING, UNSTABLE_LOSS, VANISHING_GRADIENTS, EXPLODING_GRADIENTS,
-    LAYER_NOT_MOVING, DECAY_OVERWHELMS,
-)  # fmt: skip
+RATE_RULES = (NAN, RATE_TOO_HIGH, RATE_TOO_LOW, UNSTABLE_LOSS, LOSS_NOT_MOVING)
+GRADIENT_RULES = (VANISHING_GRADIENTS, EXPLODING_GRADIENTS, LAYER_NOT_MOVING, DECAY_OVERWHELMS)
 
 POOR = Threshold(
     0.5,
@@ -123,8 +121,8 @@ POOR = Threshold(
 LEAST_STEPS = 20
 
 
-def diagnose(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
-    """All of this family but loss-not-moving, which is what is left."""
+def diagnose_rate(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
+    """Of the learning rate; loss-not-moving is what is left at the end (see `nothing_else`)."""
     yield from _nan(facts)
     learning_rate = facts.learning_rate
     if facts.optimizer == "lbfgs" or learning_rate is None:
@@ -134,8 +132,12 @@ def diagnose(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     else:
         yield from _rate(facts, learning_rate)
     yield from _unstable(facts)
+
+
+def diagnose_gradients(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
+    """Of gradients and weights."""
     if not facts.looks:
-        for rule in (VANISHING_GRADIENTS, EXPLODING_GRADIENTS, LAYER_NOT_MOVING, DECAY_OVERWHELMS):
+        for rule in GRADIENT_RULES:
             yield rule.not_applicable("the run has no vitals")
         return
     yield from _vanishing(facts)

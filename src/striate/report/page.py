@@ -95,7 +95,7 @@ def _on(facts: Facts) -> Html:
     learning_rate = next(
         (each.learning_rate for each in reversed(facts.history.steps) if each.learning_rate), None
     )
-    lower = f" --set rate={learning_rate / 10:.1g}" if learning_rate else ""
+    lower = f" --set learning_rate={learning_rate / 10:.1g}" if learning_rate else ""
     commands = {
         "done": [("Ask the network about an image", f"striate predict {run} image.jpg")],
         "diverged": [("Train again, more slowly", f"striate train {source}{lower}")],

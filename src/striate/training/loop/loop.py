@@ -430,7 +430,7 @@ def _diverged(loop: Loop, state: State, what: str, learning_rate: float) -> Dive
 def lower_rate(recipe: Recipe, share: float = 0.1) -> str:
     """The flag that sets a share of the rate, in one digit."""
     assert recipe.learning_rate is not None
-    return f"--set rate={float(f'{recipe.learning_rate * share:.1g}'):g}"
+    return f"--set learning_rate={float(f'{recipe.learning_rate * share:.1g}'):g}"
 
 
 def _is_worth_a_line(state: State, recipe: Recipe) -> bool:
