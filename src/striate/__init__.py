@@ -39,6 +39,7 @@ __all__ = [
     "__version__",
     "cache",
     "compare",
+    "cross_validate",
     "draw",
     "explain",
     "filter",

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from striate.run import Run
     from striate.runs.folder import RunFolder
     from striate.runs.search import SearchRecord
+    from striate.searching.folds import Folds
     from striate.searching.search import Search
 
 # What `transfer` begins with: small, quick on a CPU, and its weights install by name.
@@ -310,6 +311,33 @@ def search(
         join=join, name=name, device=device, strict=strict, watch=watch or Silence(),
     )  # fmt: skip
     return work(begun)
+
+
+def cross_validate(
+    data: str | Path,
+    *,
+    folds: int = 5,
+    repeats: int = 1,
+    net: str | Path | NetText | None = None,
+    recipe: str | None = None,
+    out: str | Path,
+    device: str | None = None,
+    strict: bool = False,
+    **keys: Any,
+) -> Folds:
+    """Train `folds` networks, each tested on a part of the images that it has not seen; see `striate train --folds`.
+
+    out: the folder of the runs and of predictions.csv.  keys: of the recipe.
+    """
+    require_train("cross_validate")
+    from striate.progress import Silence
+    from striate.searching.folds import cross_validate as validate
+
+    text, chosen = begin_with(None if net is None else read(net), recipe, keys)
+    return validate(
+        str(data), network=None if text is None else text.network, recipe=chosen, folds=folds, repeats=repeats,
+        out=Path(out), device=device, strict=strict, watch=Silence(),
+    )  # fmt: skip
 
 
 def begin_or_join(

@@ -47,6 +47,7 @@ COMMANDS = {
     "show": "A sheet of training images as the network sees them.",
     "runs": "List the trainings, newest first.",
     "search": "Search hyperparameters from coarse to fine: many short trials, the best go on.",
+    "sweep": "Train a grid of values, each with several seeds, and draw the spread.",
     "replay": "Train again from a run folder alone, and compare the weights.",
     "features": "What a trained network makes of images at one of its parts.",
     "lr": "Find a learning rate: train while it rises, and draw the loss.",

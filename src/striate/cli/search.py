@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import begin_or_join, require_train
+from striate.api import begin_or_join, read, require_train
 from striate.cli.console import open_page, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
@@ -35,6 +35,7 @@ def search(
     storage: str | None = None,
     join: str | None = None,
     name: str | None = None,
+    folds: int | None = None,
     device: str | None = None,
     strict: bool = False,
     quiet: bool = False,
@@ -97,6 +98,8 @@ def search(
         Work on the search in this database, beside whoever else does.
     name
         Which search of the database to join; the newest if left out.
+    folds
+        Cross-validate the winner behind the search, in so many folds.
     device
         cpu, cuda, cuda:1 or mps; the best there is if left out.
     strict
@@ -159,5 +162,14 @@ def search(
     console.print(f"run     {begun.folder.best}")
     console.print(f"recipe  {begun.folder.recipe}")
     console.print(f"report  {begun.folder.report}")
+    if folds is not None:
+        from striate.cli.train import cross_validated
+        from striate.recipe.keys import read_recipe
+
+        with screen.stoppable():
+            cross_validated(
+                record.source, read(begun.folder.best / "net.txt"), read_recipe(str(begun.folder.recipe)),
+                folds=folds, repeats=1, out=begun.folder.path / "folds", device=device, strict=strict, watch=screen,
+            )  # fmt: skip
     if open_:
         open_page(begun.folder.report)

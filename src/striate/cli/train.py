@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from striate.api import begin_from, begin_with, one_start, read, require_train
-from striate.cli.console import open_page
+from striate.cli.console import open_page, prose
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import asked_size, byte_count, seconds
 from striate.errors import StriateError
+
+if TYPE_CHECKING:
+    from striate.api import NetText
+    from striate.recipe.keys import Recipe
 
 
 def train(
@@ -36,6 +41,8 @@ def train(
     thaw: int | None = None,
     augment: str | None = None,
     memory: str | None = None,
+    folds: int | None = None,
+    repeats: int = 1,
     device: str | None = None,
     strict: bool = False,
     quiet: bool = False,
@@ -102,6 +109,11 @@ def train(
     memory
         What the whole process may take, as 2G or 800M: parts of the network are run twice, and batches cut
         in pieces, as far as it needs.
+    folds
+        Cross-validate: train so many networks, each tested on a part of the images that it has not seen; stratified,
+        groups and copies of an image on one side. The answers lie in predictions.csv in the folder of --out.
+    repeats
+        How often the folds are drawn anew.
     device
         cpu, cuda, cuda:1 or mps; the best there is if left out.
     strict
@@ -143,6 +155,13 @@ def train(
             "no data were given", place="train", expected="striate train DATA", cure="striate train photos/"
         )
     screen = Screen(quiet=quiet)
+    if folds is not None:
+        with screen.stoppable():
+            cross_validated(
+                data, text, chosen, folds=folds, repeats=repeats, out=out, device=device, strict=strict,
+                watch=screen,
+            )  # fmt: skip
+        return
     with screen.stoppable():
         job = new_job(
             data,
@@ -159,3 +178,24 @@ def train(
     print_summary(job.run, job.record)
     if open_:
         open_page(job.run.report)
+
+
+def cross_validated(
+    data: str, text: NetText | None, recipe: Recipe, *, folds: int, repeats: int, out: Path | None,
+    device: str | None, strict: bool, watch: Screen,
+) -> None:  # fmt: skip
+    """Cross-validate, and print what came out."""
+    from striate.searching.folds import cross_validate
+
+    where = out or Path("folds") / time.strftime("%Y%m%d-%H%M%S")
+    found = cross_validate(
+        data, network=None if text is None else text.network, recipe=recipe, folds=folds, repeats=repeats,
+        out=where, device=device, strict=strict, watch=watch,
+    )  # fmt: skip
+    low, high = found.interval
+    console = prose()
+    console.print(
+        f"\ncross-validated accuracy {found.mean:.2%} (95 % interval {low:.2%} to {high:.2%}) over "
+        f"{len(found.accuracies)} trainings: " + ", ".join(f"{each:.2%}" for each in found.accuracies)
+    )
+    console.print(f"answers  {found.predictions}")

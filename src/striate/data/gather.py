@@ -39,6 +39,7 @@ class Split:
     labels: (N,) int64, indices into the classes.  names: N names, as they are shown.
     contents: N SHA-256 of their files or values, where they are known.
     weights: how much the loss of each counts, N, or None where all count alike.
+    groups: N names of what has to stay on one side of a split, None for an image by itself.
     """
 
     images: npt.NDArray[Any]
@@ -46,6 +47,7 @@ class Split:
     names: tuple[str, ...]
     contents: tuple[str, ...] = ()
     weights: npt.NDArray[np.float32] | None = None
+    groups: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +136,7 @@ def gather(
             problem.place = listing.source
             raise
         if not grouped:
-            aside = _without_copies(aside, whole.contents)
+            aside = without_copies(aside, whole.contents)
         rest = np.setdiff1d(np.arange(len(whole.labels)), aside)
         parts["train"], parts["val"] = whole.pick(rest, root), whole.pick(aside, root)
     findings += _findings_of_whole(classes, parts)
@@ -148,7 +150,7 @@ def gather(
             cure=f"striate check {listing.source}, which tells all",
         )
     splits = {
-        split: Split(part.images, part.labels, part.names, part.contents, part.weights)
+        split: Split(part.images, part.labels, part.names, part.contents, part.weights, part.groups)
         for split, part in parts.items()
         if split in SPLITS
     }
@@ -221,7 +223,7 @@ def _findings_of_whole(classes: tuple[str, ...], parts: dict[str, Part]) -> list
     ]
 
 
-def _without_copies(aside: npt.NDArray[np.int64], contents: Sequence[str]) -> npt.NDArray[np.int64]:
+def without_copies(aside: npt.NDArray[np.int64], contents: Sequence[str]) -> npt.NDArray[np.int64]:
     """The positions set aside, without images of which a copy stays in training."""
     chosen = set(aside.tolist())
     staying = {content for position, content in enumerate(contents) if position not in chosen}

@@ -120,7 +120,12 @@ def _rungs(record: SearchRecord) -> Html:
         for each in record.stages
     ]  # fmt: skip
     heads = ("round", "rung", "epochs", "trials", "went on", "ended by the curve", "chance of a wrong stop")
-    return joined([shown, table([Column(each, figures=True) for each in heads], rows, css="fit")])
+    return joined(
+        [
+            tag("div", shown, css="curves"),
+            table([Column(each, figures=True) for each in heads], rows, css="fit"),
+        ]
+    )
 
 
 def _first(record: SearchRecord) -> float | None:
@@ -172,6 +177,7 @@ def _parameters(record: SearchRecord) -> Html:
             css="soft",
         ),
     ]
+    drawn = []
     for parameter in [each for each in ordered if not each.options][:2]:
         name = parameter.name
         points = [(float(each.values[name]), each.metrics[0], each) for each in record.trials if each.metrics]  # type: ignore[arg-type]
@@ -186,8 +192,8 @@ def _parameters(record: SearchRecord) -> Html:
 
         title = f"{name.replace('_', ' ')} on the first rung; the ring is the winner"
         told = f"{counted(len(points), 'trial')} by their {name}"
-        parts.append(_plot(f"by-{name}", title, name.replace("_", " "), told, draw, log=parameter.log))
-    return joined(parts)
+        drawn.append(_plot(f"by-{name}", title, name.replace("_", " "), told, draw, log=parameter.log))
+    return joined([*parts, tag("div", joined(drawn), css="curves")])
 
 
 def _best(record: SearchRecord) -> TrialRecord:
@@ -243,7 +249,7 @@ def _front(record: SearchRecord) -> Html:
         log=True,
     )
     note = tag("p", "Trials that were stopped early are drawn with what they had come to.", css="soft")
-    return joined([drawn, table(columns, rows, css="fit"), note])
+    return joined([tag("div", drawn, css="curves"), table(columns, rows, css="fit"), note])
 
 
 def _trials(record: SearchRecord) -> Html:
