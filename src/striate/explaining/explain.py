@@ -265,7 +265,7 @@ def _explained(
             "the network answers NaN: there is nothing to explain",
             place=name,
             expected="finite logits",
-            cure="striate doctor, or another run",
+            cure="the weights of another run",
         )
     chosen = int(logits.argmax()) if label is None else label
     if chosen == against:
@@ -397,7 +397,8 @@ def _training_images(
     try:
         split = training_split(subject)
     except StriateError as error:
-        notes.append(f"Nearest training images and exciting patches are left out: {error.problem}.")
+        where = f"{error.place}: " if error.place else ""
+        notes.append(f"The training images are not shown, as they cannot be read: {where}{error.problem}.")
         return None
     places = [asked] if asked is not None else list(deep[-2:])
     most = len(split.labels) if thorough else int(TRAINING_WORK / subject.multiply_adds)
@@ -411,7 +412,7 @@ def training_split(subject: Subject) -> Split:
     Raises RunError where it has none, or they are not what they were; what `gather` raises.
     """
     if subject.run is None:
-        raise RunError("published weights come without their images", place=subject.name)
+        raise RunError("published weights come without their images")
     record, known = subject.run.read_record(), subject.preparation
     recipe = read_run_recipe(subject.run, record)
     found = gather(

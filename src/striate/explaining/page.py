@@ -31,7 +31,7 @@ from striate.explaining.training_images import Neighbor, Neighbors, Patches
 from striate.report.element import Html, joined, spoken, tag, void
 from striate.report.head import figure
 from striate.report.page import framed
-from striate.report.table import Column, bar, name_cell, scrolling, table
+from striate.report.table import Column, bar, name_cell, table
 from striate.text.figures import decimal, percent
 
 # Classes that are listed, the largest logits first.
@@ -320,17 +320,12 @@ def _changes(image: Explained) -> Html:
         ]
         tables.append(tag("div", table(columns, rows, css="fit")))
     differ = [each for each in others if each.answer != first.answer]
+    worst = min(others, key=lambda each: each.margin)
     said = (
-        f"{len(differ)} of {counted(len(others), 'change')} give another answer, the smallest margin first said by "
-        f"{_by(min(differ, key=lambda each: each.margin))}."
-        if differ
-        else f"None of {counted(len(others), 'change')} gives another answer."
+        f"The answer stays the same under {len(others) - len(differ)} of {counted(len(others), 'change')}; the class "
+        f"fares worst {worst.kind} by {worst.by}, {decimal(worst.margin, 2)} above the best other one."
     )
     return joined([tag("p", said, css="soft"), tag("div", joined(tables), css="beside")])
-
-
-def _by(change: Change) -> str:
-    return f"{change.kind} {change.by}"
 
 
 def _change(said: str, change: Change, top: float) -> list[str]:
@@ -416,9 +411,9 @@ def _filters(filters: Filters) -> Html:
 
 def _confidence(known: Sequence[Confidence]) -> Html:
     columns = [
-        Column("method"), Column("deletion", figures=True), Column("of random maps", figures=True),
-        Column("insertion", figures=True), Column("of random maps", figures=True),
-        *(Column(f"{share:.0%} drawn anew" if share else "closing layer drawn anew", figures=True) for share in CASCADE),
+        Column("method"), Column("deletion", figures=True), Column("random", figures=True),
+        Column("insertion", figures=True), Column("random", figures=True),
+        *(Column(f"{share:.0%} new" if share else "last new", figures=True) for share in CASCADE),
     ]  # fmt: skip
     rows = [
         [
@@ -430,10 +425,10 @@ def _confidence(known: Sequence[Confidence]) -> Html:
     reading = (
         "Deletion: the area under the probability of the class while the pixels of the largest values are taken away "
         "first; lower than that of random maps is good. Insertion: while they are put in first; higher is good. To the "
-        "right: how alike the map still is, as a rank correlation, when more and more layers are drawn anew from the "
-        "answer down; one that stays near 1 says nothing of what was learned."
+        "right: how alike the map still is, as a rank correlation, when the last layer, then more and more layers below "
+        "it get new random weights; a map that stays near 1 says nothing of what was learned."
     )
-    return joined([tag("p", reading, css="soft"), scrolling(table(columns, rows))])
+    return joined([tag("p", reading, css="soft"), table(columns, rows, css="fit")])
 
 
 def _img(picture: Colors, said: str) -> Html:
