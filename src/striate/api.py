@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from striate.explaining.explain import Explanation
     from striate.explaining.fixed_filter import Filtered
     from striate.modules.module import Net
-    from striate.predict.measure import Candidate, Measured, Published
+    from striate.predict.measure import Candidate, Measured
+    from striate.predict.published import Published
     from striate.predict.trained import Trained
     from striate.progress import Watch
     from striate.recipe.keys import Recipe
@@ -801,7 +802,8 @@ def candidate_of(
 
     Raises what `load_network` raises.
     """
-    from striate.predict.measure import Published, published_candidate, run_candidate
+    from striate.predict.measure import run_candidate
+    from striate.predict.published import Published, published_candidate
 
     loaded = load_network(run, net=net, weights=weights, sha256=sha256, device=device, watch=watch)
     return published_candidate(loaded) if isinstance(loaded, Published) else run_candidate(loaded)
@@ -820,7 +822,7 @@ def load_network(
 
     Raises StriateError where one stands without the other, and what reads them raises.
     """
-    from striate.predict.measure import load_published
+    from striate.predict.published import load_published
     from striate.predict.trained import load_trained
 
     if not net:

@@ -71,6 +71,10 @@ class RunError(StriateError):
     """A run folder is missing, in the way, in use or damaged."""
 
 
+class BundleError(StriateError):
+    """A bundle is missing, damaged, of a later striate, or asked for what it cannot promise."""
+
+
 class ResourceError(StriateError):
     """The machine has too little memory, disk or device for the work."""
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from striate.api import candidate_of, require_train
+from striate.bundle.bundle import Bundle, is_bundle
 from striate.cli.console import prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
@@ -40,12 +41,14 @@ def test(
 
       striate test runs/latest new-photos/
       striate test runs/latest new-photos/ --report test.html
+      striate test bundle/ new-photos/
       striate test --net resnet20 --weights resnet20-12fca82f.th cifar-10-batches-bin/
 
     Parameters
     ----------
     run
-        The run folder, its name under runs/, or runs/latest; not where --net is given.
+        The run folder, its name under runs/, or runs/latest, or a bundle, which needs no torch; not where --net
+        is given.
     data
         Labelled images; `striate train --help` says what they may be.
     net
@@ -65,8 +68,10 @@ def test(
     quiet
         Print only the result.
     """
-    require_train("striate test")
-    set_up_process()
+    bundled = net is None and is_bundle(run)
+    if not bundled:
+        require_train("striate test")
+        set_up_process()
     if net is not None:
         if data is not None:
             raise StriateError(
@@ -90,13 +95,16 @@ def test(
         require_new(report, force, "--report")
     from striate.cli.summary import print_tables
     from striate.disk.atomic import write_atomic
-    from striate.predict.measure import measure
+    from striate.predict.measure import bundle_candidate, measure
 
     screen = Screen(quiet=quiet or json_)
     with screen.stoppable():
-        candidate = candidate_of(
-            model, net=net is not None, weights=weights, sha256=sha256, device=device, watch=screen
-        )
+        if bundled:
+            candidate = bundle_candidate(Bundle.read(model))
+        else:
+            candidate = candidate_of(
+                model, net=net is not None, weights=weights, sha256=sha256, device=device, watch=screen
+            )
         found = measure(candidate, source, screen)
     if report is not None:
         write_atomic(report, found.page().encode())

@@ -118,3 +118,17 @@ def short_seconds(text: str) -> float:
             f"`{text}` is not a time", place="--latency", expected="a time as 5ms", cure="--latency 5ms"
         )
     return found
+
+
+def share(text: str, flag: str) -> float:
+    """`1%`, `0.5 %` or `0.01` as a share between 0 and 1.  Raises StriateError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text.strip())
+    found = (float(match[1]) / 100 if match[2] else float(match[1])) if match else 0.0
+    if not 0 < found < 1:
+        raise StriateError(
+            f"`{visible(text)}` is not a share",
+            place=flag,
+            expected="more than 0% and less than 100%",
+            cure=f"{flag} {'95%' if flag == '--sets' else '1%'}",
+        )
+    return found

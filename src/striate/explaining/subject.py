@@ -18,8 +18,8 @@ from striate.errors import StriateError, nearest
 from striate.modules.fold import folded
 from striate.modules.module import Net
 from striate.net.layout.layout import Layout
-from striate.predict.measure import Published
 from striate.predict.normalize import Feeder, Normalization
+from striate.predict.published import Published
 from striate.predict.trained import Trained
 from striate.runs.folder import RunFolder
 

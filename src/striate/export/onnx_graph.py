@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,18 +28,19 @@ IR = 8
 # protobuf ends at 2 GB.
 MOST_BYTES = 1_900_000_000
 
-IMAGES, LOGITS = "images", "logits"
+IMAGES, LOGITS, CLASS_MAP = "images", "logits", "class_map"
 
 
 class NoGraph(StriateError):
     """A network that cannot be said in ONNX."""
 
 
-def onnx_bytes(net: Net) -> bytes:
+def onnx_bytes(net: Net, *, with_map: bool = False) -> bytes:
     """The network as an ONNX model: `images`, N x C x H x W float32 and normalized -> `logits`, N x classes.
 
     net: built from a text, and `folded` for speed.  Side classifiers, dropout and a closing softmax are left
     out, as at inference.
+    with_map: and `class_map`, N x classes x h x w, where the network has one (`head_of`).
 
     Raises NoGraph where a layer has no equal in ONNX, or the weights are more than a file can hold.
     """
@@ -47,16 +49,73 @@ def onnx_bytes(net: Net) -> bytes:
         raise NoGraph(
             f"the weights take {size:,} bytes", place="onnx", expected=f"at most {MOST_BYTES:,} in one file"
         )
-    writer = _Writer(net)
+    writer = _Writer(net, head_of(net) if with_map else None)
     last = writer.network(net.layout)
     return bytes(writer.model(net.layout, last).SerializeToString())
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a network whose logits are means over places, so that each place has its share in them.
+
+    logit[k] = mean over the places of class_map[k] + bias[k],  class_map[k] = sum_c w[k, c] x[c]
+
+    pool: the global mean.  fc: the layer behind it, or None where the mean gives the logits and x is the class map.
+    Source: Zhou et al. 2016, "Learning deep features for discriminative localization", section 2.
+    """
+
+    pool: Placed
+    fc: Placed | None
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Height and width of the class map."""
+        shape = self.pool.input
+        assert isinstance(shape, Map)
+        return shape.height, shape.width
+
+
+def head_of(net: Net) -> Head | None:
+    """The end of a network where it is `pool avg`, alone or before one `fc`; else None."""
+    fc: Placed | None = None
+    for part in reversed(_spine(net.layout.root, closing=True)):
+        if not isinstance(part, Placed):
+            if isinstance(part, Side):
+                continue
+            return None
+        match part.layer:
+            case pooling.Pool(kind="avg", grid=(1, 1)):
+                return Head(part, fc) if fc or part.output.elements == net.layout.output.elements else None
+            case linear.Fc() if fc is None:
+                fc = part
+            case dropout.Dropout() | dropout.Dropout2d() | linear.Flatten() | linear.Identity():
+                pass
+            case _ if not isinstance(net.part(part.path), nn.Identity):
+                return None
+    return None
+
+
+def _spine(chain: Chain, *, closing: bool = False) -> list[Placed | Join | Side]:
+    """The parts of a chain and of the chains in it, one behind the other, without a closing softmax."""
+    found: list[Placed | Join | Side] = []
+    parts = chain.before_softmax() if closing else chain.parts
+    for part in parts:
+        if isinstance(part, Chain):
+            found += _spine(part, closing=closing and part is parts[-1])
+        else:
+            found.append(part)
+    return found
 
 
 class _Writer:
     """The nodes and weights written so far.  A value is the name of what a node gives."""
 
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: Net, head: Head | None = None) -> None:
         self.net = net
+        self.head = head
+        self.before_pool = ""
+        # Of the layer that is written: it begins the names of its nodes.
+        self.path = ""
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
 
@@ -64,11 +123,17 @@ class _Writer:
         """The finished model."""
         self.nodes.append(helper.make_node("Identity", [last], [LOGITS]))
         shape: list[str | int | None] = ["N", layout.input.channels, layout.input.height, layout.input.width]
+        kinds = layout.output.elements
+        outputs = [helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, ["N", kinds])]
+        if self.head is not None:
+            self.nodes.append(helper.make_node("Identity", [self._class_map(self.head)], [CLASS_MAP]))
+            places: list[str | int | None] = ["N", kinds, *self.head.places]
+            outputs.append(helper.make_tensor_value_info(CLASS_MAP, TensorProto.FLOAT, places))
         graph = helper.make_graph(
             self.nodes,
             "striate",
             [helper.make_tensor_value_info(IMAGES, TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, ["N", layout.output.elements])],
+            outputs,
             self.weights,
         )
         return helper.make_model(
@@ -78,6 +143,16 @@ class _Writer:
     def network(self, layout: Layout) -> str:
         """The whole flow, flat and without a closing softmax."""
         return self._node("Flatten", self._chain(layout.root, IMAGES, logits=True), axis=1)
+
+    def _class_map(self, head: Head) -> str:
+        """What the fc behind the mean makes of each place before it, without its bias."""
+        if head.fc is None:
+            return self.before_pool
+        self.path = CLASS_MAP
+        weight = getattr(self.net.part(head.fc.path), "weight")  # noqa: B009
+        return self._node(
+            "Conv", self.before_pool, self._weight(weight[:, :, None, None]), kernel_shape=[1, 1]
+        )
 
     def _chain(self, chain: Chain, value: str, *, logits: bool = False) -> str:
         """`logits`: without a closing softmax, as `build` leaves it out."""
@@ -105,6 +180,9 @@ class _Writer:
     def _layer(self, placed: Placed, x: str) -> str:
         shape = placed.input
         module = self.net.part(placed.path)
+        self.path = placed.path
+        if self.head is not None and placed.path == self.head.pool.path:
+            self.before_pool = x
         if isinstance(module, nn.Identity):
             return x
         match placed.layer:
@@ -258,7 +336,8 @@ class _Writer:
 
     def _node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
+        named = f"{self.path}/{operator}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=named, **attributes))
         return name
 
     def _reshaped(self, x: str, shape: list[int]) -> str:

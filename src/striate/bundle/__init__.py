@@ -1,0 +1,1 @@
+"""A bundle: what ships, and answers without torch."""
