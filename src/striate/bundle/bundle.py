@@ -18,7 +18,7 @@ from striate.bundle.calibration import energy, softmax, tta_logits
 from striate.bundle.manifest import CERTIFICATE, FORMAT, MANIFEST, NET, NETWORK, Calibration, Manifest
 from striate.bundle.preprocess import Preprocessing
 from striate.bundle.session import Run, open_session
-from striate.data.decode.image import Image
+from striate.data.decode.image import ImageSource
 from striate.data.images import Images
 from striate.disk.small import read_small
 from striate.errors import BundleError, counted
@@ -155,7 +155,7 @@ class Bundle:
         found: dict[str, Any] = json.loads(self.file(CERTIFICATE))
         return found
 
-    def store(self, image: Image) -> NDArray[Any]:
+    def store(self, image: ImageSource) -> NDArray[Any]:
         """One image, decoded, resized and cropped: H x W x C.
 
         image: a path, a file's bytes, an array (H, W) or (H, W, C), or a PIL image.
@@ -164,7 +164,7 @@ class Bundle:
         return self.preprocessing.store(image)
 
     def answer(
-        self, images: Sequence[Image], *, wrong_at_most: float | None = None, level: float | None = None
+        self, images: Sequence[ImageSource], *, wrong_at_most: float | None = None, level: float | None = None
     ) -> Answers:
         """What it says of images.  Raises Unreadable, a DataError, at the first that cannot be read.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.data.decode.image import Image, prepare_image
+from striate.data.decode.image import ImageSource, prepare_image
 from striate.data.images import Images, center
 from striate.runs.record import PreparationRecord
 
@@ -32,7 +32,7 @@ class Preprocessing:
         """Channels, height and width of what the network reads."""
         return self.record.channels, *self.record.size
 
-    def store(self, image: Image) -> NDArray[Any]:
+    def store(self, image: ImageSource) -> NDArray[Any]:
         """One image, decoded, resized and cropped: H x W x C at the stored size.
 
         image: a path, a file's bytes, an array (H, W) or (H, W, C), or a PIL image.

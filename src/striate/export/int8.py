@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from striate.bundle.bundle import LOGITS
+from striate.bundle.bundle import CLASS_MAP, LOGITS
 from striate.bundle.certificate import Int8
 from striate.bundle.preprocess import Preprocessing
 from striate.bundle.session import open_session
@@ -93,7 +93,7 @@ def to_int8(
     method = min(methods, key=lambda each: methods[each])
     watch.say("int8      " + ", ".join(f"{name} {error:.2g}" for name, error in methods.items()))
 
-    weighted = weighted_nodes(model)
+    weighted = [each for each in weighted_nodes(model) if _layer(each) != CLASS_MAP]
 
     def trial(in_float: Sequence[str]) -> _Trial:
         made = quantized(model, ranges[method], in_float)
