@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from striate.doctor.facts import RunFacts
 from striate.doctor.finding import Finding, NotApplicable, Rule, Threshold
-from striate.doctor.optimization import MEASURED, POOR
+from striate.doctor.optimization import MEASURED, POOR, WELL
 from striate.errors import counted
 from striate.text.figures import percent
 
@@ -42,10 +42,6 @@ OFF_SCALE = Threshold(
     source=f"LeCun, Bottou, Orr and Muller 1998, section 4.3; {MEASURED}",
 )
 
-WELL = Threshold(
-    0.8, reason="of the way from the most common class to all right: no harm is seen there", source=MEASURED
-)
-
 DEAD_RELU = Rule(
     "dead-relu", "error", "Nearly all units of a ReLU layer are 0 for every image.",
     "A unit that is always 0 has no gradient: it never comes back, and what is behind it sees nothing.",
@@ -66,13 +62,13 @@ INIT_GROWS = Rule(
     "The first losses are huge, and so are the first steps.",
     (("GROWS", GROWS),),
 )  # fmt: skip
-INPUTS_NOT_CENTERD = Rule(
-    "inputs-not-centerd", "warning", "What the network reads is far from mean 0 and standard deviation 1.",
+INPUTS_NOT_CENTRED = Rule(
+    "inputs-not-centred", "warning", "What the network reads is far from mean 0 and standard deviation 1.",
     "All gradients of the first layer get one sign, and its outputs a size that no learning rate suits.",
     (("OFF_CENTER", OFF_CENTER), ("OFF_SCALE", OFF_SCALE)),
 )  # fmt: skip
 
-RULES = (DEAD_RELU, SATURATED_RULE, INIT_SHRINKS, INIT_GROWS, INPUTS_NOT_CENTERD)
+RULES = (DEAD_RELU, SATURATED_RULE, INIT_SHRINKS, INIT_GROWS, INPUTS_NOT_CENTRED)
 
 _RELUS, _FLAT = ("relu", "relu6"), ("tanh", "sigmoid")
 _MATRICES = ("conv", "local", "fc")
@@ -94,15 +90,15 @@ def _inputs(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     stage = facts.stages[0]
     mean, std = (each if each is not None else 0.0 for each in (*stage.input, None, None)[:2])
     if stage.stage == 0 and facts.recipe.get("freeze"):
-        yield INPUTS_NOT_CENTERD.not_applicable("what is trained reads features, not images")
+        yield INPUTS_NOT_CENTRED.not_applicable("what is trained reads features, not images")
         return
     if std <= 0:
-        yield INPUTS_NOT_CENTERD.not_applicable("all images of the probe are alike")
+        yield INPUTS_NOT_CENTRED.not_applicable("all images of the probe are alike")
         return
     if facts.gain >= WELL and facts.judged:
         return
     if abs(mean) > OFF_CENTER * std or not 1 / OFF_SCALE <= std <= OFF_SCALE:
-        yield INPUTS_NOT_CENTERD.finding(
+        yield INPUTS_NOT_CENTRED.finding(
             f"what the network reads has mean {mean:.3g} and standard deviation {std:.3g}",
             facts.again("center=channel", "scale=unit"),
         )

@@ -59,9 +59,14 @@ STILL = Threshold(
     source="float32 has 7 digits: smaller changes are rounded away",
 )
 DECAYED = Threshold(
-    0.2,
-    reason="weights of a healthy run end between 0.6 and 10 times the length that they were drawn with",
+    0.5,
+    reason="weights of a healthy run end between 0.9 and 6 times the length that they were drawn with",
     source=MEASURED,
+)
+DECAYED_NORMED = Threshold(
+    0.1,
+    reason="before a norm the length of weights tells nothing, and shrinks in long healthy runs, too",
+    source=f"van Laarhoven 2017, section 3; {MEASURED}",
 )
 
 NAN = Rule(
@@ -105,7 +110,7 @@ LAYER_NOT_MOVING = Rule(
 DECAY_OVERWHELMS = Rule(
     "decay-overwhelms", "error", "Weight decay shrinks the weights faster than they learn.",
     "The gradient says where to go, the decay pulls to 0, and the decay wins.",
-    (("DECAYED", DECAYED),),
+    (("DECAYED", DECAYED), ("DECAYED_NORMED", DECAYED_NORMED)),
 )  # fmt: skip
 
 RATE_RULES = (NAN, RATE_TOO_HIGH, RATE_TOO_LOW, UNSTABLE_LOSS, LOSS_NOT_MOVING)
@@ -115,6 +120,10 @@ POOR = Threshold(
     0.5,
     reason="of the way from the most common class to all right: a run that came that far is not said to be broken",
     source=MEASURED,
+)
+
+WELL = Threshold(
+    0.8, reason="of the way from the most common class to all right: no harm is seen there", source=MEASURED
 )
 
 # Fewer steps say nothing of how a training goes.
@@ -309,7 +318,9 @@ def _decay(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     shares = [
         last[path].length / first[path].length for path in last if path in first and first[path].length > 0
     ]
-    if shares and median(shares) < DECAYED and facts.gain < POOR:
+    normed = facts.stage is not None and facts.stage.normed
+    limit, poor = (DECAYED_NORMED, POOR) if normed else (DECAYED, WELL)
+    if shares and median(shares) < limit and facts.gain < poor:
         yield DECAY_OVERWHELMS.finding(
             f"with weight_decay = {decay:g} the weights end at {percent(median(shares))} of the length that they were drawn "
             "with, in the median of the layers",

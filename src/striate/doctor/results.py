@@ -40,6 +40,11 @@ FEW_IMAGES = Threshold(
     reason="training images of a class, in the mean: with 10 a class small networks still learn digits",
     source=MEASURED,
 )
+SOMETHING = Threshold(
+    0.2,
+    reason="of the way from the most common class to all right: before that sureness says nothing",
+    source=MEASURED,
+)
 NEVER = Threshold(
     10,
     reason="images of a class in the scored split: so many cannot all be missed by chance",
@@ -54,7 +59,7 @@ IMBALANCE_IGNORED = Rule(
 LABEL_NOISE = Rule(
     "label-noise", "warning", "Many labels seem to be wrong.",
     "The network learns the mistakes, and its score counts right answers as wrong.",
-    (("SURE_WRONG", SURE_WRONG), ("FAR", FAR)),
+    (("SURE_WRONG", SURE_WRONG), ("FAR", FAR), ("SOMETHING", SOMETHING)),
 )  # fmt: skip
 LEAK = Rule(
     "leak", "error", "Images of the training stand in validation or test as well.",
@@ -221,7 +226,7 @@ def _noise(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if facts.classes < LEAST_CLASSES:
         yield LABEL_NOISE.not_applicable(f"there are {facts.classes} classes, so a wrong label is never far")
         return
-    if not facts.learned or not facts.ended:
+    if not facts.learned or not facts.ended or facts.gain < SOMETHING:
         yield LABEL_NOISE.not_applicable("it has to have learned something first")
         return
     best = facts.history.best
