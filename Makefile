@@ -63,6 +63,7 @@ bench-page: setup
 
 docs: setup
 	$(PY) docs/make_zoo.py
+	$(PY) docs/make_doctor.py
 	$(PY) docs/make_claims.py
 
 clean:

@@ -23,7 +23,15 @@ KEYS: dict[str, Any] = {
 }  # fmt: skip
 
 # All that a run leaves behind but times and the machine.
-EXACT = ("last.safetensors", "weights.safetensors", "events.jsonl", "mistakes.json", "net.txt", "recipe.toml")
+EXACT = (
+    "last.safetensors",
+    "weights.safetensors",
+    "events.jsonl",
+    "vitals.jsonl",
+    "mistakes.json",
+    "net.txt",
+    "recipe.toml",
+)
 
 # A checkpoint after every step, however long writing it takes.
 OFTEN_S = 0.0

@@ -19,7 +19,15 @@ NET = """conv 4 3x3 -> bn -> relu -> maxpool 2 -> dropout 0.3
 -> fc 12 -> bn -> relu -> dropout 0.5 -> fc classes"""
 
 # All that a run leaves behind but times and the machine.
-EXACT = ("last.safetensors", "weights.safetensors", "events.jsonl", "mistakes.json", "net.txt", "recipe.toml")
+EXACT = (
+    "last.safetensors",
+    "weights.safetensors",
+    "events.jsonl",
+    "vitals.jsonl",
+    "mistakes.json",
+    "net.txt",
+    "recipe.toml",
+)
 
 
 class Clock:

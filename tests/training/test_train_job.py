@@ -62,7 +62,8 @@ def unbroken(arrays: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_a_run_leaves_behind(unbroken: Path, arrays: Path) -> None:
     assert sorted(os.listdir(unbroken)) == [
         ".lock", "data.json", "events.jsonl", "last.safetensors", "mistakes.json", "net.txt", "optimizer.safetensors",
-        "recipe.toml", "report.html", "run.json", "seen.bin", "times.jsonl", "weights.safetensors",
+        "recipe.toml", "report.html", "run.json", "seen.bin", "times.jsonl", "vitals.jsonl",
+        "weights.safetensors",
     ]  # fmt: skip
     assert (unbroken / "net.txt").read_text() == NET
     recipe = tomllib.loads((unbroken / "recipe.toml").read_text())
