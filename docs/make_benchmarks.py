@@ -30,6 +30,7 @@ SECTIONS = {
     "memory": "Memory",
     "thrift": "Three times the batch in the same memory",
     "optimizer": "What the optimizer costs",
+    "explain": "Whether an explanation points at the object",
     "start": "Until something begins",
     "gpu": "On an NVIDIA GPU",
 }
