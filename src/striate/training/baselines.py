@@ -1,0 +1,266 @@
+"""What a network has to beat, and what it has to manage: small experiments of seconds, each with its number.
+
+Constant answer, nearest neighbors, a linear model; and a network that fits a handful of images.  Nothing here is
+written to disk, and torch's random state is left as it was.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional as F
+
+from striate.data.gather import Split
+from striate.data.images import Images, center
+from striate.doctor.probed import FIT_STEPS, FITTED_LOSS, Fit, Pair
+from striate.modules.module import Net
+from striate.predict.normalize import Feeder
+from striate.progress import Watch
+from striate.recipe.keys import Recipe
+from striate.training.loop.loop import Stopped, loss_of
+from striate.training.loop.stages import optimizer_of
+from striate.training.step.optimizers import default_learning_rate
+from striate.training.step.target import Target
+
+# Images that a baseline learns from and is measured on, evenly spread: seconds, and two digits of an accuracy.
+MOST_LEARNT, MOST_SCORED = 4000, 2000
+# Values of an image that a linear model reads, and values times classes: a quarter of a minute on one core.
+MOST_VALUES, MOST_PRODUCT = 1024, 40_000
+# Strengths of the pull to 0 that are tried on a fifth of the images.
+PULLS = (1e-3, 1e-2, 1e-1)
+# Neighbors that are asked.
+NEIGHBORS = 5
+
+
+def some_of(split: Split, most: int) -> Split:
+    """At most so many of the images of a split, evenly spread."""
+    if len(split.labels) <= most:
+        return split
+    kept = np.linspace(0, len(split.labels) - 1, most).astype(np.int64)
+    return Split(
+        np.ascontiguousarray(split.images[kept]), split.labels[kept], tuple(split.names[i] for i in kept)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """How often a simple way to answer is right.
+
+    right: for each of the images that were asked.
+    """
+
+    right: NDArray[np.bool_]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers."""
+        return float(self.right.mean())
+
+    def against(self, other: Baseline) -> Pair:
+        """Compared with another way, on the same images."""
+        return Pair(
+            self.accuracy,
+            other.accuracy,
+            int((self.right & ~other.right).sum()),
+            int((other.right & ~self.right).sum()),
+            len(self.right),
+        )
+
+
+def constant(train: Split, scored: Split) -> Baseline:
+    """Always the class that is most frequent in training."""
+    return Baseline(scored.labels == np.bincount(train.labels).argmax())
+
+
+def values(split: Split, size: tuple[int, int], most: int = MOST_VALUES) -> NDArray[np.float32]:
+    """The pixels of each image as the network is shown it, averaged down to at most `most` values: N x D."""
+    images = center(split.images, size)
+    side = math.isqrt(max(1, most // images.shape[3]))
+    out = [
+        F.adaptive_avg_pool2d(
+            torch.from_numpy(images[start : start + 256].astype(np.float32)).permute(0, 3, 1, 2),
+            (min(side, size[0]), min(side, size[1])),
+        ).flatten(1)
+        for start in range(0, len(images), 256)
+    ]
+    return torch.cat(out).numpy()
+
+
+def gradients(split: Split, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Histograms of gradient directions, 9 directions (unsigned) in 4x4 cells, each image to length 1: N x 144.
+
+    Source: Dalal and Triggs 2005, without blocks.
+    """
+    images: Images = center(split.images, size)
+    rows = []
+    for start in range(0, len(images), 256):
+        gray = torch.from_numpy(images[start : start + 256].astype(np.float32)).mean(dim=3)[:, None]
+        padded = F.pad(gray, (1, 1, 1, 1), mode="replicate")
+        down = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
+        across = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
+        length = (down.square() + across.square()).sqrt()
+        place = (torch.atan2(down, across) / math.pi % 1.0 * 9).long().clamp(0, 8)
+        votes = torch.zeros(len(gray), 9, *gray.shape[2:]).scatter_(1, place, length)
+        cells = F.adaptive_avg_pool2d(votes, (min(4, size[0]), min(4, size[1]))).flatten(1)
+        rows.append(F.normalize(cells, dim=1))
+    return torch.cat(rows).numpy()
+
+
+def linear(
+    learnt: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    asked: NDArray[np.float32],
+    right: NDArray[np.int64],
+) -> Baseline:
+    """Multinomial logistic regression on values, N x D, each scaled to mean 0 and standard deviation 1.
+
+    Its pull to 0 is chosen on a fifth of what it learns from.  right: the labels of what is asked.
+    """
+    mean, std = learnt.mean(axis=0), learnt.std(axis=0)
+    std[std < 1e-6 * max(1.0, float(std.max()))] = np.inf
+    x, y = torch.from_numpy((learnt - mean) / std), torch.from_numpy(labels)
+    classes = int(max(labels.max(), right.max())) + 1
+    held = torch.arange(len(y)) % 5 == 4
+    pull = PULLS[1]
+    if int(held.sum()) >= 20:
+        fits = [_logistic(x[~held], y[~held], classes, each, 40) for each in PULLS]
+        found = [float(((x[held] @ w + b).argmax(dim=1) == y[held]).float().mean()) for w, b in fits]
+        pull = PULLS[int(np.argmax(found))]
+    weights, bias = _logistic(x, y, classes, pull, 100)
+    answers = (torch.from_numpy((asked - mean) / std).float() @ weights + bias).argmax(dim=1).numpy()
+    return Baseline(answers == right)
+
+
+def _logistic(
+    x: torch.Tensor, y: torch.Tensor, classes: int, pull: float, steps: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """min over w, b of mean cross-entropy(x w + b) + pull / 2 * |w|^2, by L-BFGS from 0."""
+    x = x.float()
+    weights = torch.zeros(x.shape[1], classes, requires_grad=True)
+    bias = torch.zeros(classes, requires_grad=True)
+    search = torch.optim.LBFGS([weights, bias], max_iter=steps, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        search.zero_grad()
+        loss = F.cross_entropy(x @ weights + bias, y) + pull / 2 * weights.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    search.step(closure)  # type: ignore[no-untyped-call]
+    return weights.detach(), bias.detach()
+
+
+def values_for(classes: int) -> int:
+    """How many values of an image a linear model can read for so many classes, in the time that it has."""
+    return max(64, min(MOST_VALUES, MOST_PRODUCT // classes))
+
+
+def neighbors(
+    learnt: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    asked: NDArray[np.float32],
+    right: NDArray[np.int64],
+    *,
+    itself: bool = False,
+) -> Baseline:
+    """The vote of the five nearest images, by the angle between their values less the mean; ties to the nearest.
+
+    itself: what is asked are the images that are learnt, and none votes for itself.
+    """
+    mean = learnt.mean(axis=0)
+    known = F.normalize(torch.from_numpy(learnt - mean).float(), dim=1)
+    own = torch.from_numpy(labels)
+    classes = int(labels.max()) + 1
+    # Votes that fall by the distance: two near ones outweigh two far ones, and three of five win.
+    share = torch.tensor([1.0 + 0.01 * (NEIGHBORS - each) for each in range(NEIGHBORS)])
+    answers = []
+    for start in range(0, len(asked), 512):
+        like = F.normalize(torch.from_numpy(asked[start : start + 512] - mean).float(), dim=1) @ known.T
+        if itself:
+            rows = torch.arange(len(like))
+            like[rows, rows + start] = -math.inf
+        near = like.topk(min(NEIGHBORS, like.shape[1]), dim=1).indices
+        votes = torch.zeros(len(near), classes)
+        votes.scatter_add_(1, own[near], share[: near.shape[1]].expand(len(near), -1))
+        answers.append(votes.argmax(dim=1).numpy())
+    return Baseline(np.concatenate(answers) == right)
+
+
+def usual(recipe: Recipe, net: nn.Module) -> Recipe:
+    """The recipe with the optimizer and the learning rate that fit nearly everything: adamw at what suits the network."""
+    return recipe.model_copy(
+        update={"optimizer": "adamw", "learning_rate": default_learning_rate("adamw", net), "momentum": 0.9}
+    )
+
+
+def fit_few(
+    net: Net,
+    feeder: Feeder,
+    few: Split,
+    size: tuple[int, int],
+    recipe: Recipe,
+    *,
+    limit_s: float,
+    watch: Watch,
+    steps: int = int(FIT_STEPS),
+) -> Fit:
+    """Train a copy of a network on the same few images, without what is there to keep it from learning them by heart.
+
+    Its optimizer and learning rate (constant, after ten steps of warm-up) are the recipe's; dropout, weight decay,
+    augmentation, label smoothing and auxiliary weights of classes are left out.  In training mode: batch norms take
+    the statistics of these images.
+
+    Raises Stopped where `watch` asks to stop.
+    """
+    net = copy.deepcopy(net)
+    net.train()
+    for module in net.modules():
+        if type(module).__name__ in ("Dropout", "Dropout2d", "DropPath"):
+            module.eval()
+    assert recipe.learning_rate is not None
+    optimizer = optimizer_of(net, [(net, 1.0)], recipe.model_copy(update={"weight_decay": 0.0}))
+    x = feeder.images(np.ascontiguousarray(center(few.images, size)))
+    labels = feeder.labels(few.labels)
+    began, loss, right, done, finite = time.monotonic(), math.nan, 0, 0, True
+
+    def gradient() -> float:
+        nonlocal right
+        optimizer.zero_grad(set_to_none=True)
+        logits = net(x)
+        found = loss_of(net, logits, Target(labels), 0.0)
+        found.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf)
+        right = int((logits.detach().argmax(dim=1) == labels).sum())
+        return float(found.detach())
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        for step in range(steps):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / 10) * group.get("share", 1.0)
+            if recipe.optimizer == "lbfgs":
+                loss = float(optimizer.step(gradient))  # type: ignore[arg-type]
+            else:
+                loss = gradient()
+            done = step + 1
+            finite = math.isfinite(loss)
+            if not finite or (right == len(labels) and loss < FITTED_LOSS):
+                break
+            if recipe.optimizer != "lbfgs":
+                optimizer.step()
+            watch.advance(done, f"loss {loss:.3f}")
+            if watch.stopping():
+                raise Stopped("stopped before the end, so nothing is told")
+            if time.monotonic() - began > limit_s:
+                break
+    seconds = time.monotonic() - began
+    return Fit(
+        len(labels), done, right, loss, seconds, finite, done == steps, recipe.optimizer, recipe.learning_rate
+    )
