@@ -12,7 +12,6 @@ from math import comb
 from typing import final
 
 from striate.doctor.finding import Finding, NotApplicable, Rule, Threshold
-
 from striate.text.figures import percent
 
 BENCHMARK = "benchmarks/doctor"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from striate.data.gather import Split
 from striate.data.images import Images, center
+from striate.doctor.first_look import Doubt
 from striate.doctor.probed import FIT_STEPS, FITTED_LOSS, Fit, Pair
 from striate.modules.module import Net
 from striate.predict.normalize import Feeder
@@ -114,19 +116,15 @@ def gradients(split: Split, size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def linear(
-    learnt: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    asked: NDArray[np.float32],
-    right: NDArray[np.int64],
-) -> Baseline:
+    learnt: NDArray[np.float32], labels: NDArray[np.int64], asked: NDArray[np.float32], classes: int
+) -> NDArray[np.float32]:
     """Multinomial logistic regression on values, N x D, each scaled to mean 0 and standard deviation 1.
 
-    Its pull to 0 is chosen on a fifth of what it learns from.  right: the labels of what is asked.
+    Its pull to 0 is chosen on a fifth of what it learns from.  Returns the probabilities of what is asked, M x classes.
     """
     mean, std = learnt.mean(axis=0), learnt.std(axis=0)
     std[std < 1e-6 * max(1.0, float(std.max()))] = np.inf
     x, y = torch.from_numpy((learnt - mean) / std), torch.from_numpy(labels)
-    classes = int(max(labels.max(), right.max())) + 1
     held = torch.arange(len(y)) % 5 == 4
     pull = PULLS[1]
     if int(held.sum()) >= 20:
@@ -134,8 +132,8 @@ def linear(
         found = [float(((x[held] @ w + b).argmax(dim=1) == y[held]).float().mean()) for w, b in fits]
         pull = PULLS[int(np.argmax(found))]
     weights, bias = _logistic(x, y, classes, pull, 100)
-    answers = (torch.from_numpy((asked - mean) / std).float() @ weights + bias).argmax(dim=1).numpy()
-    return Baseline(answers == right)
+    logits = torch.from_numpy((asked - mean) / std).float() @ weights + bias
+    return torch.softmax(logits, dim=1).numpy()
 
 
 def _logistic(
@@ -163,34 +161,81 @@ def values_for(classes: int) -> int:
 
 
 def neighbors(
-    learnt: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    asked: NDArray[np.float32],
-    right: NDArray[np.int64],
-    *,
-    itself: bool = False,
-) -> Baseline:
+    learnt: NDArray[np.float32], labels: NDArray[np.int64], asked: NDArray[np.float32] | None, classes: int
+) -> NDArray[np.int64]:
     """The vote of the five nearest images, by the angle between their values less the mean; ties to the nearest.
 
-    itself: what is asked are the images that are learnt, and none votes for itself.
+    asked: None for the images that are learnt, of which none votes for itself.  Returns a class for each.
     """
     mean = learnt.mean(axis=0)
     known = F.normalize(torch.from_numpy(learnt - mean).float(), dim=1)
     own = torch.from_numpy(labels)
-    classes = int(labels.max()) + 1
     # Votes that fall by the distance: two near ones outweigh two far ones, and three of five win.
     share = torch.tensor([1.0 + 0.01 * (NEIGHBORS - each) for each in range(NEIGHBORS)])
+    unknown = known if asked is None else F.normalize(torch.from_numpy(asked - mean).float(), dim=1)
     answers = []
-    for start in range(0, len(asked), 512):
-        like = F.normalize(torch.from_numpy(asked[start : start + 512] - mean).float(), dim=1) @ known.T
-        if itself:
+    for start in range(0, len(unknown), 512):
+        like = unknown[start : start + 512] @ known.T
+        if asked is None:
             rows = torch.arange(len(like))
             like[rows, rows + start] = -math.inf
         near = like.topk(min(NEIGHBORS, like.shape[1]), dim=1).indices
         votes = torch.zeros(len(near), classes)
         votes.scatter_add_(1, own[near], share[: near.shape[1]].expand(len(near), -1))
         answers.append(votes.argmax(dim=1).numpy())
-    return Baseline(np.concatenate(answers) == right)
+    return np.concatenate(answers)
+
+
+LINEAR = "a linear model on the pixels"
+
+
+def simple_models(
+    train: Split, scored: Split, size: tuple[int, int], classes: int, watch: Watch
+) -> tuple[tuple[str, Baseline], ...]:
+    """Nearest neighbors, a linear model on the pixels (`LINEAR`), and one on gradient histograms."""
+    watch.begin("simple models", 3)
+    known, asked = values(train, size, values_for(classes)), values(scored, size, values_for(classes))
+    near = neighbors(known, train.labels, asked, classes)
+    watch.advance(1, "")
+    straight = linear(known, train.labels, asked, classes).argmax(axis=1)
+    watch.advance(2, "")
+    edges = linear(gradients(train, size), train.labels, gradients(scored, size), classes).argmax(axis=1)
+    watch.advance(3, "")
+    watch.end()
+    found = (("nearest neighbors", near), (LINEAR, straight), ("a linear model on gradients", edges))
+    return tuple((name, Baseline(answers == scored.labels)) for name, answers in found)
+
+
+def doubts(train: Split, size: tuple[int, int], classes: Sequence[str]) -> tuple[int, tuple[Doubt, ...]]:
+    """Labels on which five neighbors and a linear model, neither of which saw them, agree on another class.
+
+    The linear model reads pixels and gradients, and answers each third of the images after learning from the others.
+    Returns also on how many images the two agree at all; the surest doubt comes first.
+    """
+    kinds = len(classes)
+    pixels = values(train, size, values_for(kinds))
+    known = np.concatenate([pixels, gradients(train, size)], axis=1)
+    fold = np.arange(len(known)) % 3
+    found = np.zeros((len(known), kinds), dtype=np.float32)
+    for each in range(3):
+        others = fold != each
+        if len(np.unique(train.labels[others])) > 1:
+            found[~others] = linear(known[others], train.labels[others], known[~others], kinds)
+    answers = found.argmax(axis=1)
+    agreed = answers == neighbors(pixels, train.labels, None, kinds)
+    own = found[np.arange(len(answers)), train.labels]
+    # How many classes are more probable than the label.
+    behind = (found > own[:, None]).sum(axis=1)
+    wrong = np.flatnonzero(agreed & (answers != train.labels))
+    order = wrong[np.argsort(-found[wrong, answers[wrong]], kind="stable")]
+    named = tuple(
+        Doubt(
+            train.names[i], classes[train.labels[i]], classes[answers[i]], float(found[i, answers[i]]),
+            bool(2 * behind[i] >= kinds),
+        )
+        for i in order
+    )  # fmt: skip
+    return int(agreed.sum()), named
 
 
 def usual(recipe: Recipe, net: nn.Module) -> Recipe:
@@ -245,15 +290,13 @@ def fit_few(
         for step in range(steps):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / 10) * group.get("share", 1.0)
-            if recipe.optimizer == "lbfgs":
-                loss = float(optimizer.step(gradient))  # type: ignore[arg-type]
-            else:
-                loss = gradient()
+            searches = isinstance(optimizer, torch.optim.LBFGS)
+            loss = float(optimizer.step(gradient)) if searches else gradient()  # type: ignore[arg-type]
             done = step + 1
             finite = math.isfinite(loss)
             if not finite or (right == len(labels) and loss < FITTED_LOSS):
                 break
-            if recipe.optimizer != "lbfgs":
+            if not searches:
                 optimizer.step()
             watch.advance(done, f"loss {loss:.3f}")
             if watch.stopping():

@@ -29,18 +29,15 @@ from striate.progress import Watch
 from striate.recipe.keys import Recipe
 from striate.runs.folder import RunFolder, has_weights
 from striate.training.baselines import (
+    LINEAR,
     MOST_LEARNT,
     MOST_SCORED,
     Baseline,
     constant,
     fit_few,
-    gradients,
-    linear,
-    neighbors,
+    simple_models,
     some_of,
     usual,
-    values,
-    values_for,
 )
 from striate.training.job import read_back
 from striate.training.loop.loop import Stopped, loss_of
@@ -82,7 +79,7 @@ def probe(run: RunFolder, *, device: str | None, watch: Watch) -> Probed:
         answers = _answers(job, feeder, scored, run)
     learnt = None if answers is None else Baseline(answers.argmax(axis=1) == scored.labels)
     often = constant(job.data.train, scored)
-    simple, straight = _simple(job, train, scored, watch)
+    simple = simple_models(train, scored, job.data.size, len(job.data.classes), watch)
     augment = job.recipe.augment
     return Probed(
         place=str(run.path),
@@ -96,7 +93,7 @@ def probe(run: RunFolder, *, device: str | None, watch: Watch) -> Probed:
         ),
         augment=augment,
         plain=_plain(job, feeder, scored, learnt, watch),
-        linear=NO_WEIGHTS if learnt is None else straight.against(learnt),
+        linear=NO_WEIGHTS if learnt is None else dict(simple)[LINEAR].against(learnt),
     )
 
 
@@ -132,25 +129,6 @@ def _variation(answers: NDArray[np.float32]) -> float:
     if not np.isfinite(answers).all():
         return math.nan
     return float(np.abs(answers - answers.mean(axis=0)).sum(axis=1).mean() / 2)
-
-
-def _simple(
-    job: Job, train: Split, scored: Split, watch: Watch
-) -> tuple[list[tuple[str, Baseline]], Baseline]:
-    """Simple ways to answer, by name, and the linear one on pixels among them."""
-    size, classes = job.data.size, len(job.data.classes)
-    watch.begin("simple models", 3)
-    most = values_for(classes)
-    known, asked = values(train, size, most), values(scored, size, most)
-    straight = linear(known, train.labels, asked, scored.labels)
-    watch.advance(1, "")
-    near = neighbors(known, train.labels, asked, scored.labels)
-    watch.advance(2, "")
-    edges = linear(gradients(train, size), train.labels, gradients(scored, size), scored.labels)
-    watch.advance(3, "")
-    watch.end()
-    return [("nearest neighbors", near), ("a linear model on the pixels", straight),
-            ("a linear model on gradients", edges)], straight  # fmt: skip
 
 
 def _plain(job: Job, feeder: Feeder, scored: Split, learnt: Baseline | None, watch: Watch) -> Pair | str:
