@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from striate.doctor import activations, clock, learning, optimization, results, text
+from striate.doctor import activations, clock, first_look, learning, optimization, probed, results, text
 from striate.doctor.facts import RunFacts, read_facts
 from striate.doctor.finding import Diagnosis, Finding, NotApplicable, Rule, diagnosis_of
 from striate.errors import StriateError, nearest
@@ -22,6 +22,12 @@ FAMILIES: tuple[tuple[str, Diagnose, tuple[Rule, ...]], ...] = (
     ("Learning", learning.diagnose, learning.RULES),
     ("Data and results", results.diagnose, results.RULES),
     ("The clock", clock.diagnose, clock.RULES),
+)
+
+# And those of the experiments, which `striate.training` makes.
+EXPERIMENTS: tuple[tuple[str, tuple[Rule, ...]], ...] = (
+    ("The probe", probed.RULES),
+    ("A data set by itself", first_look.RULES),
 )
 
 
@@ -58,4 +64,5 @@ def require_codes(mute: Collection[str]) -> None:
 
 def known_codes() -> frozenset[str]:
     """Every code that there is."""
-    return frozenset(rule.code for _, _, rules in FAMILIES for rule in rules)
+    families = [*(rules for _, _, rules in FAMILIES), *(rules for _, rules in EXPERIMENTS)]
+    return frozenset(rule.code for rules in families for rule in rules)

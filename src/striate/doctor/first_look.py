@@ -41,8 +41,8 @@ LEAST_CLASSES = Threshold(
 LABEL_DOUBTED = Rule(
     "label-noise",
     "warning",
-    "many labels seem to be wrong",
-    "a network learns the mistakes, and its score counts right answers as wrong",
+    "Many labels seem to be wrong.",
+    "A network learns the mistakes, and its score counts right answers as wrong.",
     (
         ("DOUBTED", DOUBTED),
         ("DOUBTED_FAR", DOUBTED_FAR),

@@ -271,7 +271,8 @@ def fit_few(
             module.eval()
     assert recipe.learning_rate is not None
     optimizer = optimizer_of(net, [(net, 1.0)], recipe.model_copy(update={"weight_decay": 0.0}))
-    x = feeder.images(np.ascontiguousarray(center(few.images, size)))
+    seen: Images = center(few.images, size)
+    x = feeder.images(seen)
     labels = feeder.labels(few.labels)
     began, loss, right, done, finite = time.monotonic(), math.nan, 0, 0, True
 
@@ -291,7 +292,7 @@ def fit_few(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / 10) * group.get("share", 1.0)
             searches = isinstance(optimizer, torch.optim.LBFGS)
-            loss = float(optimizer.step(gradient)) if searches else gradient()  # type: ignore[arg-type]
+            loss = float(optimizer.step(gradient)) if searches else gradient()
             done = step + 1
             finite = math.isfinite(loss)
             if not finite or (right == len(labels) and loss < FITTED_LOSS):

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from striate.data.augment.augment.augment import Augment
+from striate.data.augment.augment import Augment
 from striate.data.gather import Split
 from striate.doctor.finding import Diagnosis, diagnosis_of
-from striate.doctor.probed import Fit, Pair, Probed, rules_on
+from striate.doctor.probed import FIT_STEPS, Fit, Pair, Probed, rules_on
 from striate.errors import RunError
 from striate.modules.module import Net
 from striate.modules.weights import load_weights
@@ -51,7 +51,7 @@ from striate.training.step.target import fed
 # Images of the batch that has to be fitted.
 BATCH = 32
 # Seconds for each of its two trials, and for the short training without augmentation.
-FIT_S, SHORT_S = 8.0, 20.0
+FIT_S, SHORT_S = 10.0, 20.0
 # Steps of the short training, in batches of the recipe, and the fewest that are a training.
 SHORT_STEPS, FEWEST_SHORT_STEPS = 300, 50
 
@@ -109,10 +109,10 @@ def _one_batch(job: Job, feeder: Feeder, train: Split, watch: Watch) -> tuple[Fi
         few = some_of(train, 2)
     found = []
     for recipe in (job.recipe, usual(job.recipe, job.net)):
-        watch.begin(f"one batch, {recipe.optimizer} at {recipe.learning_rate:g}", 200)
+        watch.begin(f"one batch, {recipe.optimizer} at {recipe.learning_rate:g}", int(FIT_STEPS))
         found.append(fit_few(job.net, feeder, few, job.data.size, recipe, limit_s=FIT_S, watch=watch))
         watch.end()
-        if found[-1].fit_memory:
+        if found[-1].fitted:
             break
     return found[0], found[1] if len(found) > 1 else None
 
