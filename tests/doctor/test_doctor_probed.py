@@ -43,7 +43,8 @@ def test_sign_test() -> None:
     assert Pair(0.5, 0.4, 3, 0, 30).chance == 0.125
     assert Pair(0.5, 0.4, 5, 1, 30).chance == 7 / 64
     assert EVEN.chance == 1.0
-    assert not EVEN.better and GOOD.better
+    assert not EVEN.better
+    assert GOOD.better
 
 
 def test_a_recipe_that_cannot_fit_one_batch() -> None:
