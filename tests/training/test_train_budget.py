@@ -140,7 +140,7 @@ def test_what_was_not_had_is_said_after(arrays: Path, tmp_path: Path) -> None:
     write_report(RunFolder(tmp_path / "run"))
     page = (tmp_path / "run" / "report.html").read_text()
     assert f"40 s were enough for {steps} steps" in page
-    assert "What may help: the same command with `--budget" in page
+    assert "What may help: the same command with <code>--budget" in page
 
 
 def test_enough_is_not_too_short() -> None:

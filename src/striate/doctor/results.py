@@ -25,7 +25,7 @@ SURE_WRONG = Threshold(
     source=f"Northcutt, Jiang and Chuang 2021 (confident learning), section 3; {MEASURED}",
 )
 FAR = Threshold(
-    0.25,
+    0.2,
     reason="of these, the lower end of the 95 % interval of the share whose label is among the less probable half of the "
     "classes: hard images have their label near the top, wrong labels are anywhere",
     source=f"Northcutt, Jiang and Chuang 2021, section 3; {MEASURED}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from striate.report.element import Html, joined, tag
+from striate.report.element import Html, joined, spoken, tag
 from striate.report.facts import Facts
 from striate.runs.record import Result
 from striate.text.figures import NONE, count, decimal, duration, percent, wilson
@@ -58,7 +58,9 @@ def _notices(facts: Facts) -> Iterator[Html]:
     if said:
         yield tag("p", said, css="notice")
     if (seen := facts.record.symptom) is not None:
-        yield tag("p", f"{seen.said[:1].upper()}{seen.said[1:]}. What may help: {seen.cure}.", css="notice")
+        yield tag(
+            "p", spoken(f"{seen.said[:1].upper()}{seen.said[1:]}. What may help: {seen.cure}."), css="notice"
+        )
     if facts.troubles:
         lines = joined(tag("li", each) for each in facts.troubles)
         yield tag("div", "Not all of the run could be read:", tag("ul", lines), css="notice")
