@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from striate.api import (
     NetText,
+    bench,
     cache,
     compare,
     diagnose,
@@ -25,19 +26,23 @@ from striate.api import (
     search,
     test,
     train,
+    verify,
 )
 from striate.errors import StriateError
 from striate.version import __version__
 
 if TYPE_CHECKING:
+    from striate.bundle.bundle import Bundle
     from striate.classifier import Classifier
 
 
 __all__ = [
+    "Bundle",
     "Classifier",
     "NetText",
     "StriateError",
     "__version__",
+    "bench",
     "cache",
     "compare",
     "cross_validate",
@@ -52,10 +57,13 @@ __all__ = [
     "search",
     "test",
     "train",
+    "verify",
 ]
 
 
 def __getattr__(name: str) -> object:
+    if name == "Bundle":
+        return import_module("striate.bundle.bundle").Bundle
     # The estimator needs scikit-learn, which takes long to import and may not be installed.
     if name == "Classifier":
         return import_module("striate.classifier").Classifier

@@ -30,6 +30,8 @@ from striate.net.zoo.list import zoo_names, zoo_net, zoo_text
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from striate.bundle.certificate import Timing
+    from striate.bundle.verify import Verified
     from striate.checks.checked import Checked
     from striate.disk.cached import Cached
     from striate.doctor.finding import Diagnosis
@@ -789,6 +791,35 @@ def compare(
 
     loaded = [each if isinstance(each, Trained) else load_trained(each, device=device) for each in runs]
     return compare_runs(loaded, data, watch)
+
+
+def verify(bundle: str | Path, data: str | Path | None = None, *, runtime: str = "auto") -> Verified:
+    """Prove a bundle again, on this machine.  Torch is not needed.
+
+    data: labelled images, to measure the accuracy and the promised risk on.
+    Raises BundleError, DataError; see the command of the same name.
+    """
+    from striate.bundle.verify import verify as verify_bundle
+
+    return verify_bundle(bundle, data, runtime=runtime)
+
+
+def bench(model: str | Path | Trained, *, threads: int | None = None) -> list[Timing]:
+    """How fast a run or a bundle answers here, by each runtime; a bundle needs no torch.
+
+    threads: of each; as many as there are processors if None.  See the command of the same name.
+    """
+    from striate.bundle.bench import bundle_timings
+    from striate.bundle.bundle import Bundle, is_bundle
+
+    if isinstance(model, str | Path) and is_bundle(model):
+        return bundle_timings(Bundle.read(model), threads)
+    require_train("striate bench RUN")
+    from striate.export.bench import run_timings
+    from striate.predict.trained import load_trained
+
+    trained = load_trained(model, device="cpu") if isinstance(model, str | Path) else model
+    return run_timings(trained, threads)
 
 
 def candidate_of(

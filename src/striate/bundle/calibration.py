@@ -58,9 +58,9 @@ def tta_logits(
     height, width = x.shape[2:]
     beside = ((0, 0), (0, 0), (1, 1), (1, 1))
     wide = np.pad(x, beside, "reflect") if min(height, width) > 1 else np.pad(x, beside, "edge")
-    found = 2 * (logits + run(np.ascontiguousarray(x[..., ::-1])))
+    found = 2 * (logits + run(x[..., ::-1].copy()))
     for moved in (wide[:, :, :height, :width], wide[:, :, 2:, 2:]):
-        found += run(np.ascontiguousarray(moved)) + run(np.ascontiguousarray(moved[..., ::-1]))
+        found += run(np.ascontiguousarray(moved)) + run(moved[..., ::-1].copy())
     mean: NDArray[np.float32] = found / np.float32(8)
     return mean
 

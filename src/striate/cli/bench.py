@@ -6,8 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import require_train
-from striate.bundle.bundle import Bundle, is_bundle
+from striate.api import bench as measure
 from striate.bundle.certificate import Timing
 from striate.cli.console import print_json, prose
 from striate.cli.plan import aligned
@@ -44,16 +43,7 @@ def bench(
     """
     if threads is not None and threads < 1:
         raise StriateError(f"{threads} threads cannot answer", place="--threads", cure="--threads 1")
-    if is_bundle(model):
-        from striate.bundle.bench import bundle_timings
-
-        found = bundle_timings(Bundle.read(model), threads)
-    else:
-        require_train("striate bench RUN")
-        from striate.export.bench import run_timings
-        from striate.predict.trained import load_trained
-
-        found = run_timings(load_trained(model, device="cpu"), threads)
+    found = measure(model, threads=threads)
     if json_:
         print_json({"model": model, "timings": [each.model_dump() for each in found]})
         return

@@ -104,7 +104,7 @@ def export(
             int8=int8,
             lose_at_most=lose_at_most,
             wrong_at_most=risk,
-            others=unlike,
+            unlike=unlike,
             include_images=include_images,
             name=name,
             force=force,

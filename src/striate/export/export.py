@@ -79,7 +79,7 @@ def export(
     int8: bool = False,
     lose_at_most: float = 0.5,
     wrong_at_most: float | None = None,
-    others: Sequence[str | Path] = (),
+    unlike: Sequence[str | Path] = (),
     include_images: bool = False,
     name: str | None = None,
     force: bool = False,
@@ -91,7 +91,7 @@ def export(
     out: a folder, or a .zip.  data: where the data of the run lie now, if not where they lay.
     int8: quantize; lose_at_most: percentage points of accuracy that it may cost.
     wrong_at_most: the share of answers that may be wrong; below the threshold for it the answer is "I don't know".
-    others: other data sets, on whose images the score of unlike images is measured.
+    unlike: other data sets, on whose images the score of unlike images is measured.
     include_images: some validation images travel with it, to prove it elsewhere.
     name: how it is called where it is served.  force: replace a bundle that stands there.  speed: measure runtimes.
 
@@ -185,7 +185,7 @@ def export(
             class_map=off,
             calibration=sure,
             int8=quantized,
-            others=_others(bundle, trained, made, answers, others, watch),
+            others=_others(bundle, trained, made, answers, unlike, watch),
             timings=_timings(trained, model, content[files.NETWORK], made, watch) if speed else [],
             machine=describe_machine(trained.device),
             versions=made.versions,

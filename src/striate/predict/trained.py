@@ -37,6 +37,7 @@ from striate.runs.folder import RunFolder, find_run
 from striate.runs.record import RunRecord
 
 if TYPE_CHECKING:
+    from striate.export.export import Exported
     from striate.predict.measure import Measured
 
 # Images that are prepared before they go through the network together.
@@ -96,6 +97,40 @@ class Trained:
     def doctor(self, *, mute: Collection[str] = ()) -> Diagnosis:
         """What is wrong with its training, the gravest first, as `striate doctor` says it.  mute: codes to leave out."""
         return diagnose_run(self.run.path, mute=mute)[1]
+
+    def export(
+        self,
+        out: str | Path = "bundle",
+        *,
+        data: str | Path | None = None,
+        int8: bool = False,
+        lose_at_most: float = 0.5,
+        wrong_at_most: float | None = None,
+        unlike: Sequence[str | Path] = (),
+        include_images: bool = False,
+        name: str | None = None,
+        force: bool = False,
+        speed: bool = True,
+    ) -> Exported:
+        """Write it as a bundle that answers without torch, once that has answered as this does.
+
+        See `striate.export.export.export`, which takes the same names, and the command.
+        """
+        from striate.export.export import export
+
+        return export(
+            self,
+            out,
+            data=data,
+            int8=int8,
+            lose_at_most=lose_at_most,
+            wrong_at_most=wrong_at_most,
+            unlike=unlike,
+            include_images=include_images,
+            name=name,
+            force=force,
+            speed=speed,
+        )
 
     def predict(self, images: Any) -> list[Prediction]:
         """Predict one image or several.

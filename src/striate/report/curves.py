@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from striate.disk.atomic import write_atomic
 from striate.report.drawing import Points, drawing, line, thinned
 from striate.report.element import INK, SOFT, TRAINING, VALIDATION, Html, joined, tag
+from striate.report.table import Column, table
 from striate.runs.history import Epoch, History
-from striate.text.figures import count, decimal, duration, percent
+from striate.text.figures import NONE, count, decimal, duration, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-import io
-from collections.abc import Sequence
-from pathlib import Path
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from striate.disk.atomic import write_atomic
-from striate.report.table import Column, table
-from striate.text.figures import NONE
 
 # Epochs in the table; of more, every second, third and so on.
 MOST = 200
@@ -286,6 +280,9 @@ def _note(history: History) -> Html:
 
 def draw_rates(rates: Sequence[float], losses: Sequence[float], suggested: float, path: Path) -> None:
     """Write a PNG of the smoothed loss over the learning rate, the suggested learning rate marked."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 4.2), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     axes.semilogx(rates, losses, color="#0072B2", linewidth=1.8)
