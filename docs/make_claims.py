@@ -133,7 +133,10 @@ def take(lab: Path) -> None:
             print(f"{path}: left out, a quick run, or one of {receipt.seeds} seeds")
             continue
         name = receipt.claim if receipt.data == "digits" else f"{receipt.claim}-{receipt.data}"
-        write_receipt(RECEIPTS / f"{name}.json", receipt.model_copy(update={"commit": head.stdout.strip()}))
+        kept = RECEIPTS / f"{name}.json"
+        if kept.exists() and read_receipt(kept).model_copy(update={"commit": ""}) == receipt:
+            continue
+        write_receipt(kept, receipt.model_copy(update={"commit": head.stdout.strip()}))
 
 
 def _title(claim: Claim, receipt: Receipt) -> str:
