@@ -160,7 +160,9 @@ def _without_activations(net: str) -> str:
 
 def _deep_sigmoid(net: str) -> str:
     """Sigmoids behind three more layers."""
-    return "[conv 8 3x3 -> sigmoid] x4 -> maxpool 2 -> conv 16 3x3 -> sigmoid -> fc 32 -> sigmoid -> fc classes"
+    return (
+        "[conv 8 3x3 -> sigmoid] x4 -> maxpool 2 -> conv 16 3x3 -> sigmoid -> fc 32 -> sigmoid -> fc classes"
+    )
 
 
 def _before_last(word: str) -> Callable[[str], str]:
@@ -168,7 +170,11 @@ def _before_last(word: str) -> Callable[[str], str]:
 
 
 def _only_points(net: str) -> str:
-    return net.replace("3x3", "1x1").replace("fc 32", "pool avg -> fc 32").replace("-> fc 48", "-> pool avg -> fc 48")
+    return (
+        net.replace("3x3", "1x1")
+        .replace("fc 32", "pool avg -> fc 32")
+        .replace("-> fc 48", "-> pool avg -> fc 48")
+    )
 
 
 def _narrow(net: str) -> str:

@@ -29,7 +29,9 @@ KEPT = {"net.txt", "recipe.toml", "data.json", "run.json", "events.jsonl", "time
 
 def main() -> None:
     """Read the call, and train."""
-    reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    reader = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     reader.add_argument("--work", type=Path, required=True)
     reader.add_argument("--data", type=Path, required=True)
     reader.add_argument("--seconds", type=float, default=3600.0)
@@ -45,7 +47,9 @@ def main() -> None:
             continue
         mine = done.setdefault(case.name, {})
         for seed in range(SEEDS):
-            if seed in mine or (case.mutation and clear(list(mine.values()), list(done[case.parent].values()))):
+            if seed in mine or (
+                case.mutation and clear(list(mine.values()), list(done[case.parent].values()))
+            ):
                 continue
             if time.monotonic() - began > asked.seconds:
                 return

@@ -61,7 +61,11 @@ def _base(name: str, sources: Path, *, many: bool) -> Arrays:
 
 
 def _idx(path: Path) -> NDArray[Any]:
-    data = path.read_bytes() if path.exists() else gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
+    data = (
+        path.read_bytes()
+        if path.exists()
+        else gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
+    )
     shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(data[3])]
     return np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
 
