@@ -14,16 +14,20 @@ from striate.api import (
     NetText,
     bench,
     cache,
+    check,
     compare,
     diagnose,
     draw,
     explain,
+    features,
     filter,
     load,
     look,
+    lr,
     plan,
     read,
     search,
+    show,
     test,
     train,
     verify,
@@ -44,17 +48,21 @@ __all__ = [
     "__version__",
     "bench",
     "cache",
+    "check",
     "compare",
     "cross_validate",
     "diagnose",
     "draw",
     "explain",
+    "features",
     "filter",
     "load",
     "look",
+    "lr",
     "plan",
     "read",
     "search",
+    "show",
     "test",
     "train",
     "verify",
@@ -68,3 +76,8 @@ def __getattr__(name: str) -> object:
     if name == "Classifier":
         return import_module("striate.classifier").Classifier
     raise AttributeError(f"module 'striate' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # Not the rooms, which a reader of the source knows.
+    return __all__

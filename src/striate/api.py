@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from striate.runs.search import SearchRecord
     from striate.searching.folds import Folds
     from striate.searching.search import Search
+    from striate.training.lr_range import RangeTest
 
 # What `transfer` begins with: small, quick on a CPU, and its weights install by name.
 TRANSFER_NET = "efficientnet_lite0"
@@ -237,11 +238,14 @@ def train(
     net: as `read`, or None to
     choose.  recipe: a name or file.  out: the run folder.  strict: refuse data with unreadable files.
     transfer: keep the body of a network that knows photographs, and train its head (see `begin_with`).
-    keys: keys of the recipe, as `epochs=5` or `learning_rate=0.01`.
+    keys: keys of the recipe, as `epochs=5`, `learning_rate=0.01` (or `lr=0.01`), `budget="60s"`, `memory="2G"`.
 
     Raises StriateError; see the command of the same name.
     """
     require_train("train")
+    from striate.recipe.given import canonical
+
+    keys = canonical(keys, "train")
     from striate.progress import Silence
     from striate.training.job import new_job, run_job
 
@@ -735,6 +739,42 @@ def filter(flow: str | NetText, image: str | Path) -> Filtered:
     if isinstance(flow, str) and flow.replace("-", "").isalpha() and flow not in WORDS:
         return filter_image(flow, None, image)
     return filter_image(str(flow), read(flow).network, image)
+
+
+def lr(
+    data: str | Path,
+    *,
+    net: str | Path | NetText | None = None,
+    steps: int = 150,
+    recipe: str | None = None,
+    device: str | None = None,
+    watch: Watch | None = None,
+    **keys: Any,
+) -> RangeTest:
+    """The learning-rate range test: the loss while the learning rate rises, and the highest that is suggested.
+
+    data, net, recipe, keys: as `train`.  steps: of training, one learning rate each, at least 10.
+
+    Raises StriateError; see the command of the same name.
+    """
+    require_train("lr")
+    from striate.progress import Silence
+    from striate.training.job import prepare
+    from striate.training.lr_range import range_test
+
+    if steps < 10:
+        raise StriateError(f"{steps} steps tell nothing", place="--steps", expected="at least 10")
+    text, chosen = begin_with(None if net is None else read(net), recipe, keys)
+    watch = watch or Silence()
+    made = prepare(
+        data,
+        network=None if text is None else text.network,
+        recipe=chosen,
+        device=device,
+        strict=False,
+        watch=watch,
+    )
+    return range_test(made, steps=steps, watch=watch)
 
 
 def load(run: str | Path, *, device: str | None = None) -> Run:

@@ -14,8 +14,9 @@ import pytest
 
 from cli.conftest import STRIATE, Call
 from striate.cli.main import COMMANDS
-from striate.cli.values import input_shape, seconds
+from striate.cli.values import input_shape
 from striate.errors import StriateError
+from striate.recipe.given import seconds
 from striate.runs.folder import RunFolder, create_run
 from striate.runs.lock import held
 from striate.runs.record import RunRecord, Status, to_json

@@ -8,12 +8,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import begin_with, read, require_train
+from striate.api import lr as range_test
+from striate.api import require_train
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import asked_size, require_new
-from striate.errors import StriateError
 
 
 def lr(
@@ -65,32 +65,17 @@ def lr(
     """
     require_train("striate lr")
     set_up_process()
-    if steps < 10:
-        raise StriateError(f"{steps} steps tell nothing", place="--steps", expected="at least 10")
     require_new(out, force)
     from striate.recipe.keys import read_settings
     from striate.report.curves import draw_rates
-    from striate.training.job import prepare
-    from striate.training.lr_range import range_test
 
     given = read_settings(set_ or ()) | ({} if size is None else {"size": asked_size(size)})
-    text, chosen = begin_with(None if net is None else read(net), recipe, given)
     screen = Screen(quiet=json_)
     with screen.stoppable():
-        made = prepare(
-            data,
-            network=None if text is None else text.network,
-            recipe=chosen,
-            device=device,
-            strict=False,
-            watch=screen,
-        )
-        found = range_test(made, steps=steps, watch=screen)
+        found = range_test(data, net=net, steps=steps, recipe=recipe, device=device, watch=screen, **given)
     draw_rates(found.rates, found.losses, found.suggested, out)
     if json_:
         print_json({**asdict(found), "suggested": found.suggested, "image": str(out)}, indent=2)
         return
-    console = prose()
-    console.print(f"\nthe loss falls fastest at {found.steepest:.2g} and is lowest at {found.lowest:.2g}")
-    console.print(f"suggested: --set learning_rate={found.suggested:.2g}")
-    console.print(f"image  {out}")
+    prose().print(f"\n{found}")
+    prose().print(f"image  {out}")

@@ -12,7 +12,7 @@ from striate.api import begin_from, begin_with, one_start, read, require_train
 from striate.cli.console import open_page, prose
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import asked_size, byte_count, seconds
+from striate.cli.values import asked_size
 from striate.errors import StriateError
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def train(
     require_train("striate train")
     set_up_process()
     from striate.cli.summary import print_summary
+    from striate.recipe.given import byte_count, seconds
     from striate.recipe.keys import read_settings
     from striate.training.job import new_job, run_job
 

@@ -6,7 +6,6 @@ import os
 import re
 from pathlib import Path
 
-from striate.disk.cached import bytes_said
 from striate.errors import StriateError
 from striate.text.visible import visible
 
@@ -36,37 +35,6 @@ def with_whole_sizes(words: list[str]) -> list[str]:
         if flag == "--size" and all(each.isdigit() for each in sides) and not os.path.exists(sides[1]):
             return [*words[: place + 1], "x".join(sides), *words[place + 3 :]]
     return words
-
-
-def seconds(text: str) -> float:
-    """`90s`, `90`, `10m`, `1h30m` or `1.5h` in seconds.  Raises StriateError."""
-    said, number = text.strip(), r"(\d+(?:\.\d+)?)"
-    match = re.fullmatch(
-        f"(?:{number}h)?(?:{number}m)?(?:{number}s)?", said + "s" * bool(re.fullmatch(number, said))
-    )
-    hours, minutes, rest = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
-    total = 3600 * hours + 60 * minutes + rest
-    if not total > 0:
-        raise StriateError(
-            f"`{text}` is not a time",
-            place="--budget",
-            expected="a time as 90s, 10m or 1h30m",
-            cure="--budget 10m",
-        )
-    return total
-
-
-def byte_count(text: str) -> int:
-    """`2G`, `1.5G`, `512M` or `512MB` in bytes, in powers of 1000.  Raises StriateError."""
-    found = bytes_said(text)
-    if not found:
-        raise StriateError(
-            f"`{text}` is not a size of memory",
-            place="--memory",
-            expected="a size as 2G or 800M",
-            cure="--memory 2G",
-        )
-    return found
 
 
 def require_new(path: Path, force: bool, option: str = "--out") -> None:

@@ -16,6 +16,7 @@ from striate.data.decode.size import Fit, read_size, write_size
 from striate.disk.small import parse_toml, read_small_text
 from striate.errors import DataError, RecipeError, RunError, nearest
 from striate.recipe.defaults import default_recipe
+from striate.recipe.given import canonical
 from striate.runs.folder import RunFolder
 from striate.runs.record import RunRecord
 from striate.text.visible import repeated
@@ -32,7 +33,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 # What other tools call the keys, where it is not like their names here.
 _OTHER_NAMES = {
-    "lr": "learning_rate", "rate": "learning_rate", "wd": "weight_decay", "l2": "weight_decay",
+    "rate": "learning_rate", "wd": "weight_decay", "l2": "weight_decay",
     "class_weight": "balance", "class_weights": "balance", "sampler": "balance",
 }  # fmt: skip
 
@@ -234,12 +235,12 @@ def read_recipe(
     """
     written: dict[str, Any] = {}
     place = ""
-    values = dict(given or {})
+    values = canonical(given or {})
     name = default_recipe(name, values, net=net)
     if name is not None:
         place, text = _recipe_text(name)
         try:
-            written = parse_toml(text)
+            written = canonical(parse_toml(text), place)
         except ValueError as error:
             raise RecipeError(
                 f"this is not TOML: {error}", place=place, expected="key = value lines"
@@ -279,6 +280,7 @@ def read_settings(settings: Sequence[str]) -> dict[str, Any]:
                 cure="--set learning_rate=0.1",
             )
         values[key.strip()] = _value(value.strip())
+    values = canonical(values, "--set")
     check_recipe(values, "--set")
     return values
 

@@ -46,6 +46,13 @@ class RangeTest:
         """The highest learning rate to begin with."""
         return self.lowest / 10
 
+    def __str__(self) -> str:
+        """What `striate lr` prints."""
+        return (
+            f"the loss falls fastest at {self.steepest:.2g} and is lowest at {self.lowest:.2g}\n"
+            f"suggested: --set lr={self.suggested:.2g}"
+        )
+
 
 def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
     """Train for `steps` steps with a rate that rises by the same factor in each.
