@@ -43,6 +43,42 @@ def test_what_an_import_gives() -> None:
         _ = striate.trian  # type: ignore[attr-defined]
 
 
+def test_dir_shows_the_public_names_and_nothing_else() -> None:
+    import striate.net.plan.table
+
+    assert dir(striate) == sorted(striate.__all__)
+    commands = [
+        "cache",
+        "check",
+        "compare",
+        "draw",
+        "explain",
+        "features",
+        "filter",
+        "look",
+        "lr",
+        "plan",
+        "show",
+        "test",
+        "train",
+    ]
+    assert set(commands) <= set(dir(striate))
+    assert all(getattr(striate, name).__doc__ for name in dir(striate) if name != "__version__")
+
+
+def test_the_learning_rate_range_test(tmp_path: Path) -> None:
+    found = striate.lr(
+        write_arrays(tmp_path / "a.npz"),
+        net="conv 4 3x3 -> relu -> pool avg -> fc classes",
+        steps=12,
+        batch_size=8,
+    )
+    assert len(found.rates) <= 12
+    assert str(found).endswith(f"suggested: --set learning_rate={found.suggested:.2g}")
+    with pytest.raises(striate.StriateError, match="3 steps tell nothing"):
+        striate.lr(tmp_path / "a.npz", steps=3)
+
+
 def test_an_import_is_light() -> None:
     script = (
         "import sys, striate\n"

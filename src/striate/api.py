@@ -23,7 +23,7 @@ from striate.net.notation.writer import write_text
 from striate.net.plan.drawing import draw_svg, flowchart
 from striate.net.plan.table import Plan
 from striate.net.plan.table import plan as plan_layout
-from striate.net.plan.tree import seen_by, tree
+from striate.net.plan.tree import seen_by
 from striate.net.shape import Map
 from striate.net.zoo.list import zoo_names, zoo_net, zoo_text
 
@@ -193,15 +193,15 @@ def draw(
     shape, classes = _known(text, input, classes)
     layout = text.lay(shape, CLASSES if classes is None else classes)
     table = plan_layout(layout)
-    nodes = tree(layout, table)
+    nodes = table.nodes
     if format != "svg":
         return flowchart(nodes, layout, format)
-    seen = None if at is None else seen_by(table, at)
+    seen = None if at is None else seen_by(table.rows, at)
     under = None
     if image is not None:
         values = prepare_image(image, stored_size=shape[1:], channels=3 if shape[0] == 3 else 1)
         under = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
-        seen = seen or seen_by(table, table.rows[-1].path)
+        seen = seen or seen_by(table.rows, table.rows[-1].path)
     return draw_svg(layout, nodes, seen=seen, image=under)
 
 

@@ -99,8 +99,12 @@ def test_recipes_that_come_with_striate() -> None:
     ("setting", "key", "value"),
     [
         ("learning_rate=0.1", "learning_rate", 0.1),
-        (" rate = 1e-3 ", "learning_rate", 1e-3),
+        (" lr = 1e-3 ", "learning_rate", 1e-3),
         ("learning_rate=1", "learning_rate", 1.0),
+        ("batch_size=7", "batch", 7),
+        ("budget=1h30m", "budget_s", 5400.0),
+        ("budget_s=60", "budget_s", 60.0),
+        ("memory=1.5G", "memory_bytes", 1_500_000_000),
         ("epochs=3", "epochs", 3),
         ("augment=flip, shift 4", "augment", "flip, shift 4"),
         ('augment="flip"', "augment", "flip"),
@@ -119,9 +123,25 @@ def test_the_last_setting_wins() -> None:
     assert read_recipe(None, given={**read_settings(["seed=1"]), "seed": 2}).seed == 2
 
 
+def test_names_of_other_tools_in_every_place(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('lr = 0.5\nbudget = "2m"\n')
+    assert (read_recipe(str(file)).learning_rate, read_recipe(str(file)).budget_s) == (0.5, 120)
+    assert read_recipe(str(file), given={"lr": 0.25, "epochs": 3}).learning_rate == 0.25
+    assert told(None, ["lr=1", "learning_rate=2"]) == (
+        "--set: it says both learning_rate and lr\n  expected: one of them\n  try: leave out lr"
+    )
+    assert told(None, [], budget="soon") == (
+        'budget: `soon` is not a time\n  expected: a time as 90s, 10m or 1h30m\n  try: budget="10m"'
+    )
+    assert told(None, ["memory=much"]) == (
+        'memory: `much` is not a size of memory\n  expected: a size as 2G or 800M\n  try: memory="2G"'
+    )
+
+
 def test_an_unknown_key(tmp_path: Path) -> None:
-    assert told(None, ["learning_rate=1"]) == (
-        f"--set: there is no key `learning_rate`\n  expected: one of {KEYS}\n  try: rate"
+    assert told(None, ["rate=1"]) == (
+        f"--set: there is no key `rate`\n  expected: one of {KEYS}\n  try: learning_rate"
     )
     assert told(None, [], epohcs=1) == (
         f"recipe: there is no key `epohcs`\n  expected: one of {KEYS}\n  try: epochs"

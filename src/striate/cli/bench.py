@@ -9,9 +9,8 @@ from cyclopts import Parameter
 from striate.api import bench as measure
 from striate.bundle.certificate import Timing
 from striate.cli.console import print_json, prose
-from striate.cli.plan import aligned
 from striate.errors import StriateError
-from striate.text.figures import NONE, size
+from striate.text.figures import NONE, aligned, size
 from striate.text.visible import visible
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
 from collections.abc import Callable
 from itertools import zip_longest
 from typing import Annotated
@@ -16,12 +15,11 @@ from striate.cli.console import prose
 from striate.cli.values import input_shape
 from striate.errors import StriateError, counted, nearest
 from striate.net.plan.memory import SLOTS, StepMemory
-from striate.net.plan.receptive_field import Fields
-from striate.net.plan.table import Plan, Row
-from striate.net.plan.tree import Node, tree
+from striate.net.plan.table import Plan
+from striate.net.plan.tree import Node, Row, number, written
 from striate.net.plan.tree import lines as tree_lines
 from striate.net.zoo.list import zoo_net
-from striate.text.figures import size
+from striate.text.figures import aligned, size
 
 # Of a network's text in the head of a column.
 LONGEST_NAME = 24
@@ -113,54 +111,17 @@ def plan(
         other = read(against)
         both = [(text, made), (other, planned(other))]
         named = [_name(said, each.zoo) for said, each in ((net, text), (against, other))]
-        _print_both(named, [(tree(each.lay(shape, classes), found), found) for each, found in both])
+        _print_both(named, [(found.nodes, found) for _, found in both])
         return
     if json_:
         print(json.dumps(_plain(made), indent=2))
         return
-    _print(made, () if all_ else tree(text.lay(shape, classes), made), f"{precision}, {optimizer}")
+    for line in made.lines(every=all_):
+        prose().print(line)
     if train:
         prose().print(f"peak of a training step on {counted(batch, 'image')} in {precision}, {optimizer}:")
         for line in aligned([list(each) for each in _parts(made.step)], left=1):
             prose().print(f"  {line}")
-
-
-def _print(made: Plan, nodes: tuple[Node, ...], how: str) -> None:
-    """A plan, by the rows of its tree or, without nodes, layer by layer."""
-    rows: list[tuple[str, str, Row | Node]] = [
-        (node.label, _said(mark, node), node) for mark, node in tree_lines(nodes)
-    ]
-    if not nodes:
-        rows = [(_label(row), ("aux  " if row.side else "") + row.text, row) for row in made.rows]
-    labelled = any(label for label, _, _ in rows)
-    lines = [["part", "layer", *(title for title, _ in _columns())], ["", "input", str(made.input)]]
-    before = ""
-    for label, layer, row in rows:
-        lines.append([label if label != before else "", layer, *(cell(row) for _, cell in _columns())])
-        before = label
-    for line in aligned([line if labelled else line[1:] for line in lines], left=2 if labelled else 1):
-        prose().print(line)
-    prose().print()
-    classes = f", {made.classes} classes" if made.classes is not None else ""
-    prose().print(f"{made.weights:,} weights, {made.multiply_adds:,} multiply-adds an image{classes}")
-    if made.side_weights:
-        prose().print(
-            f"{made.weights + made.side_weights:,} weights in training, with the auxiliary classifiers"
-        )
-    images = "one image" if made.batch == 1 else f"{made.batch} images"
-    prose().print(
-        f"a training step on {images} keeps {size(made.saved_bytes)} of activations and needs about "
-        f"{size(made.step.total)} in all ({how})"
-    )
-    initials = Counter(row.initial for row in made.rows if row.initial)
-    told = ", ".join(f"{word} in {counted(number, 'layer')}" for word, number in initials.most_common())
-    prose().print(f"first weights by `auto`: {told or 'there are none'}")
-    for note in made.notes:
-        prose().print(f"{note.severity}: {note} [{note.code}]")
-
-
-def _said(mark: str, node: Node) -> str:
-    return f"{mark}{node.text}{f' x{node.times}' if node.times > 1 else ''}"
 
 
 def _name(said: str, zoo: str | None) -> str:
@@ -188,7 +149,7 @@ def _print_both(names: list[str], made: list[tuple[tuple[Node, ...], Plan]]) -> 
     halves = []
     for name, (nodes, _) in zip(names, made, strict=True):
         rows = [
-            [_said(mark, node), str(node.output), _number(node.weights)] for mark, node in tree_lines(nodes)
+            [written(mark, node), str(node.output), number(node.weights)] for mark, node in tree_lines(nodes)
         ]
         halves.append(aligned([[name, "output", "weights"], *rows], left=1))
     width = max(len(line) for line in halves[0])
@@ -205,51 +166,6 @@ def _parts(step: StepMemory) -> list[tuple[str, str]]:
         (f"images, and what `{step.moment}` needs meanwhile", size(step.transient)),
         ("total, over the process without a network", size(step.total)),
     ]
-
-
-def _columns() -> list[tuple[str, Callable[[Row | Node], str]]]:
-    return [
-        ("output", lambda row: str(row.output)),
-        ("weights", lambda row: _number(row.weights)),
-        ("multiply-adds", lambda row: _number(row.multiply_adds)),
-        ("sees", lambda row: _field(row.field)[0]),
-        ("step", lambda row: _field(row.field)[1]),
-        ("saved", lambda row: _bytes(row.saved_bytes)),
-    ]
-
-
-def _label(row: Row) -> str:
-    first = row.path.split(".", 1)[0]
-    return "" if first.isdigit() else first
-
-
-def aligned(lines: list[list[str]], *, left: int) -> list[str]:
-    """Columns two spaces apart, the first `left` of them flush left and the others flush right."""
-    width = max(len(line) for line in lines)
-    full = [line + [""] * (width - len(line)) for line in lines]
-    widths = [max(len(line[i]) for line in full) for i in range(width)]
-    return [
-        "  ".join(
-            cell.ljust(widths[i]) if i < left else cell.rjust(widths[i]) for i, cell in enumerate(line)
-        ).rstrip()
-        for line in full
-    ]
-
-
-def _field(field: Fields | None) -> tuple[str, str]:
-    if field is None:
-        return "all", ""
-    rows, columns = field
-    step = str(rows.step) if rows.step == columns.step else f"{rows.step}x{columns.step}"
-    return f"{rows.size}x{columns.size}", step
-
-
-def _number(number: int) -> str:
-    return f"{number:,}" if number else ""
-
-
-def _bytes(count: float) -> str:
-    return size(count) if count else ""
 
 
 def _plain(made: Plan) -> dict[str, object]:

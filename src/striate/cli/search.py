@@ -11,7 +11,8 @@ from striate.api import begin_or_join, read, require_train
 from striate.cli.console import open_page, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import byte_count, large_count, seconds, short_seconds
+from striate.cli.values import large_count, short_seconds
+from striate.recipe.given import byte_count, seconds
 
 
 def search(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from striate.net.plan.table import Plan, Row
+from striate.net.plan.table import Plan
+from striate.net.plan.tree import Row
 from striate.report.element import Html, joined, spoken, tag, verbatim
 from striate.report.table import Column, bar, pairs_table, table
 from striate.runs.record import Memory

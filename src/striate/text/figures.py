@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from unicodedata import combining, east_asian_width
 
 NONE = "–"
 
@@ -75,3 +77,24 @@ def wilson(share: float, total: int, z: float = 1.959964) -> tuple[float, float]
     half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     below = 1 + z * z / total
     return max(0.0, (middle - half) / below), min(1.0, (middle + half) / below)
+
+
+def aligned(lines: Sequence[Sequence[str]], *, left: int) -> list[str]:
+    """Columns two spaces apart, the first `left` of them flush left and the others flush right."""
+    width = max(len(line) for line in lines)
+    full = [[*line, *[""] * (width - len(line))] for line in lines]
+    widths = [max(letters(line[i]) for line in full) for i in range(width)]
+
+    def padded(i: int, cell: str) -> str:
+        space = " " * (widths[i] - letters(cell))
+        return cell + space if i < left else space + cell
+
+    return ["  ".join(padded(i, cell) for i, cell in enumerate(line)).rstrip() for line in full]
+
+
+def letters(text: str) -> int:
+    """How many columns of a terminal a text takes: Chinese characters and their like take two, accents none."""
+    if text.isascii():
+        return len(text)
+    wide = {"W": 2, "F": 2}
+    return sum(0 if combining(each) else wide.get(east_asian_width(each), 1) for each in text)

@@ -50,7 +50,7 @@ class RangeTest:
         """What `striate lr` prints."""
         return (
             f"the loss falls fastest at {self.steepest:.2g} and is lowest at {self.lowest:.2g}\n"
-            f"suggested: --set lr={self.suggested:.2g}"
+            f"suggested: --set learning_rate={self.suggested:.2g}"
         )
 
 

@@ -12,7 +12,7 @@ import striate
 from striate.errors import StriateError
 from striate.net.layout.layout import Layout
 from striate.net.plan.table import plan
-from striate.net.plan.tree import lines, tree
+from striate.net.plan.tree import lines
 from striate.net.zoo.list import zoo_names, zoo_net
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -27,7 +27,7 @@ def rows(text: str, input: tuple[int, int, int] = (3, 32, 32)) -> list[str]:
     layout = striate.read(text).lay(input, 10)
     return [
         f"{before}{node.text}{f' x{node.times}' if node.times > 1 else ''}: {node.output}, {node.weights}"
-        for before, node in lines(tree(layout, plan(layout)))
+        for before, node in lines(plan(layout).nodes)
     ]
 
 
@@ -35,7 +35,7 @@ def rows(text: str, input: tuple[int, int, int] = (3, 32, 32)) -> list[str]:
 def test_rows_add_up_to_the_plan(name: str) -> None:
     layout = laid(name)
     table = plan(layout)
-    nodes = tree(layout, table)
+    nodes = table.nodes
     shown = [node for _, node in lines(nodes)]
     assert sum(node.weights for node in shown) == table.weights + table.side_weights
     assert sum(node.saved_bytes for node in shown) == table.saved_bytes
@@ -82,7 +82,7 @@ def test_a_drawing_is_one_self_contained_svg(name: str) -> None:
     assert any(str(layout.output).replace("x", "×") in text for text in texts)
     assert "http" not in made.replace("http://www.w3.org/2000/svg", "")
     # A front, a top and a side for each volume: the input, and each node but auxiliary classifiers.
-    nodes = tree(layout, plan(layout))
+    nodes = plan(layout).nodes
     volumes = 1 + sum(node.kind != "aux" for node in nodes)
     slabs = [each for each in root.iter(f"{SVG}path") if (each.get("class") or "").endswith("top")]
     assert len(slabs) == volumes

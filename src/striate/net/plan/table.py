@@ -2,54 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
 
-from striate.errors import FitError
+from striate.errors import FitError, counted
 from striate.net.layers.words import write_layer
 from striate.net.layout.initial import default_initials
 from striate.net.layout.layout import Layout
 from striate.net.plan.design import Note
 from striate.net.plan.memory import StepMemory, Thrift, walk
 from striate.net.plan.notes import notes, unread_rows
-from striate.net.plan.receptive_field import Fields, trace_fields
+from striate.net.plan.receptive_field import trace_fields
 from striate.net.plan.tape import kept_bytes, tape
-from striate.net.shape import Map, Shape
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One layer of the table.
-
-    path: the labels and places that lead to it.  text: the layer as it is written.
-    output: its shape for one image.  weights: trained numbers.  multiply_adds: for one image.
-    field: its receptive field along height and width, or None where it sees the whole image.
-    saved_bytes: what the backward pass keeps because of it, for the whole batch, the images themselves not
-    counted.
-    side: it belongs to an auxiliary classifier, which is absent at inference.
-    initial: the first weights that `auto` draws, `he` or `xavier`; None for layers without a matrix.
-    """
-
-    path: str
-    text: str
-    output: Shape
-    weights: int
-    multiply_adds: int
-    field: Fields | None
-    saved_bytes: int
-    side: bool
-    initial: str | None
+from striate.net.plan.tree import Node, Row, table_lines, tree
+from striate.net.shape import Map
+from striate.text.figures import size
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The table of a network and its sums.
+    """The table of a network and its sums; printed, it is what `striate plan` says.
 
+    layout: what it is of.
     weights, multiply_adds: at inference, auxiliary classifiers left out; `side_weights` are theirs.
     saved_bytes: activations that a training step keeps, for a batch of `batch`.
     step: the memory at the peak of that step.
+    precision, optimizer: of that step.
     notes: what is legal but hardly meant.
     """
 
+    layout: Layout = field(repr=False)
     input: Map
     classes: int | None
     batch: int
@@ -59,7 +43,41 @@ class Plan:
     multiply_adds: int
     saved_bytes: int
     step: StepMemory
+    precision: str
+    optimizer: str
     notes: tuple[Note, ...]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Its tree: norms and activations with the layer before them, repeats folded."""
+        return tree(self.layout, self.rows)
+
+    def lines(self, *, every: bool = False) -> Iterator[str]:
+        """What `striate plan` prints.  every: each layer in a row of its own, not the tree."""
+        yield from table_lines(() if every else self.nodes, self.rows, self.input)
+        yield ""
+        classes = f", {self.classes} classes" if self.classes is not None else ""
+        yield f"{self.weights:,} weights, {self.multiply_adds:,} multiply-adds an image{classes}"
+        if self.side_weights:
+            yield f"{self.weights + self.side_weights:,} weights in training, with the auxiliary classifiers"
+        images = "one image" if self.batch == 1 else f"{self.batch} images"
+        yield (
+            f"a training step on {images} keeps {size(self.saved_bytes)} of activations and needs about "
+            f"{size(self.step.total)} in all ({self.precision}, {self.optimizer})"
+        )
+        initials = Counter(row.initial for row in self.rows if row.initial)
+        said = ", ".join(f"{word} in {counted(number, 'layer')}" for word, number in initials.most_common())
+        yield f"first weights by `auto`: {said or 'there are none'}"
+        for note in self.notes:
+            yield f"{note.severity}: {note} [{note.code}]"
+
+    def __str__(self) -> str:
+        """What `striate plan` prints."""
+        return "\n".join(self.lines())
+
+    def _repr_html_(self) -> str:
+        """The same in a notebook."""
+        return f'<pre style="line-height:1.35">{escape(str(self))}</pre>'
 
 
 def plan(
@@ -96,6 +114,7 @@ def plan(
         for placed, side in layout.places()
     )
     return Plan(
+        layout=layout,
         input=layout.input,
         classes=layout.classes,
         batch=batch,
@@ -107,6 +126,8 @@ def plan(
         step=walk(
             made, layout, batch, precision=precision, optimizer=optimizer, average=False, thrift=Thrift()
         ),
+        precision=precision,
+        optimizer=optimizer,
         notes=notes(layout, fields),
     )
 

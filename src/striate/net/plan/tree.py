@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from striate.errors import StriateError, nearest
 from striate.net.layout.layout import Chain, Join, Layout, Part, Placed
 from striate.net.plan.receptive_field import Fields
-from striate.net.plan.table import Plan, Row
 from striate.net.shape import Shape
+from striate.text.figures import aligned, size
 
 # Words that are joined to the layer before them: they change no shape and have no place of their own in a drawing.
 _JOINED = frozenset(
@@ -32,6 +32,30 @@ _JOINED = frozenset(
         "droppath",
     ]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One layer of the table.
+
+    path: the labels and places that lead to it.  text: the layer as it is written.
+    output: its shape for one image.  weights: trained numbers.  multiply_adds: for one image.
+    field: its receptive field along height and width, or None where it sees the whole image.
+    saved_bytes: what the backward pass keeps because of it, for the whole batch, the images themselves not
+    counted.
+    side: it belongs to an auxiliary classifier, which is absent at inference.
+    initial: the first weights that `auto` draws, `he` or `xavier`; None for layers without a matrix.
+    """
+
+    path: str
+    text: str
+    output: Shape
+    weights: int
+    multiply_adds: int
+    field: Fields | None
+    saved_bytes: int
+    side: bool
+    initial: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +86,19 @@ class Node:
         return int(getattr(self, figure)) + inner
 
 
-def tree(layout: Layout, table: Plan) -> tuple[Node, ...]:
+def tree(layout: Layout, rows: Sequence[Row]) -> tuple[Node, ...]:
     """The nodes of a network from its input to its answer; the figures are those of its plan."""
-    rows = {row.path: row for row in table.rows}
-    return _folded(_joined(_nodes(layout.root, rows)))
+    return _folded(_joined(_nodes(layout.root, {row.path: row for row in rows})))
 
 
-def seen_by(table: Plan, name: str) -> tuple[str, Fields | None]:
+def seen_by(every: Sequence[Row], name: str) -> tuple[str, Fields | None]:
     """The receptive field of a layer, by its path or label; of a part with several layers, that of the last.
 
     Raises StriateError where there is none of that name, the nearest one suggested.
     """
-    rows = [row for row in table.rows if row.path == name or row.path.startswith(name + ".")]
+    rows = [row for row in every if row.path == name or row.path.startswith(name + ".")]
     if not rows:
-        names = list(dict.fromkeys([_label(row.path) or row.path for row in table.rows]))
+        names = list(dict.fromkeys([_label(row.path) or row.path for row in every]))
         raise StriateError(
             f"there is no layer `{name}`",
             place="--at",
@@ -204,3 +227,52 @@ def _one_row(branch: tuple[Node, ...]) -> Node:
         multiply_adds=sum(node.multiply_adds for node in branch),
         saved_bytes=sum(node.saved_bytes for node in branch),
     )
+
+
+def table_lines(nodes: Sequence[Node], rows: Sequence[Row], input: Shape) -> list[str]:
+    """The table of a plan, by the nodes of its tree or, without nodes, layer by layer."""
+    every: list[tuple[str, str, Row | Node]] = [
+        (node.label, written(mark, node), node) for mark, node in lines(tuple(nodes))
+    ]
+    if not nodes:
+        every = [(_label(row.path), ("aux  " if row.side else "") + row.text, row) for row in rows]
+    labelled = any(label for label, _, _ in every)
+    cells = [["part", "layer", *(title for title, _ in _columns())], ["", "input", str(input)]]
+    before = ""
+    for label, layer, row in every:
+        cells.append([label if label != before else "", layer, *(cell(row) for _, cell in _columns())])
+        before = label
+    return aligned([line if labelled else line[1:] for line in cells], left=2 if labelled else 1)
+
+
+def written(mark: str, node: Node) -> str:
+    """A node in its row, behind the branch that is drawn before it."""
+    return f"{mark}{node.text}{f' x{node.times}' if node.times > 1 else ''}"
+
+
+def _columns() -> list[tuple[str, Callable[[Row | Node], str]]]:
+    return [
+        ("output", lambda row: str(row.output)),
+        ("weights", lambda row: number(row.weights)),
+        ("multiply-adds", lambda row: number(row.multiply_adds)),
+        ("sees", lambda row: _field(row.field)[0]),
+        ("step", lambda row: _field(row.field)[1]),
+        ("saved", lambda row: _bytes(row.saved_bytes)),
+    ]
+
+
+def _field(field: Fields | None) -> tuple[str, str]:
+    if field is None:
+        return "all", ""
+    rows, columns = field
+    step = str(rows.step) if rows.step == columns.step else f"{rows.step}x{columns.step}"
+    return f"{rows.size}x{columns.size}", step
+
+
+def number(value: int) -> str:
+    """A count, or nothing for none."""
+    return f"{value:,}" if value else ""
+
+
+def _bytes(count: float) -> str:
+    return size(count) if count else ""
