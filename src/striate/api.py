@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from striate.progress import Watch
     from striate.recipe.keys import Recipe
     from striate.report.activations import Activations
+    from striate.report.check import Check
     from striate.report.compare import Comparison
     from striate.run import Run
     from striate.runs.folder import RunFolder
@@ -527,7 +528,7 @@ def check(
     labels: str | Path | None = None,
     max_pixels: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Checked:
+) -> Check:
     """Look at every image before training: what cannot be used, what is odd, what is there twice.
 
     labels: a run of the same images; its network names likely wrong labels of those that it did not train on.
@@ -538,11 +539,12 @@ def check(
     """
     from striate.checks.check import check as look
     from striate.data.decode.decode import MAX_PIXELS
+    from striate.report.check import shown
 
     if max_pixels is not None and max_pixels < 1:
         raise StriateError(f"the limit is {max_pixels}", place="--max-pixels", expected="at least 1")
     checked = look(data, max_pixels=max_pixels or MAX_PIXELS, progress=progress)
-    return checked if labels is None else _with_labels(checked, data, labels)
+    return shown(checked if labels is None else _with_labels(checked, data, labels))
 
 
 def _with_labels(checked: Checked, data: str | Path, run: str | Path) -> Checked:

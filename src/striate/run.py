@@ -8,7 +8,10 @@ from typing import Any
 
 from striate.explaining.explain import Explanation, explain
 from striate.explaining.subject import subject_of
+from striate.predict.summary import summary_lines
 from striate.predict.trained import Trained, load_trained
+from striate.report.facts import read_facts
+from striate.report.page import notebook_frame, page
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,14 @@ class Run(Trained):
             subject_of(self), images, at=at, class_name=class_name, against=against, check=check,
             thorough=thorough,
         )  # fmt: skip
+
+    def __str__(self) -> str:
+        """What `striate train` printed at its end."""
+        return "\n".join(summary_lines(self.run, self.record))
+
+    def _repr_html_(self) -> str:
+        """Its report in a notebook: curves, score, mistakes, network and recipe."""
+        return notebook_frame(page(read_facts(self.run)))
 
 
 def load_run(run: str | Path, *, device: str | None = None) -> Run:

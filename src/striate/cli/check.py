@@ -15,16 +15,14 @@ from striate.cli.screen import Screen
 from striate.cli.values import require_new, require_outside
 from striate.data.files.finding import CODES
 from striate.disk.atomic import write_atomic
-from striate.errors import StriateError, counted
+from striate.errors import StriateError
 from striate.progress import counting
+from striate.report.check import check_lines
 from striate.text.visible import visible
 
 if TYPE_CHECKING:
     from striate.checks.checked import Checked
     from striate.data.files.finding import Finding
-
-# Of one code so many findings are printed; --all prints the rest.
-MOST = 10
 
 
 def check(
@@ -100,7 +98,8 @@ def check(
     if json_:
         print_json(_plain(checked), indent=2)
     else:
-        _print(checked, every=all_)
+        for line in check_lines(checked, every=all_):
+            prose().print(line)
     if report is not None:
         from striate.report.check import check_page
 
@@ -120,52 +119,6 @@ def check(
 
 def _say(text: str, aside: bool) -> None:
     prose(stderr=aside).print(text)
-
-
-def _print(checked: Checked, *, every: bool) -> None:
-    console = prose()
-    splits = ", ".join(f"{sum(each):,} {split}" for split, each in checked.counts.items())
-    more = f" ({splits})" if len(checked.counts) > 1 else ""
-    console.print(
-        f"{checked.source}: {checked.images:,} of {counted(checked.files, 'image')} can be used{more}, "
-        f"in {counted(len(checked.classes), 'class', 'classes')}"
-    )
-    console.print(f"classes   {_classes(checked, every=every)}")
-    for code, found in checked.by_code().items():
-        known = CODES[code]
-        if known.severity == "note" and not every:
-            continue
-        console.print(f"\n{known.severity:8}{code}: {known.meaning}")
-        for number, each in found if every else found[:MOST]:
-            console.print(f"{number:6}  {each.name}: {each.reason}")
-        if len(found) > MOST and not every:
-            console.print(f"        and {len(found) - MOST:,} more (--all)")
-        cures = list(dict.fromkeys(each.cure for _, each in found))
-        cure = cures[0] if len(cures) == 1 else known.cure
-        if cure:
-            console.print(f"        try: {cure}")
-    notes = [
-        f"{len(found):,} {code}"
-        for code, found in checked.by_code().items()
-        if CODES[code].severity == "note"
-    ]
-    console.print()
-    if notes and not every:
-        console.print(f"notes     {', '.join(notes)} (--all lists them)")
-    for limit in checked.limits:
-        console.print(f"limits    {limit}")
-    told = ", ".join(counted(checked.number(each), each) for each in ("error", "warning", "note"))
-    console.print(f"found     {told}" if checked.findings else "found     nothing wrong")
-
-
-def _classes(checked: Checked, *, every: bool) -> str:
-    """The classes and how many images each has; of many the first ones."""
-    told = [
-        f"{name} {sum(each):,}" for name, *each in zip(checked.classes, *checked.counts.values(), strict=True)
-    ]
-    if every or len(told) <= MOST:
-        return ", ".join(told)
-    return ", ".join(told[:MOST]) + f" and {len(told) - MOST:,} more (--all)"
 
 
 def _plain(checked: Checked) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from striate.api import require_train
+from striate.cli.console import prose
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
 
@@ -29,7 +30,7 @@ def resume(run: str, /, *, data: str | None = None, device: str | None = None, q
     started = began()
     require_train("striate resume")
     set_up_process()
-    from striate.cli.summary import print_summary
+    from striate.predict.summary import summary_lines
     from striate.runs.folder import find_run, is_open
     from striate.training.job import reopen_job, run_job
 
@@ -37,4 +38,6 @@ def resume(run: str, /, *, data: str | None = None, device: str | None = None, q
     with screen.stoppable():
         job = reopen_job(find_run(run, is_open), device=device, started=started, watch=screen, source=data)
         run_job(job, screen, resume=True)
-    print_summary(job.run, job.record)
+    prose().print()
+    for line in summary_lines(job.run, job.record):
+        prose().print(line)

@@ -14,7 +14,7 @@ from striate.cli.console import prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import require_new, require_outside
-from striate.errors import StriateError, counted
+from striate.errors import StriateError
 from striate.text.visible import visible
 
 
@@ -93,7 +93,6 @@ def test(
     if report is not None:
         require_outside("--report", report, source)
         require_new(report, force, "--report")
-    from striate.cli.summary import print_tables
     from striate.disk.atomic import write_atomic
     from striate.predict.measure import bundle_candidate, measure
 
@@ -111,17 +110,8 @@ def test(
     if json_:
         print(json.dumps(found.to_record()))
         return
-    console, score = prose(), found.score
-    low, high = score.interval
-    for note in found.notes():
-        console.print(f"note      {note}")
-    split = "test split" if found.split == "test" else "all images"
-    console.print(
-        f"accuracy {score.accuracy:.2%} of {counted(score.images, 'image')} ({split}; 95 % interval {low:.2%} to "
-        f"{high:.2%}), loss {score.loss:.3f}"
-    )
-    if len(score.classes) > 10:
-        console.print(f"the true class is among the five surest for {score.top5:.2%}")
-    print_tables(score)
+    console = prose()
+    for line in found.lines():
+        console.print(line)
     if report is not None:
         console.print(f"\nreport  {visible(str(report))}")

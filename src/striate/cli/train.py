@@ -126,7 +126,7 @@ def train(
     started = began()
     require_train("striate train")
     set_up_process()
-    from striate.cli.summary import print_summary
+    from striate.predict.summary import summary_lines
     from striate.recipe.given import byte_count, seconds
     from striate.recipe.keys import read_settings
     from striate.training.job import new_job, run_job
@@ -176,7 +176,9 @@ def train(
             before=before,
         )
         run_job(job, screen, resume=False)
-    print_summary(job.run, job.record)
+    prose().print()
+    for line in summary_lines(job.run, job.record):
+        prose().print(line)
     if open_:
         open_page(job.run.report)
 

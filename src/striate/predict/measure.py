@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,10 @@ from striate.data.files.finding import Finding
 from striate.data.labelled import Image, Labelled, Wanted, label_images
 from striate.errors import DataError, RunError, counted, nearest
 from striate.predict.score import score, worst_mistakes
+from striate.predict.summary import score_lines
 from striate.progress import Silence, Watch
 from striate.report.measured import measured_page
+from striate.report.page import notebook_frame
 from striate.runs.record import Mistake, PreparationRecord, Score
 
 if TYPE_CHECKING:
@@ -87,6 +89,29 @@ class Measured:
         return str(
             measured_page(self.network, self.data, self.split, self.score, self.mistakes, self.notes())
         )
+
+    def _repr_html_(self) -> str:
+        """The page, in a notebook."""
+        return notebook_frame(self.page())
+
+    def __str__(self) -> str:
+        """What `striate test` prints."""
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """What `striate test` prints."""
+        score = self.score
+        low, high = score.interval
+        for note in self.notes():
+            yield f"note      {note}"
+        split = "test split" if self.split == "test" else "all images"
+        yield (
+            f"accuracy {score.accuracy:.2%} of {counted(score.images, 'image')} ({split}; 95 % interval {low:.2%} to "
+            f"{high:.2%}), loss {score.loss:.3f}"
+        )
+        if len(score.classes) > 10:
+            yield f"the true class is among the five surest for {score.top5:.2%}"
+        yield from score_lines(score)
 
     def notes(self) -> list[str]:
         """What has to be known to read the figures, a sentence each."""

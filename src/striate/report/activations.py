@@ -14,7 +14,7 @@ from striate.errors import counted
 from striate.report.curves import drawn_alike, logarithmic_axis
 from striate.report.drawing import Points, drawing, line
 from striate.report.element import SERIES, Html, joined, tag
-from striate.report.page import framed
+from striate.report.page import framed, notebook_frame
 from striate.report.table import Column, table
 from striate.text.figures import NONE, percent
 
@@ -176,6 +176,10 @@ class Activations:
     def page(self) -> str:
         """All of it as one self-contained page of HTML."""
         return str(activations_page(self))
+
+    def _repr_html_(self) -> str:
+        """The page, in a notebook."""
+        return notebook_frame(self.page())
 
     def __str__(self) -> str:
         """What `striate look` prints: a block for each variant, a line a layer."""

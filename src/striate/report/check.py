@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
 from PIL import Image
 
@@ -12,12 +13,15 @@ from striate.checks.checked import Checked
 from striate.data.files.finding import CODES, Finding
 from striate.errors import counted
 from striate.report.element import Html, joined, spoken, tag, void
-from striate.report.page import framed
+from striate.report.page import framed, notebook_frame
 from striate.report.table import Column, name_cell, table
 from striate.text.figures import count
 
 MOST_CARDS, MOST_LINES = 24, 200
 """So many findings of one code are shown with their images, and so many more by name."""
+
+MOST_PRINTED = 10
+"""So many findings of one code, and so many classes, are printed in a terminal."""
 
 MOST_BESIDE = 3
 """So many other images stand beside the one that a finding is about."""
@@ -176,3 +180,71 @@ def _classes(checked: Checked) -> Html:
     ]
     foot = ["all", *(count(sum(each)) for each in checked.counts.values())]
     return table(columns, rows, css="fit", foot=foot)
+
+
+class Check(Checked):
+    """What a check found, as it is shown from Python."""
+
+    def page(self) -> str:
+        """All of it as one self-contained page of HTML."""
+        return str(check_page(self))
+
+    def _repr_html_(self) -> str:
+        """The page, in a notebook."""
+        return notebook_frame(self.page())
+
+    def __str__(self) -> str:
+        """What `striate check` prints."""
+        return "\n".join(check_lines(self))
+
+
+def shown(checked: Checked) -> Check:
+    """The same with what Python and notebooks show."""
+    return Check(**{each.name: getattr(checked, each.name) for each in fields(checked)})
+
+
+def check_lines(checked: Checked, *, every: bool = False) -> Iterator[str]:
+    """What `striate check` prints.  every: all findings, notes too."""
+    splits = ", ".join(f"{sum(each):,} {split}" for split, each in checked.counts.items())
+    more = f" ({splits})" if len(checked.counts) > 1 else ""
+    yield (
+        f"{checked.source}: {checked.images:,} of {counted(checked.files, 'image')} can be used{more}, "
+        f"in {counted(len(checked.classes), 'class', 'classes')}"
+    )
+    yield f"classes   {_class_counts(checked, every=every)}"
+    for code, found in checked.by_code().items():
+        known = CODES[code]
+        if known.severity == "note" and not every:
+            continue
+        yield ""
+        yield f"{known.severity:8}{code}: {known.meaning}"
+        for number, each in found if every else found[:MOST_PRINTED]:
+            yield f"{number:6}  {each.name}: {each.reason}"
+        if len(found) > MOST_PRINTED and not every:
+            yield f"        and {len(found) - MOST_PRINTED:,} more (--all)"
+        cures = list(dict.fromkeys(each.cure for _, each in found))
+        cure = cures[0] if len(cures) == 1 else known.cure
+        if cure:
+            yield f"        try: {cure}"
+    notes = [
+        f"{len(found):,} {code}"
+        for code, found in checked.by_code().items()
+        if CODES[code].severity == "note"
+    ]
+    yield ""
+    if notes and not every:
+        yield f"notes     {', '.join(notes)} (--all lists them)"
+    for limit in checked.limits:
+        yield f"limits    {limit}"
+    told = ", ".join(counted(checked.number(each), each) for each in ("error", "warning", "note"))
+    yield f"found     {told}" if checked.findings else "found     nothing wrong"
+
+
+def _class_counts(checked: Checked, *, every: bool) -> str:
+    """The classes and how many images each has; of many the first ones."""
+    told = [
+        f"{name} {sum(each):,}" for name, *each in zip(checked.classes, *checked.counts.values(), strict=True)
+    ]
+    if every or len(told) <= MOST_PRINTED:
+        return ", ".join(told)
+    return ", ".join(told[:MOST_PRINTED]) + f" and {len(told) - MOST_PRINTED:,} more (--all)"

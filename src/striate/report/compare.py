@@ -17,7 +17,7 @@ from striate.report.element import SERIES, Html, joined, tag, void
 from striate.report.facts import Facts
 from striate.report.head import figure
 from striate.report.mistakes import image_source
-from striate.report.page import framed
+from striate.report.page import framed, notebook_frame
 from striate.report.table import Column, name_cell, table
 from striate.runs.history import Epoch
 from striate.runs.record import Score
@@ -155,6 +155,10 @@ class Comparison:
             "recipe": {key: list(values) for key, values in recipe_differences(self.runs)},
             "notes": list(self.notes),
         }  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        """The page, in a notebook."""
+        return notebook_frame(self.page())
 
     def __str__(self) -> str:
         """What `striate compare` prints."""

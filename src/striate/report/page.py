@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from html import escape
 from importlib import resources
 
 from striate.disk.atomic import write_atomic
@@ -61,6 +62,13 @@ def framed(title: str, top: Html, parts: Sequence[tuple[str, str, Html]], style:
     return joined(
         [Html("<!doctype html>\n"), tag("html", above, body, attributes={"lang": "en"}), Html("\n")]
     )
+
+
+def notebook_frame(page: str, height: int = 640) -> str:
+    """A page as a part of a notebook, in a frame of its own: its style does not reach the notebook, nor can it run or
+    fetch anything.  height: in pixels."""
+    inside = escape(page, quote=True)
+    return f'<iframe sandbox srcdoc="{inside}" style="width:100%;height:{height}px;border:0"></iframe>'
 
 
 def _parts(facts: Facts) -> Iterator[tuple[str, str, Html]]:
