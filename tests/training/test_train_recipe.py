@@ -155,19 +155,19 @@ def test_an_unknown_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "rest"),
     [
-        ("learning_rate=0", "rate cannot be 0\n  expected: greater than 0 (the highest learning rate)\n  try: leave out rate"),
+        ("learning_rate=0", "learning_rate cannot be 0\n  expected: greater than 0 (the highest learning rate)\n  try: leave out learning_rate"),
         (
-            "rate=-0.5",
-            "rate cannot be -0.5\n  expected: greater than 0 (the highest learning rate)\n  try: leave out rate",
+            "learning_rate=-0.5",
+            "learning_rate cannot be -0.5\n  expected: greater than 0 (the highest learning rate)\n  try: leave out learning_rate",
         ),
         (
-            "rate=nan",
-            "rate cannot be nan\n  expected: a finite number (the highest learning rate)\n  try: leave out rate",
+            "learning_rate=nan",
+            "learning_rate cannot be nan\n  expected: a finite number (the highest learning rate)\n  try: leave out learning_rate",
         ),
         (
-            "rate=fast",
-            "rate cannot be 'fast'\n  expected: a valid number, unable to parse string as a number "
-            "(the highest learning rate)\n  try: leave out rate",
+            "learning_rate=fast",
+            "learning_rate cannot be 'fast'\n  expected: a valid number, unable to parse string as a number "
+            "(the highest learning rate)\n  try: leave out learning_rate",
         ),
         (
             "budget_s=inf",
@@ -236,7 +236,7 @@ def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
 def test_one_length_is_set(tmp_path: Path) -> None:
     """A length that is set takes the place of the other one of the recipe."""
     file = tmp_path / "mine.toml"
-    file.write_text("epochs = 20\nrate = 0.5\n")
+    file.write_text("epochs = 20\nlearning_rate = 0.5\n")
     recipe = read_recipe(str(file), given={"budget_s": 60.0})
     assert (recipe.epochs, recipe.budget_s, recipe.learning_rate) == (None, 60.0, 0.5)
     file.write_text("budget_s = 60\n")

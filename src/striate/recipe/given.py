@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from striate.disk.cached import bytes_said
-from striate.errors import RecipeError, StriateError
+from striate.errors import RecipeError
 
 # What is meant by names that other tools, or the command line, have for a key.
 _MEANT = {"lr": "learning_rate", "batch_size": "batch", "budget": "budget_s", "memory": "memory_bytes"}
@@ -16,7 +16,7 @@ _MEANT = {"lr": "learning_rate", "batch_size": "batch", "budget": "budget_s", "m
 def canonical(given: Mapping[str, Any], place: str = "recipe") -> dict[str, Any]:
     """The same values under the names of the recipe: `lr`, `batch_size`, `budget="60s"` and `memory="2G"` are understood.
 
-    Raises RecipeError where a key is given under both names, StriateError where a time or a size is none.
+    Raises RecipeError where a key is given under both names, and where a time or a size is none.
     """
     found: dict[str, Any] = {}
     for name, value in given.items():
@@ -42,7 +42,7 @@ def _other(key: str, given: Mapping[str, Any]) -> str:
 
 
 def seconds(text: str, place: str = "--budget") -> float:
-    """`90s`, `90`, `10m`, `1h30m` or `1.5h` in seconds.  Raises StriateError."""
+    """`90s`, `90`, `10m`, `1h30m` or `1.5h` in seconds.  Raises RecipeError."""
     said, number = text.strip(), r"(\d+(?:\.\d+)?)"
     match = re.fullmatch(
         f"(?:{number}h)?(?:{number}m)?(?:{number}s)?", said + "s" * bool(re.fullmatch(number, said))
@@ -50,7 +50,7 @@ def seconds(text: str, place: str = "--budget") -> float:
     hours, minutes, rest = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
     total = 3600 * hours + 60 * minutes + rest
     if not total > 0:
-        raise StriateError(
+        raise RecipeError(
             f"`{text}` is not a time",
             place=place,
             expected="a time as 90s, 10m or 1h30m",
@@ -60,10 +60,10 @@ def seconds(text: str, place: str = "--budget") -> float:
 
 
 def byte_count(text: str, place: str = "--memory") -> int:
-    """`2G`, `1.5G`, `512M` or `512MB` in bytes, in powers of 1000.  Raises StriateError."""
+    """`2G`, `1.5G`, `512M` or `512MB` in bytes, in powers of 1000.  Raises RecipeError."""
     found = bytes_said(text)
     if not found:
-        raise StriateError(
+        raise RecipeError(
             f"`{text}` is not a size of memory",
             place=place,
             expected="a size as 2G or 800M",
