@@ -16,6 +16,7 @@ from striate.api import (
     cache,
     check,
     compare,
+    cross_validate,
     diagnose,
     draw,
     explain,
