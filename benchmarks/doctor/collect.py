@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from cases import Case, cases
+
 from data import data_file
 
 SEEDS = 5

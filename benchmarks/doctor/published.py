@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 from striate.doctor.facts import RunFacts
 
@@ -28,7 +29,7 @@ def umlaut(facts: RunFacts) -> set[str]:
     if lost(facts):
         found.add("nan-in-loss")
     epochs = facts.epochs
-    for before, after in zip(epochs, epochs[1:], strict=False):
+    for before, after in pairwise(epochs):
         if _or(after.val_loss) > _or(before.val_loss) and _or(after.train_loss) <= _or(before.train_loss):
             found.add("overfitting")
     if any(each.val_accuracy > 0.95 or each.val_accuracy > each.train_accuracy for each in epochs):
@@ -95,7 +96,7 @@ def sagemaker(facts: RunFacts) -> set[str]:
             found.add("PoorWeightInitialization")
     losses = facts.losses()
     # Means over several steps; of single steps it fires on every run.
-    if any(after > before * (1 - 0.001) for before, after in zip(losses, losses[1:], strict=False)):
+    if any(after > before * (1 - 0.001) for before, after in pairwise(losses)):
         found.add("LossNotDecreasing")
     epochs = facts.epochs
     if any(_or(each.val_loss) - _or(each.train_loss) > 0.1 * _or(each.train_loss) for each in epochs):
@@ -123,9 +124,7 @@ def _or(loss: float | None) -> float:
 
 
 def _largest_gain(accuracies: list[float]) -> float:
-    return max(
-        (after - before for before, after in zip(accuracies, accuracies[1:], strict=False)), default=0.0
-    )
+    return max((after - before for before, after in pairwise(accuracies)), default=0.0)
 
 
 def _oscillates(accuracies: list[float], threshold: float, share: float) -> bool:

@@ -65,7 +65,17 @@ def test_as_json(call: Call, tmp_path: Path) -> None:
     [
         (
             (),
-            "striate: doctor: no run was given\n  expected: striate doctor RUN\n  try: striate doctor runs/latest\n",
+            "striate: doctor: no run and no data were given\n  expected: striate doctor RUN, or striate doctor DATA\n"
+            "  try: striate doctor runs/latest\n",
+        ),
+        (
+            ("digits", "--probe"),
+            "striate: --probe: digits is no run\n"
+            "  expected: a folder with a run.json; of data, the experiments are all there is\n  try: striate doctor digits\n",
+        ),
+        (
+            ("RUN", "--net", "lenet5"),
+            "striate: --net: --net is given beside a run, which has its own\n  expected: data\n  try: leave out --net\n",
         ),
         (
             ("RUN", "--mute", "dead-rely"),

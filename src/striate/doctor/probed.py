@@ -23,11 +23,9 @@ FITTED_LOSS = Threshold(
 )
 FIT_STEPS = Threshold(
     500,
-    reason="sound networks fit 32 images in 10 to 60 steps at a sound learning rate, a single layer of weights in 300",
+    reason="sound networks fit 32 images in 10 to 60 steps at a sound learning rate, a single layer of weights in 300; where half of them do "
+    "not fit into the time, nothing is said",
     source=f"measured, {BENCHMARK}",
-)
-FEWEST_FIT_STEPS = Threshold(
-    40, reason="with fewer steps in the time that there is, nothing is said", source=f"measured, {BENCHMARK}"
 )
 IGNORED = Threshold(
     0.01,
@@ -58,7 +56,7 @@ ONE_BATCH_NOT_FITTED = Rule(
     "error",
     "The network cannot learn a single batch by heart.",
     "What cannot fit 32 images, with nothing in its way, fits no data set.",
-    (("FITTED_LOSS", FITTED_LOSS), ("FIT_STEPS", FIT_STEPS), ("FEWEST_FIT_STEPS", FEWEST_FIT_STEPS)),
+    (("FITTED_LOSS", FITTED_LOSS), ("FIT_STEPS", FIT_STEPS)),
 )
 INPUT_IGNORED = Rule(
     "input-ignored",

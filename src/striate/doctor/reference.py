@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from striate.doctor.doctor import FAMILIES
+from striate.doctor.doctor import EXPERIMENTS, FAMILIES
 from striate.doctor.finding import Rule
 from striate.net.plan.design import NOTES
 
@@ -26,6 +26,17 @@ An **error** means that the run came to nothing or that its score is not to be b
 accuracy or time, a **note** is a hint on the design. Thresholds are constants in `src/striate/doctor/`, each with its
 reason and source as below.
 
+`striate doctor RUN --probe` makes experiments with the run's own network, recipe and images, in 10 to 60 seconds: it fits one
+batch, compares the answers from image to image, asks nearest neighbors and linear models the same validation images, and
+trains shortly without the augmentation.
+
+`striate doctor DATA`, where there is no run yet, goes through the beginning of Karpathy's recipe (2019) in a minute: do the
+labels look right, what does always the most frequent class answer, what nearest neighbors and linear models, does the
+network fit one batch, does it fit ten images. A folder with a `run.json` is a run. From Python both are
+`striate.diagnose(RUN_OR_DATA)`.
+
+How often all of this is right is measured in [benchmarks/doctor](../benchmarks/doctor/README.md).
+
 What striate makes impossible needs no check: a loss that is taken behind a softmax (a closing `softmax` is left out in
 training), a missing flatten (`fc` flattens by itself), a gradient that is not cleared, a network left in training mode for
 the test, layers whose shapes do not fit, labels that do not match their images (the two are one record), test images that
@@ -39,7 +50,8 @@ def reference() -> str:
 
 
 def _families() -> Iterator[str]:
-    for title, _, rules in FAMILIES:
+    families = [*((title, rules) for title, _, rules in FAMILIES), *EXPERIMENTS]
+    for title, rules in families:
         yield f"## {title}\n"
         for rule in rules:
             yield from _rule(rule)
