@@ -11,6 +11,7 @@ from striate.doctor.finding import Finding, NotApplicable, Rule, Threshold
 from striate.doctor.optimization import MEASURED, POOR
 from striate.errors import counted
 from striate.net.layers.dropout import Dropout, Dropout2d
+from striate.net.layout.layout import Placed
 from striate.text.figures import percent
 
 MODE_GAP = Threshold(
@@ -26,13 +27,16 @@ OVERFIT_GAP = Threshold(
 )
 OVERFIT_LOSS = Threshold(
     1.3,
-    reason="last validation loss over the lowest one: it rises for good, and not from epoch to epoch",
+    reason="lowest validation loss of the last fifth over the lowest one: it rises for good, not from epoch to epoch",
     source=f"Prechelt 1998 (Early stopping), section 2, generalization loss; {MEASURED}",
 )
 UNDERFIT = Threshold(
     0.25,
     reason="of the way from the most common class to all right, in training, after the loss has come to rest",
     source=MEASURED,
+)
+NARROW_FIT = Threshold(
+    0.8, reason="as UNDERFIT, where a layer gives fewer numbers than a third of the classes", source=MEASURED
 )
 AT_REST = Threshold(
     0.02,
@@ -82,7 +86,7 @@ OVERFITTING = Rule(
 UNDERFITTING = Rule(
     "underfitting", "warning", "It cannot even learn the training images.",
     "The loss is at rest and high: the network is too small or too narrow for what there is to learn.",
-    (("UNDERFIT", UNDERFIT), ("AT_REST", AT_REST), ("ENOUGH_STEPS", ENOUGH_STEPS)),
+    (("UNDERFIT", UNDERFIT), ("NARROW_FIT", NARROW_FIT), ("AT_REST", AT_REST), ("ENOUGH_STEPS", ENOUGH_STEPS)),
 )  # fmt: skip
 TOO_FEW_EPOCHS = Rule(
     "too-few-epochs", "warning", "The training ended while the loss was still falling steeply.",
@@ -149,7 +153,7 @@ def _mode_gap(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if by_batch is None or running is None or last is None or (epoch is None and len(facts.epochs) < 1):
         yield BN_MISMATCH.not_applicable("no epoch has ended yet")
         return
-    if by_batch - running >= MODE_GAP and last.train_accuracy - last.val_accuracy >= MODE_GAP / 2:
+    if min(by_batch - running, by_batch - last.val_accuracy) >= MODE_GAP:
         momenta = [getattr(each.layer, "momentum", 0.1) for each in facts.layout.layers() if each.layer.word == "bn"] if facts.layout else []  # fmt: skip
         told = f"; their momentum is {momenta[0]:g}" if momenta and momenta[0] != 0.1 else ""
         yield BN_MISMATCH.finding(
@@ -199,13 +203,13 @@ def _overfitting(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
         yield OVERFITTING.not_applicable(f"it takes five epochs, and there are {len(losses)}")
         return
     last, lowest = facts.epochs[-1], min(losses)
-    tail = fmean(losses[-max(1, len(losses) // 10) :])
+    tail = min(losses[-max(2, len(losses) // 5) :])
     gap = last.train_accuracy - last.val_accuracy
     if tail > OVERFIT_LOSS * lowest and gap > OVERFIT_GAP:
         best = losses.index(lowest) + 1
         yield OVERFITTING.finding(
             f"training is {percent(last.train_accuracy)} right and validation {percent(last.val_accuracy)}; the validation "
-            f"loss was {lowest:.3g} after epoch {best}, and is {tail:.3g} after {last.epoch}",
+            f"loss was {lowest:.3g} after epoch {best}, and is {losses[-1]:.3g} after {last.epoch}",
             facts.again("augment=auto", "label_smoothing=0.1", "patience=5"),
         )
 
@@ -223,18 +227,37 @@ def _underfitting(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     last = facts.epochs[-1]
     baseline = facts.most_common("train")
     gain = (max(last.train_accuracy, last.val_accuracy) - baseline) / max(1e-9, 1 - baseline)
-    if gain < UNDERFIT and after > (1 - AT_REST) * before:
+    narrow = _narrow(facts)
+    if gain < (NARROW_FIT if narrow else UNDERFIT) and after > (1 - AT_REST) * before:
         yield UNDERFITTING.finding(
             f"training is {percent(last.train_accuracy)} right, validation {percent(last.val_accuracy)}, and the loss went "
             f"from {before:.3g} to {after:.3g} over the last two fifths of the steps"
-            + (f"; the network has {facts.plan.weights:,} weights" if facts.plan else ""),
+            + (f"; the network has {facts.plan.weights:,} weights" if facts.plan else "")
+            + (
+                f", and {narrow.output.elements} numbers behind {narrow.path} for {facts.classes} classes"
+                if narrow
+                else ""
+            ),
             f"`striate train {facts.quoted_source}`, which chooses a network",
         )
+
+
+def _narrow(facts: RunFacts) -> Placed | None:
+    """The first layer on the way that gives fewer numbers than a third of the classes, if one does."""
+    if facts.layout is None:
+        return None
+    inner = [each for each in facts.layout.layers(sides=False) if each.layer.word in ("conv", "local", "fc")][
+        :-1
+    ]
+    return next((each for each in inner if each.output.elements <= facts.classes / 3), None)
 
 
 def _too_few(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if not facts.ended:
         yield TOO_FEW_EPOCHS.not_applicable(facts.too_early)
+        return
+    if facts.optimizer == "lbfgs":
+        yield TOO_FEW_EPOCHS.not_applicable("a step of lbfgs is many")
         return
     if facts.steps < FEW_STEPS and facts.gain < POOR:
         epochs = len(facts.epochs)

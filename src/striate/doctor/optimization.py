@@ -203,7 +203,8 @@ def _rate(facts: RunFacts, learning_rate: float) -> Iterator[Finding | NotApplic
         for rule in (RATE_TOO_HIGH, RATE_TOO_LOW):
             yield rule.not_applicable(facts.too_early)
         return
-    if high and times > 1 and facts.gain < POOR:
+    thrown = times >= RATE_FAR and ratio is not None and ratio > 2 * limit and facts.gain < WELL + 0.1
+    if (high and times > 1 and facts.gain < POOR) or thrown:
         yield RATE_TOO_HIGH.finding(f"{_outcome(facts)}; {seen}", cure)
     if facts.recipe.get("weights") or facts.recipe.get("freeze"):
         yield RATE_TOO_LOW.not_applicable("the weights were trained before")

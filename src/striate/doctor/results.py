@@ -40,8 +40,13 @@ FEW_IMAGES = Threshold(
     reason="training images of a class, in the mean: with 10 a class small networks still learn digits",
     source=MEASURED,
 )
+GOOD = Threshold(
+    0.8,
+    reason="accuracy from which on a class that is passed over is no accident of a short training",
+    source=MEASURED,
+)
 SOMETHING = Threshold(
-    0.2,
+    0.35,
     reason="of the way from the most common class to all right: before that sureness says nothing",
     source=MEASURED,
 )
@@ -73,7 +78,7 @@ WORSE_THAN_BASELINE = Rule(
 CLASS_NEVER_ANSWERED = Rule(
     "class-never-answered", "warning", "A class is never answered.",
     "Every image of it is a mistake.",
-    (("NEVER", NEVER),),
+    (("NEVER", NEVER), ("GOOD", GOOD)),
 )  # fmt: skip
 TOO_FEW_IMAGES = Rule(
     "too-few-images", "warning", "There are hardly any images of a class to learn from.",
@@ -198,7 +203,7 @@ def _never(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     trained = facts.per_class("train")
     mean = sum(trained.values()) / max(1, len(trained))
     rare = [each for each in never if trained.get(each.name, 0) < mean / 2]
-    if never and (len(never) < len(answered) / 2) and (result.accuracy >= 0.6 or rare):
+    if never and (len(never) < len(answered) / 2) and (result.accuracy >= GOOD or rare):
         worst = (rare or never)[0]
         yield CLASS_NEVER_ANSWERED.finding(
             f"`{worst.name}` is the label of {counted(worst.count, 'image')}, and the answer to none"
@@ -222,6 +227,10 @@ def _noise(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
             else "there are too few validation images"
         )
         yield LABEL_NOISE.not_applicable(why)
+        return
+    trained = [number for number in facts.per_class("train").values() if number]
+    if trained and max(trained) >= IMBALANCE * min(trained):
+        yield LABEL_NOISE.not_applicable("rare classes are improbable, whatever their labels")
         return
     if facts.classes < LEAST_CLASSES:
         yield LABEL_NOISE.not_applicable(f"there are {facts.classes} classes, so a wrong label is never far")

@@ -297,19 +297,21 @@ def _saturating(sequences: Sequence[list[Sequenced]]) -> Iterator[Note]:
                 return
 
 
-def _windows(layout: Layout) -> list[Placed]:
+def _windows(layout: Layout, *, pools: bool = True) -> list[Placed]:
     return [
         each
         for each in layout.layers(sides=False)
-        if isinstance(each.input, Map) and each.layer.word in ("conv", "local", "filter", "whiten", "maxpool", "avgpool")
-    ]  # fmt: skip
+        if isinstance(each.input, Map)
+        and each.layer.word
+        in ("conv", "local", "filter", "whiten", *(("maxpool", "avgpool") if pools else ()))
+    ]
 
 
 def _only_1x1(layout: Layout) -> Iterator[Note]:
     mixing = [each for each in layout.layers(sides=False) if isinstance(each.layer, Conv | Local)]
     if not mixing or min(layout.input[1:]) < 3:
         return
-    if any(axis.kernel > 1 for each in _windows(layout) for axis in each.layer.axes(each.input)):
+    if any(axis.kernel > 1 for each in _windows(layout, pools=False) for axis in each.layer.axes(each.input)):
         return
     # An fc that reads a map sees all of its pixels.
     for each in layout.layers(sides=False):
@@ -318,9 +320,9 @@ def _only_1x1(layout: Layout) -> Iterator[Note]:
     first = mixing[0]
     yield Note(
         "only-1x1",
-        f"all {counted(len(mixing), 'convolution')} are 1x1: no unit sees two pixels at once"
+        f"all {counted(len(mixing), 'convolution')} are 1x1: none sees two places at once"
         if len(mixing) > 1
-        else f"`{write_layer(first.layer)}` at {first.path} is 1x1: no unit sees two pixels at once",
+        else f"`{write_layer(first.layer)}` at {first.path} is 1x1: none sees two places at once",
         f"`conv {_channels(first)} 3x3`",
         first.path,
     )
