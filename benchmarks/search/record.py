@@ -53,7 +53,11 @@ def main() -> None:
     there = set()
     if out.exists():
         with out.open(newline="") as file:
-            there = {(int(row["number"]), int(row["seed"])) for row in csv.DictReader(file) if float(row["part"]) == 27}
+            there = {
+                (int(row["number"]), int(row["seed"]))
+                for row in csv.DictReader(file)
+                if float(row["part"]) == 27
+            }
     else:
         with out.open("w", newline="") as file:
             csv.writer(file).writerow(FIELDS)
@@ -62,9 +66,7 @@ def main() -> None:
         configurations = sorted(random.Random(0).sample(configurations, given.only))
     # In a drawn order, so that a table that is not complete yet is fair.
     random.Random(1).shuffle(configurations)
-    data = gather_for(
-        given.data, read_recipe("classic", given={"val_share": given.share}), False, Silence()
-    )
+    data = gather_for(given.data, read_recipe("classic", given={"val_share": given.share}), False, Silence())
     for seed in range(given.seeds):
         for number, values in configurations:
             if (number, seed) in there:
@@ -103,9 +105,7 @@ def record(data, source, values, seed, share) -> list[tuple[object, ...]]:
                 scored = paused.scored
                 rows.append((steps, f"{part:.4f}", f"{scored.accuracy:.5f}", f"{scored.loss:.5f}"))
             except Diverged:
-                rows += [
-                    (round(each * epoch), f"{each:.4f}", "", "") for each in PARTS if each >= part
-                ]
+                rows += [(round(each * epoch), f"{each:.4f}", "", "") for each in PARTS if each >= part]
                 break
             if part != PARTS[-1]:
                 job = reopen_job(

@@ -299,6 +299,28 @@ def test_the_patch_that_excites_a_unit_most_is_found_where_it_is() -> None:
     assert unit.patches[1].shape == (2, 2, 1)
 
 
+def test_what_was_looked_through_is_kept_and_made_anew_where_it_is_damaged(tmp_path: Path) -> None:
+    made = subject(TEXT, (1, 12, 12))
+    images, asked = split(drawn(1, 12), [0, 1, 2] * 4), [find_at(made.layout, "last.1")]
+    looked: list[int] = []
+
+    def again() -> dict[str, list[float]]:
+        found = look_through(
+            made, images, asked, most=9, kept=tmp_path / "kept", progress=lambda done, _: looked.append(done)
+        )
+        return {"features": found.features.tolist(), "values": found.excitement[0].values.tolist()}
+
+    first = again()
+    assert (again(), looked) == (first, [9])
+    (file,) = (tmp_path / "kept").iterdir()
+    file.write_bytes(file.read_bytes()[:-8])
+    assert (again(), looked) == (first, [9, 9])
+    torch.nn.init.zeros_(made.net.get_submodule("last.0").bias)
+    torch.nn.init.constant_(made.net.get_submodule("last.0").weight, 0.1)
+    assert again() != first
+    assert looked == [9, 9, 9]
+
+
 def test_changed_images_by_hand() -> None:
     image = torch.arange(16.0).reshape(1, 1, 4, 4)
     torch.testing.assert_close(_turned(image, 90), torch.rot90(image, 1, (2, 3)), atol=1e-4, rtol=0)

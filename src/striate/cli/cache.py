@@ -44,7 +44,7 @@ def cache(
     Parameters
     ----------
     kind
-        store, archives, downloads, ledger or machine; all of them if left out.
+        store, archives, downloads, ledger, machine or explained; all of them if left out.
     clear
         Remove what is listed, but for what is in use.
     json_

@@ -4,6 +4,7 @@
     CACHE/archives   unpacked archives, a folder for each
     CACHE/ledger     what was seen of each file of a source, so that it need not be read again
     CACHE/machine    what was measured on this machine
+    CACHE/explained  what a network made of training images, for `striate explain`
 
 An entry is a folder or file in one of them.  A process that uses a folder holds a lock on a file of its own
 in it until it ends, however it ends; what is held is never removed.
@@ -39,10 +40,11 @@ KINDS = {
     "downloads": "weights from the web",
     "ledger": "what was seen of files",
     "machine": "measurements of this machine",
+    "explained": "what networks made of training images",
 }
 """The kinds of entries and what they are.  Downloads lie in a folder of their own; see `inventory`."""
 
-_BOUNDED = ("store", "archives", "ledger")
+_BOUNDED = ("store", "archives", "ledger", "explained")
 """What the bound counts, and what makes room: it is made again by itself.  Downloads would need the network."""
 
 _MARK = f".used-{os.getpid()}-{secrets.token_hex(4)}"
@@ -181,7 +183,11 @@ def _entry(kind: str, path: Path) -> Cached | None:
             size_bytes += sum(map(_size, inside))
         else:
             size_bytes = path.stat().st_size
-            about = "" if kind == "ledger" else visible(path.stem if kind == "machine" else path.name)
+            about = (
+                ""
+                if kind in ("ledger", "explained")
+                else visible(path.stem if kind == "machine" else path.name)
+            )
     except OSError:
         return None  # it was just removed, or is about to be finished
     return Cached(kind, path, about, size_bytes, used, in_use(path))

@@ -85,24 +85,27 @@ def confidence(
     return Confidence(method.title, deletion, insertion, float(mean[0]), float(mean[1]), tuple(likeness))
 
 
-def areas(subject: Subject, x: Tensor, label: int, values: NDArray[np.float32]) -> tuple[float, float]:
+def areas(
+    subject: Subject, x: Tensor, label: int, values: NDArray[np.float32], *, steps: int = STEPS
+) -> tuple[float, float]:
     """The areas under the deletion and the insertion curve of a map, height x width of the image.
 
     The probability of the class is drawn over the share of pixels that are gone, or there.  What is taken away
     becomes the training mean; what is not there yet is the blurred image, which has no sharp edges of its own.
+    steps: shares of the pixels.
     """
     order = torch.from_numpy(np.argsort(-values, axis=None, kind="stable").copy()).to(x.device)
     flat, zero = x.flatten(2), torch.zeros_like(x).flatten(2)
     soft = blurred(x, max(x.shape[2:]) / 20).flatten(2)
     deleted, inserted = [], []
-    for step in range(STEPS + 1):
-        first = order[: round(step / STEPS * len(order))]
+    for step in range(steps + 1):
+        first = order[: round(step / steps * len(order))]
         deleted.append(flat.index_copy(2, first, zero[:, :, first]))
         inserted.append(soft.index_copy(2, first, flat[:, :, first]))
     both = torch.cat(deleted + inserted).reshape(-1, *x.shape[1:])
     probability = torch.softmax(subject.logits(both), dim=1)[:, label].double().cpu().numpy()
-    curves = probability.reshape(2, STEPS + 1)
-    return float(np.trapezoid(curves[0]) / STEPS), float(np.trapezoid(curves[1]) / STEPS)
+    curves = probability.reshape(2, steps + 1)
+    return float(np.trapezoid(curves[0]) / steps), float(np.trapezoid(curves[1]) / steps)
 
 
 def rank_correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

@@ -17,6 +17,7 @@ from torch import Tensor
 from striate.data.gather import Split, gather
 from striate.data.images import center
 from striate.disk.atomic import cannot_write, write_atomic
+from striate.disk.cache import cache_root
 from striate.errors import DataError, RunError, StriateError
 from striate.explaining.attribution import integrated_gradients, occlusion
 from striate.explaining.class_map import class_map, grad_cam
@@ -403,7 +404,9 @@ def _training_images(
     places = [asked] if asked is not None else list(deep[-2:])
     most = len(split.labels) if thorough else int(TRAINING_WORK / subject.multiply_adds)
     with counting(watch, "looking through training images") as progress:
-        return look_through(subject, split, places, most=max(most, 32), progress=progress)
+        return look_through(
+            subject, split, places, most=max(most, 32), kept=cache_root(None) / "explained", progress=progress
+        )
 
 
 def training_split(subject: Subject) -> Split:

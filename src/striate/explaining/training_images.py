@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 from torch import Tensor
 
 from striate.data.gather import Split
 from striate.data.images import center
+from striate.data.store.part import split_hash
+from striate.disk.atomic import write_atomic
+from striate.errors import StriateError
 from striate.explaining.layers import At
 from striate.explaining.subject import Subject, as_array, outputs_at
+from striate.net.notation.writer import write_text
 
 # Training images that are looked through at most, however small the network, and numbers that are kept of all.
 MOST_IMAGES, MOST_NUMBERS = 20_000, 60_000_000
+
+# Of what is kept in the cache.
+_FORMAT = 1
 
 NEAREST = 6
 UNITS, PATCHES = 4, 6
@@ -104,17 +116,72 @@ def look_through(
     places: Sequence[At],
     *,
     most: int,
+    kept: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainingImages:
     """Send training images through the network once, evenly spread where there are more than `most`.
 
-    places: layers of whose units it is kept what excites them.  progress: called with (images done, all).
+    places: layers of whose units it is kept what excites them.  kept: a folder of the cache; what was found there
+    of the same weights, images and layers is taken as it is.  progress: called with (images done, all).
     """
     count = len(split.labels)
-    kept = subject.layout.input.elements + 2 * sum(at.shape.channels for at in places)
-    number = max(1, min(count, most, MOST_IMAGES, MOST_NUMBERS // kept))
+    numbers = subject.layout.input.elements + 2 * sum(at.shape.channels for at in places)
+    number = max(1, min(count, most, MOST_IMAGES, MOST_NUMBERS // numbers))
     chosen = np.unique(np.linspace(0, count - 1, number).round().astype(np.int64))
-    path, space = closing_layer(subject)
+    file = None if kept is None else kept / f"{_key(subject, split, places, number)}.safetensors"
+    found = None if file is None else _read(file, len(chosen), places)
+    if found is None:
+        found = _look_through(subject, split, places, chosen, progress)
+        if file is not None:
+            with suppress(OSError, StriateError):
+                # It only saves time: where it cannot be written the images are looked through again.
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(file, save(found))
+    excitement = tuple(
+        Excitement(at, found[f"values_{place}"], found[f"places_{place}"]) for place, at in enumerate(places)
+    )
+    space = closing_layer(subject)[1]
+    return TrainingImages(split, chosen, found["features"], found["answers"], excitement, space)
+
+
+def _key(subject: Subject, split: Split, places: Sequence[At], number: int) -> str:
+    """What is kept depends on the weights, the text, the images, the layers, and how many images are taken."""
+    digest = hashlib.sha256()
+    for name, each in subject.net.state_dict().items():
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(each.detach().cpu().numpy()).tobytes())
+    said = [
+        write_text(subject.layout.network),
+        repr(subject.preparation),
+        split_hash(split.names, split.labels, split.contents),
+    ]
+    said += [str(at) for at in places] + [str(number), str(_FORMAT)]
+    digest.update("\0".join(said).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]
+
+
+def _read(file: Path, count: int, places: Sequence[At]) -> dict[str, NDArray[Any]] | None:
+    """What was kept, or None where it is not there or damaged."""
+    try:
+        found = load(file.read_bytes())
+        shapes: dict[str, tuple[int, ...]] = {"answers": (count,)}
+        for place, at in enumerate(places):
+            shapes |= {f"{name}_{place}": (count, at.shape.channels) for name in ("values", "places")}
+        whole = all(found[name].shape == shape for name, shape in shapes.items())
+        return found if whole and found["features"].shape[0] == count else None
+    except (OSError, SafetensorError, LookupError, ValueError):
+        return None
+
+
+def _look_through(
+    subject: Subject,
+    split: Split,
+    places: Sequence[At],
+    chosen: NDArray[np.int64],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, NDArray[Any]]:
+    """Features, answers, and for each layer the largest values and their places."""
+    path, _ = closing_layer(subject)
     features: list[NDArray[np.float32]] = []
     answers: list[NDArray[np.int64]] = []
     values: list[list[NDArray[np.float32]]] = [[] for _ in places]
@@ -131,11 +198,13 @@ def look_through(
             place.append(at.cpu().numpy().astype(np.int32))
         if progress is not None:
             progress(start + len(index), len(chosen))
-    excitement = tuple(
-        Excitement(at, np.concatenate(largest), np.concatenate(place))
-        for at, largest, place in zip(places, values, where, strict=True)
-    )
-    return TrainingImages(split, chosen, np.concatenate(features), np.concatenate(answers), excitement, space)
+    found: dict[str, NDArray[Any]] = {
+        "features": np.concatenate(features),
+        "answers": np.concatenate(answers),
+    }
+    for number, (largest, place) in enumerate(zip(values, where, strict=True)):
+        found |= {f"values_{number}": np.concatenate(largest), f"places_{number}": np.concatenate(place)}
+    return found
 
 
 def closing_layer(subject: Subject) -> tuple[str, str]:
