@@ -101,6 +101,7 @@ def test_the_page_fetches_nothing_and_keeps_hostile_names_names(tmp_path: Path) 
     Image.fromarray(drawn(3)[0]).save(path)
     page = explain(subject(TEXT, (3, 12, 12)), path).page()
     assert "<script" not in page
+    assert "</br>" not in page
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
     assert "a&lt;script&gt;alert(1)&lt;b&gt;.png" in page
 

@@ -45,7 +45,7 @@ _STYLE = """
 .photo img { image-rendering: auto; }
 figcaption b { font-weight: 600; }
 .why figcaption, .seen figcaption { margin-top: 0.5rem; font-size: 0.8125rem; line-height: 1.5; overflow-wrap: anywhere; }
-.why figcaption p { margin: 0.25rem 0 0; }
+.why figcaption p { margin: 0.25rem 0 0; font-size: inherit; }
 .scale { display: grid; grid-template-columns: auto 1fr auto; gap: 0 0.5rem; align-items: center; font-size: 0.75rem; color: var(--soft); margin-top: 0.5rem; }
 .scale img { width: 100%; height: 0.5rem; display: block; }
 .none { display: flex; align-items: center; justify-content: center; background: var(--shade); color: var(--soft); aspect-ratio: 2; }
@@ -286,7 +286,7 @@ def _sights(image: Explained, explanation: Explanation) -> Html:
                 "figcaption",
                 tag("b", sight.at.path),
                 tag("span", f" {sight.at.shape}", css="soft"),
-                tag("br"),
+                void("br"),
                 _sees(sight),
             ),
         )
@@ -361,7 +361,7 @@ def _neighbor(near: Neighbor, explanation: Explanation) -> Html:
             "figcaption",
             tag("b", near.label),
             answered,
-            tag("br"),
+            void("br"),
             tag("span", f"{near.likeness:.3f}  {_short(near.name)}", css="soft"),
         ),
     )
@@ -383,7 +383,7 @@ def _patches(units: Sequence[Patches], explanation: Explanation) -> Html:
             for each, value in zip(unit.patches, unit.values, strict=True)
         )
         said = tag(
-            "div", tag("code", unit.at.path), f" map {unit.channel}", tag("br"),
+            "div", tag("code", unit.at.path), f" map {unit.channel}", void("br"),
             tag("span", f"here {unit.here:.3g}, there up to {unit.values[0]:.3g}", css="soft"),
         )  # fmt: skip
         rows.append(tag("div", said, tag("div", drawn, css="row"), css="unit"))
