@@ -30,7 +30,7 @@ from striate.explaining.class_map import class_map, on_image
 from striate.explaining.confidence import areas
 from striate.explaining.layers import find_head
 from striate.explaining.subject import Subject, left_as_it_was, subject_of
-from striate.predict.measure import load_published
+from striate.predict.published import load_published
 from striate.predict.trained import read_images
 
 # Shares of the pixels that are taken away or put in.
