@@ -8,7 +8,7 @@ setup: .venv/.ready
 	@python3 -c "import sys; sys.exit(sys.version_info < (3, 11) and 'striate needs Python 3.11 or later; this is ' + sys.version.split()[0])"
 	python3 -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,search,dev]"
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,search,serve,dev]"
 	@touch $@
 	@echo "setup: done. Next: make demo, make test, or . .venv/bin/activate and striate --help"
 

@@ -47,6 +47,7 @@ COMMANDS = {
     "export": "Write a trained network as a bundle that answers without torch, and prove it.",
     "verify": "Prove a bundle again, on the machine where it runs.",
     "bench": "How fast a trained network or a bundle answers here, by each runtime.",
+    "serve": "Serve a bundle over HTTP, with a page to drop an image on.",
     "show": "A sheet of training images as the network sees them.",
     "runs": "List the trainings, newest first.",
     "search": "Search hyperparameters from coarse to fine: many short trials, the best go on.",
