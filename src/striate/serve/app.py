@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from striate.serve.engine import Answered, Work
 from striate.serve.gate import Gate
 from striate.serve.inference import inference_routes
-from striate.serve.limits import Refusal
+from striate.serve.limits import Refusal, failed
 from striate.serve.page import page
 from striate.serve.schema import JSON_VERSION, REFUSALS, Health, Prediction, Predictions
 from striate.serve.service import Service
@@ -213,6 +213,10 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def refused(request: Request, problem: Refusal) -> Response:
         return Response(problem.body, problem.status, problem.headers)
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, problem: Exception) -> Response:
+        return Response(failed().body, 500, failed().headers)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, problem: HTTPException) -> Response:

@@ -12,7 +12,7 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from striate.serve.connection import LINGER_S
-from striate.serve.limits import Limits, Refusal, headers_too_long
+from striate.serve.limits import Limits, Refusal, failed, headers_too_long
 
 # Asked by load balancers and browsers before they have a token; they tell nothing of the network.
 OPEN = frozenset({"/", "/health", "/ready", "/v2/health/live", "/v2/health/ready", "/openapi.json", "/docs"})
@@ -58,9 +58,8 @@ class Gate:
             await _refuse(refusal, receive, noted)
         except Exception:
             log.exception("a request failed")
-            if status:
-                raise
-            await _refuse(Refusal(500, "the server failed at this request; its log says why"), receive, noted)
+            if not status:
+                await _refuse(failed(), receive, noted)
         finally:
             self.seen(scope["method"], scope["path"], status, perf_counter() - began)
 

@@ -68,3 +68,8 @@ def headers_too_long(limits: Limits) -> Refusal:
     """For a request line with headers beyond `header_bytes`."""
     sentence = f"the headers have more than {limits.header_bytes:,} bytes; send fewer or shorter ones"
     return Refusal(431, sentence, close=True)
+
+
+def failed() -> Refusal:
+    """For what is our fault; its reason goes to the log alone."""
+    return Refusal(500, "the server failed at this request; its log says why")

@@ -19,7 +19,7 @@ def page() -> tuple[str, str]:
     """The page that asks the server, and the policy that its browser is to hold it to."""
     scripts = [read_page("page.js"), read_page("served.js")]
     policy = (
-        f"default-src 'none'; script-src {_hashes(scripts)}; style-src 'unsafe-inline'; "
+        f"default-src 'none'; script-src {hashes(scripts)}; style-src 'unsafe-inline'; "
         "img-src blob: data:; media-src blob:; connect-src 'self'"
     )
     return assembled("striate", "", FOOTER, policy, [f"<script>{each}</script>" for each in scripts]), policy
@@ -50,7 +50,8 @@ def assembled(title: str, about: str, footer: str, policy: str, scripts: Sequenc
     return "".join([*found, text])
 
 
-def _hashes(scripts: Sequence[str]) -> str:
+def hashes(scripts: Sequence[str]) -> str:
+    """What a policy names scripts by, that stand in the page."""
     return " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(each.encode()).digest()).decode()}'" for each in scripts
     )
