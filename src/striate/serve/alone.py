@@ -67,7 +67,9 @@ def page_alone(bundle: Bundle, package: Path) -> str:
 def _known(bundle: Bundle) -> dict[str, Any]:
     """What the script is told of the bundle."""
     record, calibration = bundle.manifest.preprocessing, bundle.calibration
-    promise = calibration.promise(calibration.wrong_at_most) if calibration.wrong_at_most is not None else None
+    promise = (
+        calibration.promise(calibration.wrong_at_most) if calibration.wrong_at_most is not None else None
+    )
     scale = "bytes"
     if record.values is not None and -1 <= record.values[0] <= record.values[1] <= 1:
         scale = "0..1" if record.values[0] >= 0 else "-1..1"
@@ -122,7 +124,11 @@ def _files(package: Path) -> Mapping[str, bytes]:
     """Both files, as far as they are there."""
     if package.is_dir():
         folder = next((each for each in (package / "dist", package) if (each / WASM).is_file()), package)
-        return {each: read_small(folder / each, MOST_BYTES) for each in (SCRIPT, WASM) if (folder / each).is_file()}
+        return {
+            each: read_small(folder / each, MOST_BYTES)
+            for each in (SCRIPT, WASM)
+            if (folder / each).is_file()
+        }
     found: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(read_small(package, MOST_BYTES)), mode="r:gz") as archive:
