@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+
 from striate.bundle.bundle import Bundle
 from striate.bundle.manifest import Manifest
-
 from striate.serve.limits import Limits
 from striate.serve.server import Server, configured, listen
 from striate.serve.service import Service

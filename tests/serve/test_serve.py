@@ -34,8 +34,8 @@ from served import (
     running,
     write_bundle,
 )
-from striate.bundle.bundle import Bundle
 
+from striate.bundle.bundle import Bundle
 from striate.errors import StriateError
 from striate.serve.page import page
 from striate.serve.server import is_loopback, listen

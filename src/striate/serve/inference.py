@@ -268,7 +268,7 @@ def _response(asked: InferRequest, answered: Answered) -> Response:
             values = _ranked(values, top, answers.classes)
             shape = [len(answers), len(values) // max(1, len(answers))]
         kind = "BYTES" if isinstance(values, list) else KINDS[values.dtype.kind]
-        found = {"name": each.name, "datatype": kind, "shape": shape}
+        found: dict[str, Any] = {"name": each.name, "datatype": kind, "shape": shape}
         if parameters.get("binary_data", everything_binary) is True:
             behind.append(as_bytes(values))
             found["parameters"] = {"binary_data_size": len(behind[-1])}
