@@ -173,12 +173,14 @@ def answer_on(line: socket.socket) -> tuple[int, dict[str, str], bytes]:
     head, _, body = found.partition(b"\r\n\r\n")
     first, *rest = head.decode("latin-1").split("\r\n")
     headers = {key.lower(): value.strip() for key, _, value in (each.partition(":") for each in rest)}
-    while len(body) < int(headers.get("content-length", 0)):
+    length = int(headers.get("content-length", 0))
+    while len(body) < length:
         part = line.recv(65_536)
         if not part:
             break
         body += part
-    return int(first.split()[1]), headers, body
+    # Behind it may be the answer to what was sent behind the request.
+    return int(first.split()[1]), headers, body[:length]
 
 
 def post(path: str, body: bytes, **headers: str) -> bytes:
