@@ -212,38 +212,38 @@ def test_there_is_no_such_run(tmp_path: Path) -> None:
         striate.load(tmp_path / "nowhere")
 
 
-def test_predict_whatever_is_a_image(trained: Any, tmp_path: Path) -> None:
-    image = draw(1, 9)[0][0]
+def test_predict_whatever_is_an_image(trained: Any, tmp_path: Path) -> None:
+    pixels = draw(1, 9)[0][0]
     source = write_folder(tmp_path / "photos", 3)
     path = next(source.rglob("*.png"))
-    image = Image.fromarray(image)
+    image = Image.fromarray(pixels)
     image.save(tmp_path / "one.png")
-    (wanted,) = trained.predict(image)
+    (wanted,) = trained.predict(pixels)
     assert wanted.answer == wanted.classes[0]
     assert wanted.probability == max(wanted.probabilities)
     assert sum(wanted.probabilities) == pytest.approx(1)
     assert set(wanted.classes) == set(trained.classes)
     for same in (
-        image[..., None],
-        image[None, ..., None],
-        [image],
-        [image[..., None]],
+        pixels[..., None],
+        pixels[None, ..., None],
+        [pixels],
+        [pixels[..., None]],
         image,
         [image],
         tmp_path / "one.png",
         str(tmp_path / "one.png"),
-        np.repeat(image[..., None], 3, axis=2),
+        np.repeat(pixels[..., None], 3, axis=2),
     ):
         (found,) = trained.predict(same)
         assert found.classes == wanted.classes
         assert found.probabilities == pytest.approx(wanted.probabilities, abs=1e-6)
-    many = trained.predict([path, image, image])
+    many = trained.predict([path, pixels, image])
     assert [each.name for each in many] == [str(path), "[1]", "[2]"]
     assert trained.predict([]) == []
     assert trained.predict(np.empty((0, 12, 12, 1), np.uint8)) == []
 
 
-def test_predict_whatever_holds_a_image(trained: Any, tmp_path: Path) -> None:
+def test_predict_whatever_holds_an_image(trained: Any, tmp_path: Path) -> None:
     """Bytes, open files, tensors, folders, and whatever gives one image after the other."""
     image = draw(1, 9)[0][0]
     (wanted,) = trained.predict(image)

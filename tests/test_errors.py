@@ -58,7 +58,7 @@ def test_an_error_comes_back_from_another_process() -> None:
         ("EPOCHS", "epochs"),
         ("opt", "optimizer"),
         ("", None),
-        ("Rate", "learning_rate"),
+        ("Learning_Rate", "learning_rate"),
         ("zzz", None),
     ],
 )

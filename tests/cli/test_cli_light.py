@@ -276,7 +276,7 @@ def test_the_list_of_runs(call: Call, run: Path, here: Path) -> None:
     assert rows[0] == ["run", "began", "status", "accuracy", "of", "seconds"]
     assert rows[1] == ["fourth", "2032-01-01", "10:00", "running"]
     # Nobody holds it: the process was killed.
-    assert rows[2] == ["third", "2031-01-01", "10:00", "broken", "off"]
+    assert rows[2] == ["third", "2031-01-01", "10:00", "interrupted"]
     assert rows[3] == ["second", "2030-01-01", "10:00", "stopped"]
     accuracy = f"{record['result']['accuracy']:.2%}"
     assert [rows[4][0], *rows[4][3:6]] == ["first", "done", accuracy, "validation"]

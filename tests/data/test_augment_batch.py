@@ -24,7 +24,7 @@ KINDS = [(3, "uint8"), (1, "uint8"), (4, "uint8"), (3, "float32"), (2, "float32"
 
 @pytest.mark.parametrize(("channels", "dtype"), KINDS)
 @pytest.mark.parametrize("text", [EVERY, "crop 2, jitter 1, noise 0.3", "rotate 180", "none"])
-def test_a_image_comes_out_the_same_whatever_comes_with_it(text: str, channels: int, dtype: str) -> None:
+def test_an_image_comes_out_the_same_whatever_comes_with_it(text: str, channels: int, dtype: str) -> None:
     stored, augment = numbered(50, 12, 13, channels, dtype), read_augment(text)
 
     def made(index: np.ndarray) -> np.ndarray:
@@ -42,7 +42,7 @@ def test_a_image_comes_out_the_same_whatever_comes_with_it(text: str, channels: 
         assert_same(np.concatenate(list(parts)), every)
 
 
-def test_a_image_that_comes_again_in_an_epoch_is_changed_otherwise() -> None:
+def test_an_image_that_comes_again_in_an_epoch_is_changed_otherwise() -> None:
     stored, augment = numbered(5, 12, 13, 3), read_augment("crop 2, noise 0.3")
     once, again, third = augmented(stored, np.array([2, 7, 12]), (10, 11), augment, seed=4, epoch=2)
     assert not (once == again).all()

@@ -97,7 +97,7 @@ def test_it_says_how_to_go_on(whole: RunFolder, page: PageReader) -> None:
     assert f"striate predict {whole.path} image.jpg" in page.text
 
 
-def test_it_shows_every_mistake_as_a_image(page: PageReader) -> None:
+def test_it_shows_every_mistake_as_an_image(page: PageReader) -> None:
     sources = page.attributes("src")
     assert len(sources) == 24
     assert all(re.fullmatch(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*", each) for each in sources)

@@ -213,7 +213,7 @@ def test_sizes_between_are_padded_as_the_whole_one() -> None:
     with pytest.raises(RecipeError) as caught:
         require_progressive_resizing(lay(read_text(text), Map(3, 32, 32), 3), 0.75)
     assert str(caught.value) == (
-        "grow: on 28x28 pixels `2` is padded otherwise than on 32x32\n"
+        "progressive_resizing: on 28x28 pixels `2` is padded otherwise than on 32x32\n"
         "  expected: a network that reads images of each size with the same weights\n"
         "  try: `pool avg` before the first fc, numbers for padding; or progressive_resizing=none"
     )

@@ -96,12 +96,12 @@ def test_a_network_that_cannot_grow_is_refused() -> None:
     with pytest.raises(RecipeError) as caught:
         require_progressive_resizing(lay(read_text("conv 4 3x3 -> fc classes"), Map(1, 16, 16), 3), 0.5)
     assert str(caught.value) == (
-        "grow: on 8x8 pixels the network has other weights than on 16x16\n"
+        "progressive_resizing: on 8x8 pixels the network has other weights than on 16x16\n"
         "  expected: a network that reads images of each size with the same weights\n"
         "  try: `pool avg` before the first fc, numbers for padding; or progressive_resizing=none"
     )
     deep = lay(read_text("[conv 4 3x3 -> maxpool 2] x4 -> pool avg -> fc classes"), Map(1, 16, 16), 3)
-    with pytest.raises(RecipeError, match="grow: the network cannot read 8x8 pixels: "):
+    with pytest.raises(RecipeError, match="progressive_resizing: the network cannot read 8x8 pixels: "):
         require_progressive_resizing(deep, 0.5)
     require_progressive_resizing(deep, None)
     require_progressive_resizing(

@@ -9,6 +9,7 @@ import sys
 from cyclopts import App, Parameter
 
 from striate.cli.console import helping
+from striate.cli.foreign import translated
 from striate.cli.values import with_whole_sizes
 from striate.errors import StriateError
 from striate.text.visible import visible_lines
@@ -58,6 +59,7 @@ COMMANDS = {
     "lab": "Claims of lecture notes, measured: list them, or measure one.",
     "machine": "Benchmark this machine and show the precision it trains in.",
     "cache": "What lies in the cache, how large it is, and clearing it.",
+    "recipe": "The keys of a recipe, each explained; or the text of one.",
     "words": "The words of the notation, each explained.",
     "zoo": "List the networks that come with striate.",
 }
@@ -99,7 +101,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        words = with_whole_sizes(sys.argv[1:])
+        words = with_whole_sizes(translated(sys.argv[1:]))
         application(words[0] if words else None)(words)
         sys.stdout.flush()
     except StriateError as error:

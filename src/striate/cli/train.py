@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from striate.api import begin_from, begin_with, one_start, read, require_train
 from striate.cli.console import open_page, prose
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from striate.api import NetText
     from striate.recipe.keys import Recipe
 
+# What most trainings do without stands below, by what it is for.
+_START = Parameter(group=Group("Weights to begin with", sort_key=2))
+_MORE = Parameter(group=Group("More", sort_key=3))
+
 
 def train(
     data: str | None = None,
@@ -27,26 +31,26 @@ def train(
     net: str | None = None,
     epochs: int | None = None,
     budget: str | None = None,
-    target: float | None = None,
-    seed: int | None = None,
     size: str | None = None,
+    transfer: bool = False,
     recipe: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     out: Path | None = None,
-    from_: Annotated[str | None, Parameter(name="--from")] = None,
-    transfer: bool = False,
-    weights: str | None = None,
-    sha256: str | None = None,
-    freeze: str | None = None,
-    thaw: int | None = None,
-    augment: str | None = None,
-    memory: str | None = None,
-    folds: int | None = None,
-    repeats: int = 1,
     device: str | None = None,
-    strict: bool = False,
     quiet: bool = False,
     open_: Annotated[bool, Parameter(name="--open")] = False,
+    from_: Annotated[str | None, Parameter(name="--from"), _START] = None,
+    weights: Annotated[str | None, _START] = None,
+    sha256: Annotated[str | None, _START] = None,
+    freeze: Annotated[str | None, _START] = None,
+    thaw: Annotated[int | None, _START] = None,
+    augment: Annotated[str | None, _MORE] = None,
+    target: Annotated[float | None, _MORE] = None,
+    seed: Annotated[int | None, _MORE] = None,
+    memory: Annotated[str | None, _MORE] = None,
+    folds: Annotated[int | None, _MORE] = None,
+    repeats: Annotated[int, _MORE] = 1,
+    strict: Annotated[bool, _MORE] = False,
 ) -> None:
     """Train a network on images.
 
@@ -87,7 +91,8 @@ def train(
         classic, quick, best or a .toml file; where neither it nor a network, optimizer or frozen part is given,
         quick.
     set_
-        A key of the recipe, as learning_rate=0.01; may stand many times.
+        A key of the recipe, as learning_rate=0.01; may stand many times. Or by its name: --learning-rate 0.01,
+        --batch 64. `striate recipe` lists them.
     out
         The run folder; a new one under runs/ if left out.
     from_

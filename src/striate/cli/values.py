@@ -15,11 +15,14 @@ def input_shape(text: str) -> tuple[int, int, int]:
     match = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})[x×](\d{1,6})", text.strip())
     sides = tuple(int(side) for side in match.groups()) if match else ()
     if len(sides) != 3 or 0 in sides:
+        two = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text.strip())
         raise StriateError(
             f"`{text}` is not the shape of an image",
             place="--input",
             expected="CHANNELSxHEIGHTxWIDTH",
-            cure="--input 3x224x224",
+            cure=f"--input 3x{two[1]}x{two[2]}, or 1x{two[1]}x{two[2]} for grey images"
+            if two
+            else "--input 3x224x224",
         )
     return sides[0], sides[1], sides[2]
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.table import Table
 
-from striate.cli.console import prose, tabular
+from striate.cli.console import print_json, prose, tabular
 from striate.errors import StriateError, nearest
 from striate.net.layers.argument import arguments
 from striate.net.layers.words import WORDS
+from striate.net.notation.foreign import ARGUMENTS_CALLED, called, plain_word
+from striate.text.visible import repeated
 
 # The words of the grammar that are no layers.
 STRUCTURE = {
@@ -21,7 +25,19 @@ STRUCTURE = {
 }
 
 
-def words(word: str | None = None, /) -> None:
+# The words of `--set initial=...`, which are no words of the notation.
+INITIAL = {
+    "he": "normal, std sqrt(2 / fan_in): keeps the variance under relu. Source: He et al. 2015.",
+    "xavier": "normal, std sqrt(2 / (fan_in + fan_out)): under tanh and sigmoid. Source: Glorot and Bengio 2010.",
+    "lecun": "normal, std sqrt(1 / fan_in). Source: LeCun et al. 1998.",
+    "orthogonal": "rows of length 1, at right angles to one another. Source: Saxe et al. 2014.",
+    "dirac": "a convolution hands its input on, one channel each, and is random in what is left.",
+    "small": "normal, std 0.01: a deep network dies out of it. Source: Krizhevsky et al. 2012.",
+    "large": "normal, std 1: tanh and sigmoid saturate at once.",
+}
+
+
+def words(word: str | None = None, /, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
     """List the words of the notation, or explain one: formula, arguments, shapes, use, source.
 
     For example:
@@ -32,23 +48,33 @@ def words(word: str | None = None, /) -> None:
     Parameters
     ----------
     word
-        A word to explain.
+        A word to explain; what other tools call it, as Conv2d or strides, does as well.
+    json_
+        Print JSON.
     """
+    if json_:
+        chosen = WORDS if word is None else {_known(word): WORDS[_known(word)]}
+        print_json({"words": [_described(name, layer) for name, layer in chosen.items()]}, indent=2)
+        return
     if word is None:
         _list()
         return
     word = word.lower()
     console = prose()
+    if word in INITIAL and word not in WORDS:
+        console.print(f"{word}, a distribution of the first weights: {INITIAL[word]}")
+        console.print(f"It is set by --set initial={word}; `auto` takes what suits each layer.")
+        return
+    if having := _having(word):
+        name = _argument(word)
+        first = arguments(WORDS[having[0]])[name]
+        console.print(f"`{name}`, an argument of {', '.join(having)}: {first.domain()}")
+        console.print(f"`striate words {having[0]}` says what it does there.")
+        return
     if word in STRUCTURE:
         console.print(STRUCTURE[word])
         return
-    if word not in WORDS:
-        raise StriateError(
-            f"`{word}` is not a word of the notation",
-            place="words",
-            expected="a word that `striate words` lists",
-            cure=nearest(word, [*WORDS, *STRUCTURE]) or "striate words",
-        )
+    word = _known(word)
     layer = WORDS[word]
     console.print(inspect.cleandoc(layer.__doc__ or ""))
     known = arguments(layer)
@@ -60,6 +86,42 @@ def words(word: str | None = None, /) -> None:
             default = f"; {argument.default} if left out"
         says = "a word that stands or not" if argument.kind == "flag" else argument.domain()
         console.print(f"  {argument.name}: {says}{default}")
+
+
+def _known(word: str) -> str:
+    """The word of the notation that `word` is, or is another tool's name for.  Raises StriateError."""
+    if word.lower() in WORDS:
+        return word.lower()
+    found = (called(word) or "").split(" ")[0]
+    if found in WORDS:
+        return found
+    raise StriateError(
+        f"`{repeated(word)}` is not a word of the notation",
+        place="words",
+        expected="a word that `striate words` lists",
+        cure=nearest(word, [*WORDS, *STRUCTURE]) or "striate words",
+    )
+
+
+def _argument(word: str) -> str:
+    return ARGUMENTS_CALLED.get(plain_word(word), word)
+
+
+def _having(word: str) -> list[str]:
+    """The layers that have an argument of this name, where it is no layer's own."""
+    name = _argument(word)
+    return [] if word in WORDS or called(word) else [each for each in WORDS if name in arguments(WORDS[each])]
+
+
+def _described(name: str, layer: type) -> dict[str, object]:
+    return {
+        "word": name,
+        "says": inspect.cleandoc(layer.__doc__ or ""),
+        "arguments": [
+            {"name": each.name, "domain": each.domain(), "required": each.required, "keyed": each.keyed}
+            for each in arguments(layer).values()
+        ],
+    }
 
 
 def _list() -> None:

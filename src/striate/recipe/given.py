@@ -10,7 +10,22 @@ from striate.disk.cached import bytes_said
 from striate.errors import RecipeError
 
 # What is meant by names that other tools, or the command line, have for a key.
-_MEANT = {"lr": "learning_rate", "batch_size": "batch", "budget": "budget_s", "memory": "memory_bytes"}
+_MEANT = {
+    **dict.fromkeys(("lr", "rate", "lr0", "initial_lr", "base_lr", "max_lr"), "learning_rate"),
+    **dict.fromkeys(("wd", "l2", "decay", "l2_regularization"), "weight_decay"),
+    **dict.fromkeys(("batch_size", "bs", "minibatch", "train_batch_size"), "batch"),
+    **dict.fromkeys(("opt", "optimiser", "optim"), "optimizer"),
+    **dict.fromkeys(("lr_schedule", "lr_scheduler", "scheduler", "sched"), "schedule"),
+    **dict.fromkeys(("smoothing", "label_smooth"), "label_smoothing"),
+    **dict.fromkeys(("grad_clip", "clip_grad", "gradient_clip", "gradclip"), "clip"),
+    **dict.fromkeys(("init", "initialization", "initializer"), "initial"),
+    **dict.fromkeys(("ema_decay", "model_ema"), "ema"),
+    **dict.fromkeys(("early_stopping", "early_stop"), "patience"),
+    **dict.fromkeys(("validation_split", "val_split", "valid_pct"), "val_share"),
+    **dict.fromkeys(("centre", "zero_center"), "center"),
+    "budget": "budget_s",
+    "memory": "memory_bytes",
+}
 
 
 def canonical(given: Mapping[str, Any], place: str = "recipe") -> dict[str, Any]:
@@ -20,7 +35,7 @@ def canonical(given: Mapping[str, Any], place: str = "recipe") -> dict[str, Any]
     """
     found: dict[str, Any] = {}
     for name, value in given.items():
-        key = _MEANT.get(name, name)
+        key = key_called(name)
         if key in found or (key != name and key in given):
             raise RecipeError(
                 f"it says both {key} and {name if key != name else _other(key, given)}",
@@ -37,8 +52,13 @@ def canonical(given: Mapping[str, Any], place: str = "recipe") -> dict[str, Any]
     return found
 
 
+def key_called(name: str) -> str:
+    """The key that `name` is another tool's word for, as `lr` for `learning_rate`; `name` itself where it is none."""
+    return _MEANT.get(name.lower(), name)
+
+
 def _other(key: str, given: Mapping[str, Any]) -> str:
-    return next(name for name in given if _MEANT.get(name) == key)
+    return next(name for name in given if name != key and key_called(name) == key)
 
 
 def seconds(text: str, place: str = "--budget") -> float:

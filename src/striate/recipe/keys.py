@@ -31,11 +31,8 @@ MemoryLayout = Literal["auto", "channels_last", "contiguous"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-# What other tools call the keys, where it is not like their names here.
-_OTHER_NAMES = {
-    "rate": "learning_rate", "wd": "weight_decay", "l2": "weight_decay",
-    "class_weight": "balance", "class_weights": "balance", "sampler": "balance",
-}  # fmt: skip
+# What other tools call keys that hold something else here: the cure of an error.
+_OTHER_NAMES = dict.fromkeys(("class_weight", "class_weights", "sampler"), "balance")
 
 # And what they call the words of fit.
 _OTHER_WORDS = {
@@ -289,7 +286,11 @@ def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
     """The recipe of plain values.  Raises RecipeError as `read_recipe`."""
     for key in values:
         if key not in Recipe.model_fields:
-            near = _OTHER_NAMES.get(key.lower()) or nearest(key, Recipe.model_fields)
+            near = (
+                _SYNONYMS.get(key.lower())
+                or _OTHER_NAMES.get(key.lower())
+                or nearest(key, Recipe.model_fields)
+            )
             raise RecipeError(
                 f"there is no key `{repeated(key)}`",
                 place=place,

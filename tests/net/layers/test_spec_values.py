@@ -150,7 +150,7 @@ def test_arguments_are_written_by_place_first_then_by_name(word: str) -> None:
         ("maxpool", "maxpool KERNEL [stride N] [pad N] [ceil]"),
         ("pool", "pool avg|max [GRID]"),
         ("dropout", "dropout [SHARE]"),
-        ("lrn", "lrn [NEIGHBOURS] [alpha N] [beta N] [k N]"),
+        ("lrn", "lrn [NEIGHBORS] [alpha N] [beta N] [k N]"),
         ("relu", "relu"),
     ],
 )

@@ -65,7 +65,7 @@ ZOO: tuple[ZooNet, ...] = (
     ZooNet("vgg19", _IMAGENET, 1000, 2014, _VGG, "configuration E"),
     ZooNet("vgg19_bn", _IMAGENET, 1000, 2014, _VGG, "the same with batch normalization"),
     ZooNet(
-        "googlenet", _IMAGENET, 1000, 2014, _GOOGLENET, "windows of several sizes; two auxiliary classifiers"
+        "googlenet", _IMAGENET, 1000, 2014, _GOOGLENET, "windows of several sizes; two aux classifiers"
     ),
     ZooNet("resnet18", _IMAGENET, 1000, 2015, _RESNET, "shortcuts, basic blocks"),
     ZooNet("resnet34", _IMAGENET, 1000, 2015, _RESNET, "shortcuts, basic blocks"),
