@@ -7,8 +7,8 @@ import json
 import sys
 
 import pytest
-from cli.conftest import Call
 
+from cli.conftest import Call
 from striate.cli.foreign import translated
 from striate.errors import StriateError
 
@@ -87,7 +87,8 @@ def test_other_commands_are_left_alone() -> None:
 def test_a_network_on_standard_input(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("conv 3 3x3 -> fc classes\n"))
     said = call("plan", "-", "--input", "1x28x28")
-    assert said.code == 0 and "conv 3 3x3" in said.out
+    assert said.code == 0
+    assert "conv 3 3x3" in said.out
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     with pytest.raises(StriateError, match="standard input is empty"):
         translated(["plan", "-"])
@@ -128,6 +129,7 @@ def test_words_of_other_tools_are_explained(word: str, begins: str, call: Call) 
 
 def test_json_of_words_and_zoo(call: Call) -> None:
     found = json.loads(call("words", "conv", "--json").out)
-    assert found["version"] == 1 and [each["word"] for each in found["words"]] == ["conv"]
+    assert found["version"] == 1
+    assert [each["word"] for each in found["words"]] == ["conv"]
     net = json.loads(call("zoo", "lenet5", "--json").out)["networks"][0]
     assert (net["name"], net["input"], net["classes"]) == ("lenet5", [1, 28, 28], 10)

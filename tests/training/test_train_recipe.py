@@ -140,8 +140,8 @@ def test_names_of_other_tools_in_every_place(tmp_path: Path) -> None:
 
 
 def test_an_unknown_key(tmp_path: Path) -> None:
-    assert told(None, ["rate=1"]) == (
-        f"--set: there is no key `rate`\n  expected: one of {KEYS}\n  try: learning_rate"
+    assert told(None, ["class_weights=1"]) == (
+        f"--set: there is no key `class_weights`\n  expected: one of {KEYS}\n  try: balance"
     )
     assert told(None, [], epohcs=1) == (
         f"recipe: there is no key `epohcs`\n  expected: one of {KEYS}\n  try: epochs"

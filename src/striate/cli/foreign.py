@@ -97,6 +97,8 @@ def _own_flags(command: str) -> set[str]:
     call = getattr(import_module(f"striate.cli.{command}"), command)
     names = {"--help", "--version"}
     for each in inspect.signature(call).parameters.values():
+        if each.kind is each.POSITIONAL_ONLY:
+            continue
         names.add("--" + each.name.rstrip("_").replace("_", "-"))
     return names
 

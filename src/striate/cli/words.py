@@ -92,7 +92,7 @@ def _known(word: str) -> str:
     """The word of the notation that `word` is, or is another tool's name for.  Raises StriateError."""
     if word.lower() in WORDS:
         return word.lower()
-    found = (called(word) or "").split(" ")[0]
+    found = (called(word, tuple(WORDS)) or "").split(" ")[0]
     if found in WORDS:
         return found
     raise StriateError(
@@ -110,7 +110,11 @@ def _argument(word: str) -> str:
 def _having(word: str) -> list[str]:
     """The layers that have an argument of this name, where it is no layer's own."""
     name = _argument(word)
-    return [] if word in WORDS or called(word) else [each for each in WORDS if name in arguments(WORDS[each])]
+    return (
+        []
+        if word in WORDS or called(word, tuple(WORDS))
+        else [each for each in WORDS if name in arguments(WORDS[each])]
+    )
 
 
 def _described(name: str, layer: type) -> dict[str, object]:

@@ -286,11 +286,7 @@ def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
     """The recipe of plain values.  Raises RecipeError as `read_recipe`."""
     for key in values:
         if key not in Recipe.model_fields:
-            near = (
-                _SYNONYMS.get(key.lower())
-                or _OTHER_NAMES.get(key.lower())
-                or nearest(key, Recipe.model_fields)
-            )
+            near = _OTHER_NAMES.get(key.lower()) or nearest(key, Recipe.model_fields)
             raise RecipeError(
                 f"there is no key `{repeated(key)}`",
                 place=place,

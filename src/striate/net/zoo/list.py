@@ -64,9 +64,7 @@ ZOO: tuple[ZooNet, ...] = (
     ZooNet("vgg16_bn", _IMAGENET, 1000, 2014, _VGG, "the same with batch normalization"),
     ZooNet("vgg19", _IMAGENET, 1000, 2014, _VGG, "configuration E"),
     ZooNet("vgg19_bn", _IMAGENET, 1000, 2014, _VGG, "the same with batch normalization"),
-    ZooNet(
-        "googlenet", _IMAGENET, 1000, 2014, _GOOGLENET, "windows of several sizes; two aux classifiers"
-    ),
+    ZooNet("googlenet", _IMAGENET, 1000, 2014, _GOOGLENET, "windows of several sizes; two aux classifiers"),
     ZooNet("resnet18", _IMAGENET, 1000, 2015, _RESNET, "shortcuts, basic blocks"),
     ZooNet("resnet34", _IMAGENET, 1000, 2015, _RESNET, "shortcuts, basic blocks"),
     ZooNet("resnet50", _IMAGENET, 1000, 2015, _RESNET, "shortcuts, bottleneck blocks"),
