@@ -66,6 +66,36 @@ def test_dir_shows_the_public_names_and_nothing_else() -> None:
     assert all(getattr(striate, name).__doc__ for name in dir(striate) if name != "__version__")
 
 
+def test_what_notebooks_show(trained: Any, tmp_path: Path) -> None:
+    plan = striate.plan("lenet5")
+    assert str(plan).splitlines()[0].split() == [
+        "part",
+        "layer",
+        "output",
+        "weights",
+        "multiply-adds",
+        "sees",
+        "step",
+        "saved",
+    ]
+    assert plan._repr_html_().startswith('<pre style="line-height:1.35">part    layer')
+    assert striate.read("lenet5")._repr_html_().startswith('<img alt="drawing of the network"')
+    assert striate.read("conv 8 -> fc classes")._repr_html_() == "<pre>conv 8 1x1 -&gt; fc classes</pre>"
+    built = striate.read("conv 8 -> fc classes").build((1, 8, 8), 3)
+    assert built._repr_html_().startswith('<img alt="drawing of the network"')
+    assert str(trained).startswith("test accuracy ")
+    assert f"run     {trained.run.path}" in str(trained)
+    checked = striate.check(trained.record.source)
+    assert str(checked).splitlines()[0].startswith(f"{checked.source}: ")
+    assert str(checked).splitlines()[-1].startswith("found     ")
+    for each in (trained, checked, trained.test(trained.record.source)):
+        html = each._repr_html_()
+        # In a frame of its own: nothing of it reaches the notebook.
+        assert html.startswith('<iframe sandbox srcdoc="&lt;!doctype html&gt;')
+        assert html.endswith('border:0"></iframe>')
+        assert "<style" not in html
+
+
 def test_the_learning_rate_range_test(tmp_path: Path) -> None:
     found = striate.lr(
         write_arrays(tmp_path / "a.npz"),

@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +21,7 @@ from striate.net.layout.layout import Layout, lay
 from striate.net.network import Network
 from striate.net.notation.reader import read_text
 from striate.net.notation.writer import write_text
-from striate.net.plan.drawing import draw_svg, flowchart
+from striate.net.plan.drawing import draw_svg, flowchart, notebook_drawing
 from striate.net.plan.table import Plan
 from striate.net.plan.table import plan as plan_layout
 from striate.net.plan.tree import seen_by
@@ -74,6 +75,14 @@ class NetText:
     def __str__(self) -> str:
         """The canonical text."""
         return write_text(self.network)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: its drawing where it is of the zoo, which knows the images, else its text."""
+        if self.zoo is None:
+            return f"<pre>{escape(str(self))}</pre>"
+        known = zoo_net(self.zoo)
+        layout = self.lay(known.input, known.classes)
+        return notebook_drawing(layout, plan_layout(layout).nodes)
 
     def lay(self, input: tuple[int, int, int], classes: int | None = None) -> Layout:
         """Work out every shape for images of channels x height x width.  Raises FitError."""
@@ -230,6 +239,7 @@ def train(
     device: str | None = None,
     strict: bool = False,
     transfer: bool = False,
+    quiet: bool = False,
     **keys: Any,
 ) -> Run:
     """Train on DATA and load what came out.
@@ -239,6 +249,7 @@ def train(
     net: as `read`, or None to
     choose.  recipe: a name or file.  out: the run folder.  strict: refuse data with unreadable files.
     transfer: keep the body of a network that knows photographs, and train its head (see `begin_with`).
+    quiet: show no bar, which else is there on a terminal and in a notebook.
     keys: keys of the recipe, as `epochs=5`, `learning_rate=0.01` (or `lr=0.01`), `budget="60s"`, `memory="2G"`.
 
     Raises StriateError; see the command of the same name.
@@ -247,10 +258,10 @@ def train(
     from striate.recipe.given import canonical
 
     keys = canonical(keys, "train")
-    from striate.progress import Silence
+    from striate.progress import python_progress
     from striate.training.job import new_job, run_job
 
-    started = time.monotonic()
+    started, watch = time.monotonic(), python_progress(quiet)
     if from_run is None:
         before = None
         text, chosen = begin_with(None if net is None else read(net), recipe, keys, transfer=transfer)
@@ -268,10 +279,10 @@ def train(
         device=device,
         strict=strict,
         started=started,
-        watch=Silence(),
+        watch=watch,
         before=before,
     )
-    run_job(job, Silence(), resume=False)
+    run_job(job, watch, resume=False)
     return load(job.run.path, device=device)
 
 
@@ -604,7 +615,13 @@ def show(
 
 
 def features(
-    run: str | Path | Trained, data: str | Path, *, at: str, mean: bool = False, device: str | None = None
+    run: str | Path | Trained,
+    data: str | Path,
+    *,
+    at: str,
+    mean: bool = False,
+    device: str | None = None,
+    quiet: bool = False,
 ) -> dict[str, NDArray[Any]]:
     """What a trained network makes of images at one of its parts: arrays by name, as `striate features` writes them.
 
@@ -613,10 +630,10 @@ def features(
     require_train("features")
     from striate.predict.features import features_of
     from striate.predict.trained import Trained, load_trained
-    from striate.progress import Silence
+    from striate.progress import python_progress
 
     trained = run if isinstance(run, Trained) else load_trained(run, device=device)
-    return features_of(trained, data, at, mean=mean, watch=Silence())
+    return features_of(trained, data, at, mean=mean, watch=python_progress(quiet))
 
 
 def explain(
@@ -671,6 +688,7 @@ def look(
     images: int = 64,
     seed: int = 0,
     device: str | None = None,
+    quiet: bool = False,
     watch: Watch | None = None,
 ) -> Activations:
     """What each layer gives on real images: before any training, or with the weights of a run.
@@ -685,6 +703,7 @@ def look(
     require_train("look")
     from striate.explaining.activations import look_at_network, look_at_run
     from striate.predict.trained import Trained, load_trained
+    from striate.progress import python_progress
     from striate.recipe.keys import read_recipe
     from striate.runs.folder import is_run
 
@@ -709,7 +728,7 @@ def look(
                     expected="a run alone, or a network and images",
                     cure=f"leave out {flag}; or striate look {net.run.quoted}/net.txt DATA {flag} ...",
                 )
-        return look_at_run(net, data, images=images, watch=watch)
+        return look_at_run(net, data, images=images, watch=watch or python_progress(quiet))
     if data is None:
         raise StriateError(
             "there are no images to look at it with", place="look", expected="a network and images, or a run"
@@ -726,7 +745,7 @@ def look(
         activations=(activation,) if isinstance(activation, str) else activation or (),
         images=images,
         device=device,
-        watch=watch,
+        watch=watch or python_progress(quiet),
     )
 
 
@@ -750,6 +769,7 @@ def lr(
     steps: int = 150,
     recipe: str | None = None,
     device: str | None = None,
+    quiet: bool = False,
     watch: Watch | None = None,
     **keys: Any,
 ) -> RangeTest:
@@ -760,14 +780,14 @@ def lr(
     Raises StriateError; see the command of the same name.
     """
     require_train("lr")
-    from striate.progress import Silence
+    from striate.progress import python_progress
     from striate.training.job import prepare
     from striate.training.lr_range import range_test
 
     if steps < 10:
         raise StriateError(f"{steps} steps tell nothing", place="--steps", expected="at least 10")
     text, chosen = begin_with(None if net is None else read(net), recipe, keys)
-    watch = watch or Silence()
+    watch = watch or python_progress(quiet)
     made = prepare(
         data,
         network=None if text is None else text.network,
@@ -819,6 +839,7 @@ def compare(
     *runs: str | Path | Trained,
     data: str | Path | None = None,
     device: str | None = None,
+    quiet: bool = False,
     watch: Watch | None = None,
 ) -> Comparison:
     """Runs against the first of them, on the same images.
@@ -830,9 +851,10 @@ def compare(
     require_train("compare")
     from striate.predict.compare import compare_runs
     from striate.predict.trained import Trained, load_trained
+    from striate.progress import python_progress
 
     loaded = [each if isinstance(each, Trained) else load_trained(each, device=device) for each in runs]
-    return compare_runs(loaded, data, watch)
+    return compare_runs(loaded, data, watch or python_progress(quiet))
 
 
 def verify(bundle: str | Path, data: str | Path | None = None, *, runtime: str = "auto") -> Verified:

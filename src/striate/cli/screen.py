@@ -5,79 +5,39 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-from striate.cli.console import prose
-
-# Where there is no terminal, a line of progress at most this often.
-PLAIN_EVERY_S = 10.0
+from striate.progress import Progress
+from striate.text.console import prose
 
 # What asks a program to end: Ctrl-C, `kill`, and a terminal that was closed.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
-class Screen:
-    """Bars on a terminal, plain lines elsewhere; it also carries the wish to stop."""
+class Screen(Progress):
+    """The progress of a command; it also carries the wish to stop."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = prose()
-        self.quiet = quiet
+        super().__init__(prose(), quiet=quiet)
         self.asked = False
         self._heeded = False
         self._answered = False
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-        self._what, self._total, self._told = "", 0, 0.0
 
     def say(self, text: str) -> None:
         """A line, above the bar if there is one."""
-        if self.quiet:
-            return
         try:
-            (self._progress.console if self._progress else self.console).print(text)
-            sys.stdout.flush()
+            super().say(text)
         except OSError as error:
             self._fall_silent(error)
 
-    def begin(self, what: str, total: int) -> None:
-        """A new bar in place of the one before."""
-        self.end()
-        self._what, self._total, self._told = what, total, time.monotonic()
-        if self.quiet or not self.console.is_terminal:
-            return
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self.console,
-            transient=True,
-        )
-        self._task = self._progress.add_task(what, total=total, note="")
-        self._progress.start()
-
-    def advance(self, done: int, note: str) -> None:
-        """Move the bar."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=done, note=note)
-        elif not self.quiet and time.monotonic() - self._told > PLAIN_EVERY_S:
-            self._told = time.monotonic()
-            self.say(f"{self._what}: {done:,} of {self._total:,}{', ' + note if note else ''}")
-
     def end(self) -> None:
         """Take the bar away."""
-        if self._progress is not None:
-            progress, self._progress = self._progress, None
-            try:
-                progress.stop()
-            except OSError as error:
-                self._fall_silent(error)
+        try:
+            super().end()
+        except OSError as error:
+            self._fall_silent(error)
 
     def stopping(self) -> bool:
         """Whether Ctrl-C, SIGTERM or SIGHUP came, or the reader of the lines left."""

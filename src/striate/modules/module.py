@@ -14,6 +14,8 @@ from striate.net.layers.convolution import Conv
 from striate.net.layers.linear import Fc
 from striate.net.layers.normalization import BatchNorm
 from striate.net.layout.layout import Chain, Join, Layout, Part, Placed, Side
+from striate.net.plan.drawing import notebook_drawing
+from striate.net.plan.table import plan
 
 # Attributes of the modules below, over and above those of every module.
 _OWN = ("layout", "auxiliary_logits", "part", "weight", "_found")
@@ -50,6 +52,10 @@ class Net(nn.Module):
         """N x C x H x W -> N x classes."""
         self.auxiliary_logits.clear()
         return _flat(_through(self, x))
+
+    def _repr_html_(self) -> str:
+        """Its drawing, in a notebook."""
+        return notebook_drawing(self.layout, plan(self.layout).nodes)
 
     def part(self, path: str) -> nn.Module:
         """The module of a label or path such as `stage1.0`; raises KeyError where there is none."""

@@ -100,6 +100,12 @@ def draw_svg(
     )
 
 
+def notebook_drawing(layout: Layout, nodes: Sequence[Node]) -> str:
+    """The drawing as an image in a notebook, whose style it cannot reach."""
+    code = base64.b64encode(draw_svg(layout, nodes).encode()).decode("ascii")
+    return f'<img alt="drawing of the network" style="max-width:100%" src="data:image/svg+xml;base64,{code}">'
+
+
 class _Column:
     """A node: its branches in a panel, the volume of its output, and what stands below."""
 
