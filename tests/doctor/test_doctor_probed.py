@@ -160,6 +160,11 @@ def test_sound_data_have_no_finding() -> None:
         ("one batch", "fitted in 40 steps by small32"),
         ("ten images", "fitted in 40 steps by small32"),
     ]
+    slow = replace(DATA, batch=replace(STUCK, steps=9, whole=False), ten="there is only one image")
+    assert list(slow.steps())[-2:] == [
+        ("one batch", "no answer: there was time for 9 steps of small32 only"),
+        ("ten images", "not tried: there is only one image"),
+    ]
 
 
 @pytest.mark.parametrize(("far", "code"), [(True, ["label-noise"]), (False, [])])

@@ -116,6 +116,8 @@ class FirstLook:
         for name, fit in (("one batch", self.batch), ("ten images", self.ten)):
             if isinstance(fit, str):
                 yield name, f"not tried: {fit}"
+            elif not fit.tells:
+                yield name, f"no answer: there was time for {fit.steps} steps of {self.network} only"
             else:
                 fitted = f"fitted in {fit.steps} steps" if fit.fitted else f"not fitted: {fit.said()}"
                 yield name, f"{fitted} by {self.network}"

@@ -31,7 +31,7 @@ from striate.training.loop.prepared import Prepared
 # Images of the batch that has to be fitted, and of the last try.
 BATCH, TEN = 32, 10
 # Seconds for each of the fits.
-FIT_S = 12.0
+FIT_S = 20.0
 
 
 def first_look(

@@ -9,7 +9,6 @@ import copy
 import math
 import time
 from itertools import chain, count
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +19,6 @@ from striate.data.augment.augment import Augment
 from striate.data.gather import Split
 from striate.doctor.finding import Diagnosis, diagnosis_of
 from striate.doctor.probed import FIT_STEPS, Fit, Pair, Probed, rules_on
-from striate.errors import RunError
 from striate.modules.module import Net
 from striate.modules.weights import load_weights
 from striate.predict.evaluate import probabilities
@@ -190,12 +188,3 @@ def _short_training(job: Job, recipe: Recipe, feeder: Feeder, watch: Watch) -> N
                 raise Stopped("stopped before the end, so nothing is told")
     watch.end()
     return net
-
-
-def require_data(run: RunFolder) -> None:
-    """Raise RunError where the data of a run are gone, before anything else is done."""
-    source = run.read_record().source
-    if Path(source).is_absolute() and not Path(source).exists():
-        raise RunError(
-            f"the data are not at {source} any more", place=str(run.path), cure="leave out --probe"
-        )
