@@ -128,8 +128,8 @@ def test_moved_by_hand() -> None:
 
 def test_corners_share_nothing_with_the_middle() -> None:
     x = np.full((1, 2, 2, 1), 255, dtype=np.uint8)
-    middle = placed(x, 6, None)
-    corners = [placed(x, 6, None, corner=number) for number in range(4)]
+    middle = placed(x, 6)
+    corners = [placed(x, 6, corner=number) for number in range(4)]
     assert middle[0, 2:4, 2:4].min() == 255
     assert middle.sum() == 4 * 255
     assert all(not (middle & corner).any() for corner in corners)

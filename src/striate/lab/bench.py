@@ -112,7 +112,7 @@ class Bench:
     """
 
     def __init__(self, out: Path, *, source: str, most: int, seeds: int, quick: bool, watch: Watch) -> None:
-        self.out, self.source, self.quick, self.watch = out, source, quick, watch
+        self.out, self.quick, self.watch = out, quick, watch
         self.seeds = range(min(QUICK_SEEDS, seeds) if quick else seeds)
         self.loaded = load_images(source, most)
         # Seconds of each training that was asked for, and of those that were trained here and now.
@@ -131,7 +131,7 @@ class Bench:
         drawn = seed if wanted.per_class else None
         if (wanted, drawn) not in self._sets:
             made = make_images(self.loaded, wanted, seed if drawn is not None else 0)
-            path = write_images(made, wanted, drawn, self.source, self.out / "trainings" / "images")
+            path = write_images(made, self.out / "trainings" / "images")
             self._sets[wanted, drawn] = path, made
         return self._sets[wanted, drawn]
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,16 +28,13 @@ class ImageSet:
 
     per_class: training images of each class, drawn by the seed; 0 for all.  most: training images at all, 0 for
     as many as are used.  classes: only these, by their number.  canvas: times the side of the images: black is put around them.
-    place: where in the canvas an image is put: in its middle, or anywhere.  shift: moved by up to so many
-    pixels, each image once.  painted: gray images get a color, a hue near red.
+    painted: gray images get a color, a hue near red.
     """
 
     per_class: int = 0
     most: int = 0
     classes: tuple[int, ...] = ()
     canvas: int = 1
-    place: Literal["middle", "anywhere"] = "middle"
-    shift: int = 0
     painted: bool = False
 
     def said(self) -> str:
@@ -52,9 +47,7 @@ class ImageSet:
         if self.classes:
             parts.append(f"classes {self.classes[0]} to {self.classes[-1]}")
         if self.canvas > 1:
-            parts.append(f"on a black canvas of {self.canvas} times the side, {self.place}")
-        if self.shift:
-            parts.append(f"moved by up to {self.shift} pixels")
+            parts.append(f"on a black canvas of {self.canvas} times the side")
         if self.painted:
             parts.append("painted in hues near red")
         return ", ".join(parts) or "as they are"
@@ -124,19 +117,15 @@ def make_images(images: Images, wanted: ImageSet, seed: int) -> Images:
         images = images.mapped(lambda x: painted(x, draw))
     if wanted.canvas > 1:
         side = wanted.canvas * images.train[0].shape[1]
-        anywhere = wanted.place == "anywhere"
-        images = images.mapped(lambda x: placed(x, side, draw if anywhere else None))
-    if wanted.shift:
-        images = images.mapped(lambda x: moved_each(x, wanted.shift, draw))
+        images = images.mapped(lambda x: placed(x, side))
     return images
 
 
-def write_images(images: Images, wanted: ImageSet, seed: int | None, source: str, folder: Path) -> Path:
-    """An .npz that `striate train` takes, once for each set; its name says what it holds."""
-    said = json.dumps([source, asdict(wanted), seed, [len(images.train[0]), images.train[0].shape[1:]]])
-    content = hashlib.sha256(said.encode())
-    for split in (images.train, images.val, images.test):
-        content.update(split[0].tobytes())
+def write_images(images: Images, folder: Path) -> Path:
+    """An .npz that `striate train` takes, named by a hash of what it holds, so that each is there once."""
+    content = hashlib.sha256()
+    for pixels, labels in (images.train, images.val, images.test):
+        content.update(f"{pixels.shape}".encode() + pixels.tobytes() + labels.tobytes())
     path = folder / f"images-{content.hexdigest()[:12]}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -160,19 +149,13 @@ def _per_class(images: Bytes, labels: Labels, count: int, draw: np.random.Genera
     return images[chosen], labels[chosen]
 
 
-def placed(images: Bytes, side: int, draw: np.random.Generator | None, corner: int | None = None) -> Bytes:
-    """Images on a black canvas of a side: in its middle, anywhere as drawn, or in the corner 0, 1, 2 or 3."""
+def placed(images: Bytes, side: int, corner: int | None = None) -> Bytes:
+    """Images on a black canvas of a side: in its middle, or in the corner 0, 1, 2 or 3."""
     count, height, width, channels = images.shape
     canvas = np.zeros((count, side, side, channels), dtype=np.uint8)
     down, across = side - height, side - width
-    for number, image in enumerate(images):
-        if corner is not None:
-            top, left = down * (corner // 2), across * (corner % 2)
-        elif draw is None:
-            top, left = down // 2, across // 2
-        else:
-            top, left = int(draw.integers(down + 1)), int(draw.integers(across + 1))
-        canvas[number, top : top + height, left : left + width] = image
+    top, left = (down // 2, across // 2) if corner is None else (down * (corner // 2), across * (corner % 2))
+    canvas[:, top : top + height, left : left + width] = images
     return canvas
 
 
@@ -184,12 +167,6 @@ def moved(images: Bytes, down: int, across: int) -> Bytes:
         :, max(0, -down) : height - max(0, down), max(0, -across) : width - max(0, across)
     ]
     return found
-
-
-def moved_each(images: Bytes, most: int, draw: np.random.Generator) -> Bytes:
-    """Each image moved by -most to most pixels, down and across, as drawn."""
-    steps = draw.integers(-most, most + 1, size=(len(images), 2))
-    return np.concatenate([moved(x[None], int(d), int(a)) for x, (d, a) in zip(images, steps, strict=True)])
 
 
 def painted(images: Bytes, draw: np.random.Generator) -> Bytes:

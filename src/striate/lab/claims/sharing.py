@@ -26,8 +26,6 @@ from striate.lab.images import ImageSet, placed, turned_hue
 
 # ---- sharing-beats-local ------------------------------------------------------------------------------
 
-_MOVED = ImageSet(shift=1)
-
 
 def _local_net(word: str) -> str:
     return f"{word} 16 3x3 -> relu -> maxpool 2 -> {word} 32 3x3 -> relu -> head: fc classes"
@@ -106,7 +104,7 @@ def _learned_once(bench: Bench) -> Finding:
     corner: dict[str, list[float]] = {}
     images, labels = bench.loaded.test
     side = _CANVAS * images.shape[1]
-    corners = [placed(images, side, None, corner=number) for number in range(4)]
+    corners = [placed(images, side, corner=number) for number in range(4)]
     truth = torch.from_numpy(labels)
     for name, arm in _ONCE_ARMS.items():
         middle[name], corner[name] = [], []
