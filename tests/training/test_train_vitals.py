@@ -64,7 +64,7 @@ def test_a_look_at_the_first_step_is_what_the_network_gives(arrays: Path, tmp_pa
     right = (logits.argmax(1) == labels).float().mean()
     assert np.allclose(look["probe"], [float(loss), float(right)], rtol=2e-3)
     assert look["batch"] is None
-    length = [float(job.net.part(path).weight.norm()) for path in ("0", "3", "5")]
+    length = [float(job.net.part(path).weight.detach().norm()) for path in ("0", "3", "5")]
     assert np.allclose([row[0] for row in look["weights"]], length, rtol=2e-3)
     # Change over length is the ratio that is kept.
     assert all(abs(change / of - most) <= 2e-3 * most for of, _, change, most in look["weights"])

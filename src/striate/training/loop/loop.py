@@ -200,7 +200,7 @@ def _paused_within(loop: Loop, state: State, watch: Watch) -> Paused:
     kept = {name: each.clone() for name, each in net.named_buffers()}
     if state.epoch_step and state.step <= SHORT_STEPS:
         _renew_statistics(loop, state)
-    scored = _validate(loop, state, watch)
+    scored = _validate(loop, state, watch, noted=False)
     with torch.no_grad():
         for name, each in net.named_buffers():
             each.copy_(kept[name])
@@ -345,8 +345,8 @@ def _renew_statistics(loop: Loop, state: State) -> None:
     )  # fmt: skip
 
 
-def _validate(loop: Loop, state: State, watch: Watch) -> Scored:
-    """Accuracy, the metric of the recipe, and cross-entropy over the validation images."""
+def _validate(loop: Loop, state: State, watch: Watch, *, noted: bool = True) -> Scored:
+    """Accuracy, the metric of the recipe, and cross-entropy over the validation images.  noted: in the vitals."""
     split = loop.validation
 
     def advance(done: int) -> None:
@@ -368,7 +368,7 @@ def _validate(loop: Loop, state: State, watch: Watch) -> Scored:
     )
     watch.end()
     require_finite(found, state, loop.recipe)
-    if loop.vitals is not None:
+    if noted and loop.vitals is not None:
         loop.vitals.validated(state.vitals, state.epoch, found, split.labels)
     right = found[np.arange(len(split.labels)), split.labels].astype(np.float64)
     loss = float(-np.log(np.maximum(right, 1e-12)).mean())
