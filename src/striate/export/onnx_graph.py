@@ -217,10 +217,9 @@ class _Writer:
             case normalization.LayerNorm(eps=eps):
                 return self._layer_norm(x, shape, eps, module)
             case normalization.LocalResponseNorm(neighbors=n, alpha=alpha, beta=beta, k=k):
-                if n % 2 == 0:
-                    # torch and ONNX put the odd neighbor on different sides.
-                    raise _refused(placed)
-                return self._node("LRN", x, size=n, alpha=alpha, beta=beta, bias=k)
+                if n % 2:
+                    return self._node("LRN", x, size=n, alpha=alpha, beta=beta, bias=k)
+                return self._even_lrn(x, shape, n, alpha, beta, k)
             case normalization.Scale():
                 return self._node("Mul", x, self._each_channel(module, shape))
             case dropout.Dropout() | dropout.Dropout2d() | dropout.DropPath():
@@ -326,6 +325,16 @@ class _Writer:
         rest = [shape.height, shape.width] if isinstance(shape, Map) else []
         pieces = self._reshaped(x, [0, shape.channels // depth, depth, *rest])
         return self._node(operator, pieces, axes=[2], keepdims=0)
+
+    def _even_lrn(self, x: str, shape: Shape, n: int, alpha: float, beta: float, k: float) -> str:
+        """torch has the odd neighbor before the channel, ONNX's LRN behind it: squares, their mean, and its power."""
+        assert isinstance(shape, Map)
+        rows = self._reshaped(self._node("Mul", x, x), [0, 1, shape.channels, shape.height * shape.width])
+        pads = [n // 2, 0, (n - 1) // 2, 0]
+        mean = self._node("AveragePool", rows, kernel_shape=[n, 1], pads=pads, count_include_pad=1)
+        mean = self._reshaped(mean, [0, shape.channels, shape.height, shape.width])
+        sum_ = self._node("Add", self._node("Mul", mean, self._number(alpha)), self._number(k))
+        return self._node("Div", x, self._node("Pow", sum_, self._number(beta)))
 
     def _layer_norm(self, x: str, shape: Shape, eps: float, module: nn.Module) -> str:
         is_map = isinstance(shape, Map)
