@@ -6,20 +6,23 @@ import dataclasses
 import json
 from collections.abc import Callable
 from itertools import zip_longest
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from striate.api import CLASSES, NetText, read
-from striate.cli.console import prose
+from striate.api import CLASSES, NetText, read, require_train
+from striate.cli.console import print_json, prose
 from striate.cli.values import input_shape
-from striate.errors import StriateError, counted, nearest
+from striate.errors import MissingExtra, StriateError, counted, nearest
 from striate.net.plan.memory import SLOTS, StepMemory
 from striate.net.plan.table import Plan
 from striate.net.plan.tree import Node, Row, number, written
 from striate.net.plan.tree import lines as tree_lines
 from striate.net.zoo.list import zoo_net
 from striate.text.figures import aligned, size
+
+if TYPE_CHECKING:
+    from striate.bundle.certificate import Timing
 
 # Of a network's text in the head of a column.
 LONGEST_NAME = 24
@@ -40,6 +43,7 @@ def plan(
     optimizer: str = "adamw",
     all_: Annotated[bool, Parameter(name="--all")] = False,
     against: str | None = None,
+    device_sheet: bool = False,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
     """What a network costs before it runs: shapes, weights, multiply-adds, receptive fields, memory.
@@ -51,6 +55,7 @@ def plan(
       striate plan resnet50
       striate plan resnet18 --against plain18
       striate plan resnet18 --train --batch 64 --precision bf16
+      striate plan mobilenet_v2 --device-sheet
 
     Parameters
     ----------
@@ -75,6 +80,9 @@ def plan(
         blocks that come several times one behind the other stand once.
     against
         A second network on the same images, set beside the first.
+    device_sheet
+        What a device needs to answer with it: bytes on disk, peak memory and milliseconds measured here, in
+        float and in int8; the time needs the extra `train`, and random weights are as fast as trained ones.
     json_
         Print the plan as JSON.
     """
@@ -113,6 +121,9 @@ def plan(
         named = [_name(said, each.zoo) for said, each in ((net, text), (against, other))]
         _print_both(named, [(found.nodes, found) for _, found in both])
         return
+    if device_sheet:
+        _print_device_sheet(text, shape, classes, json_=json_)
+        return
     if json_:
         print(json.dumps(_plain(made), indent=2))
         return
@@ -122,6 +133,60 @@ def plan(
         prose().print(f"peak of a training step on {counted(batch, 'image')} in {precision}, {optimizer}:")
         for line in aligned([list(each) for each in _parts(made.step)], left=1):
             prose().print(f"  {line}")
+
+
+def _print_device_sheet(text: NetText, shape: tuple[int, int, int], classes: int, *, json_: bool) -> None:
+    """What a network needs at inference, and where torch is installed how long it takes here."""
+    from striate.net.plan.device import device_sheet
+
+    sheet = device_sheet(text.lay(shape, classes))
+    timings: list[Timing] = []
+    why_not = ""
+    try:
+        require_train("the time of --device-sheet")
+    except MissingExtra as missing:
+        why_not = missing.problem
+    else:
+        from striate.export.bench import net_timings
+
+        timings = net_timings(text.build(shape, classes))
+    if json_:
+        print_json(
+            {
+                **dataclasses.asdict(sheet),
+                "memory_float": sheet.memory_float,
+                "memory_int8": sheet.memory_int8,
+                "timings": [each.model_dump() for each in timings],
+            },
+            indent=2,
+        )
+        return
+    rows = [["", "float32", "int8"]]
+    rows.append(["weights on disk", size(sheet.weights_float), size(sheet.weights_int8)])
+    rows.append(["feature maps at the peak", size(sheet.activations_float), size(sheet.activations_int8)])
+    rows.append(["memory at the peak", size(sheet.memory_float), size(sheet.memory_int8)])
+    for runtime in dict.fromkeys(each.runtime for each in timings):
+        by = {each.precision: each for each in timings if each.runtime == runtime}
+        rows.append([f"{runtime}, an image", *(_milliseconds(by.get(each)) for each in ("fp32", "int8"))])
+        rows.append([f"{runtime}, a second by 16", *(_a_second(by.get(each)) for each in ("fp32", "int8"))])
+        rows.append([f"{runtime}, process", *(_process(by.get(each)) for each in ("fp32", "int8"))])
+    for line in aligned(rows, left=1):
+        prose().print(line)
+    prose().print(f"{sheet.multiply_adds:,} multiply-adds an image; the peak is at `{sheet.moment}`")
+    if why_not:
+        prose().print(f"note: no time was measured: {why_not}")
+
+
+def _milliseconds(each: Timing | None) -> str:
+    return "" if each is None or each.single_ms is None else f"{each.single_ms:.3g} ms"
+
+
+def _a_second(each: Timing | None) -> str:
+    return "" if each is None or each.images_per_s is None else f"{each.images_per_s:,.0f}"
+
+
+def _process(each: Timing | None) -> str:
+    return "" if each is None or each.peak_bytes is None else size(each.peak_bytes)
 
 
 def _name(said: str, zoo: str | None) -> str:

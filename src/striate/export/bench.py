@@ -6,14 +6,16 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from striate.bundle.bench import model_timings, timed, timing_of
 from striate.bundle.certificate import Timing
 from striate.bundle.session import default_threads
 from striate.export.onnx_graph import onnx_bytes
+from striate.export.quantize import activation_ranges, quantized
 from striate.modules.fold import folded
-from striate.modules.module import build
+from striate.modules.module import Net, build
 from striate.modules.weights import load_weights
 from striate.net.layout.layout import lay
 from striate.net.notation.reader import read_text
@@ -30,6 +32,21 @@ def run_timings(trained: Trained, threads: int | None = None) -> list[Timing]:
     return [
         torch_timing(trained.run, shape, len(trained.classes), threads),
         *model_timings(onnx_bytes(folded(trained.net)), shape, "fp32", threads),
+    ]
+
+
+def net_timings(net: Net, threads: int | None = None) -> list[Timing]:
+    """A network with whatever weights it has by each runtime that is installed here, in float32 and in int8.
+
+    How long it takes does not depend on the weights; the ranges of int8 are those of a few drawn images.
+    """
+    shape = (net.layout.input.channels, net.layout.input.height, net.layout.input.width)
+    model = onnx_bytes(folded(net))
+    x = np.random.default_rng(0).standard_normal((2, *shape)).astype(np.float32)
+    ranges = activation_ranges(model, lambda most: (x[at : at + most] for at in range(0, len(x), most)))
+    return [
+        *model_timings(model, shape, "fp32", threads),
+        *model_timings(quantized(model, ranges["minmax"], []), shape, "int8", threads),
     ]
 
 

@@ -288,7 +288,7 @@ def _others(
         judged = judging.answer_stored(stored)
         found.append(
             OtherImages(
-                source=str(source),
+                source=Path(source).name,
                 images=len(judged),
                 auroc=auroc(usual, judged.energy),
                 refused=float(judged.reject.mean()),
