@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from striate.net.notation.writer import write_text
 from striate.predict.normalize import Feeder, default_normalization
 from striate.predict.trained import Trained
 from striate.recipe.keys import read_recipe
-from striate.report.activations import Activations, histogram, scale, shown_layers, sparkline
+from striate.report.activations import Activations, Moment, histogram, scale, shown_layers, sparkline
 from training.drawn import write_arrays
 
 DEEP = "conv 8 3x3 -> tanh -> [conv 8 3x3 -> tanh] x5 -> pool avg -> fc classes"
@@ -100,6 +101,11 @@ def test_a_run_with_its_first_and_best_weights(run: Trained) -> None:
         f"best weights, epoch {run.record.result.best_epoch + 1}",
     ]
     assert found.trained
+    # What the training noted of the same layers, from its first step on.
+    assert found.history[0].epochs == 0
+    assert all(set(each.layers) >= {"2", "4"} for each in found.history)
+    later = replace(found, history=(*found.history, Moment(2.0, found.history[0].layers)))
+    assert "<h2>While it trained</h2>" in later.page()
     assert [each.path for each in found.variants[0].layers] == ["2", "4"]
     assert [code for each in found.variants for code, _ in each.findings()] == []
 

@@ -31,7 +31,9 @@ from striate.predict.normalize import Feeder, Normalization, default_normalizati
 from striate.predict.trained import Trained
 from striate.progress import Silence, Watch
 from striate.recipe.keys import Recipe, read_run_recipe
-from striate.report.activations import Activations, LayerActivations, Variant
+from striate.report.activations import Activations, LayerActivations, Moment, Variant
+from striate.runs.events import read_events
+from striate.runs.vitals import VITAL, Begin, Look
 
 # Images that go through the network, and those that go together: a batch norm that is not trained yet takes their
 # mean and standard deviation.
@@ -151,7 +153,32 @@ def look_at_run(
         epochs = f", epoch {result.epochs}" if result else ""
         variants.append(_measured(f"last weights{epochs}", last.to(run.device).eval(), layout, stored, known))
     watch.end()
-    return Activations(run.run.path.resolve().name, str(source), len(stored), True, tuple(variants))
+    return Activations(
+        run.run.path.resolve().name, str(source), len(stored), True, tuple(variants), _history(run)
+    )
+
+
+def _history(run: Trained) -> tuple[Moment, ...]:
+    """What the training noted of its layers, by epochs; nothing where an earlier striate trained it."""
+    noted = read_events(run.run.vitals.path, VITAL)
+    begun = [each for each in noted if isinstance(each, Begin)]
+    looks = [each for each in noted if isinstance(each, Look)]
+    result = run.record.result
+    if len(begun) != 1 or not looks or result is None:
+        # In a second stage the layers are others.
+        return ()
+    an_epoch = result.steps / max(1, result.epochs)
+    return tuple(
+        Moment(
+            (each.step - 1) / an_epoch,
+            {
+                path: (row[1], row[4])
+                for (path, _), row in zip(begun[0].layers, each.layers, strict=False)
+                if len(row) > 4
+            },
+        )
+        for each in sorted(looks, key=lambda each: each.step)
+    )
 
 
 def require_images(images: int) -> None:

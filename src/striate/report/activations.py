@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -142,12 +142,21 @@ class Variant:
         return "; ".join(found) or keeps
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A step of a training.  epochs: how many had passed, 0.5 after half of the first.
+    layers: by path, the standard deviation of the outputs and the share of dead units."""
+
+    epochs: float
+    layers: dict[str, tuple[float | None, float | None]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Activations:
     """What came out.
 
     network: a short name of it.  data: as the user named it.  images: how many went through.
-    trained: whether the weights are those of a run.
+    trained: whether the weights are those of a run.  history: how it was while that trained.
     """
 
     network: str
@@ -155,6 +164,7 @@ class Activations:
     images: int
     trained: bool
     variants: tuple[Variant, ...]
+    history: tuple[Moment, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """As plain values."""
@@ -220,6 +230,8 @@ def activations_page(found: Activations) -> Html:
         _overview(found),
     )
     parts = [("depth", "Through the depth", _depth(found))]
+    if len(found.history) > 1:
+        parts.append(("training", "While it trained", _history(found)))
     parts += [(f"v{number}", each.name, _variant(each)) for number, each in enumerate(found.variants, 1)]
     return framed(f"{found.network}, layers at work", top, parts, _STYLE)
 
@@ -327,12 +339,22 @@ def _saturated(variant: Variant) -> Points:
 
 
 def _chart(found: Activations, name: str, title: str, unit: str, points: Callable[[Variant], Points]) -> Html:
-    lines = [points(each) for each in found.variants]
+    depth = max(len(each.inner) for each in found.variants)
+    names = [each.name for each in found.variants]
+    return _lines_chart(names, [points(each) for each in found.variants], name, title, unit, ("layer", depth))
+
+
+def _lines_chart(
+    names: Sequence[str], lines: Sequence[Points], name: str, title: str, unit: str, across: tuple[str, float]
+) -> Html:
+    """Lines over one another: logarithmic where it is no share; nothing where every value is 0."""
     values = [y for each in lines for _, y in each]
-    logarithmic = name == "spread"
+    logarithmic = not unit.endswith("%")
+    if logarithmic:
+        values = [y for y in values if y > 0]
+        lines = [[(x, y) for x, y in each if y > 0] for each in lines]
     if not values or (not logarithmic and max(values) == 0):
         return Html("")
-    depth = max(len(each.inner) for each in found.variants)
 
     def draw(axes: Axes) -> None:
         for number, each in enumerate(lines):
@@ -343,15 +365,46 @@ def _chart(found: Activations, name: str, title: str, unit: str, points: Callabl
             axes.set_ylim(0, 100)
 
     keys = [
-        (f"series-{number % len(SERIES) + 1}" + " dashed" * (number >= len(SERIES)), each.name, shown)
-        for number, (each, shown) in enumerate(zip(found.variants, lines, strict=True))
+        (f"series-{number % len(SERIES) + 1}" + " dashed" * (number >= len(SERIES)), each, shown)
+        for number, (each, shown) in enumerate(zip(names, lines, strict=True))
     ]
     told = "; ".join(
-        f"{each.name} {figure(shown[0][1])} to {figure(shown[-1][1])}"
-        for each, shown in zip(found.variants, lines, strict=True)
+        f"{each} {figure(shown[0][1])} to {figure(shown[-1][1])}"
+        for each, shown in zip(names, lines, strict=True)
         if shown
     )
-    return drawing(name, title, unit, across=("layer", depth), keys=keys, told=f"{title}: {told}.", draw=draw)
+    return drawing(name, title, unit, across=across, keys=keys, told=f"{title}: {told}.", draw=draw)
+
+
+def _history(found: Activations) -> Html:
+    """How some layers changed from epoch to epoch, by what the training noted."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return tag("p", "The curves need matplotlib: pip install 'striate[train]'.", css="soft")
+    noted = [each for each in found.variants[0].inner if each.path in found.history[0].layers]
+    chosen = [noted[round(place)] for place in np.linspace(0, len(noted) - 1, min(len(noted), len(SERIES)))]
+    lines: list[list[Points]] = [[], []]
+    for which in (0, 1):
+        for layer in chosen:
+            known = [
+                (each.epochs, each.layers.get(layer.path, (None, None))[which]) for each in found.history
+            ]
+            lines[which].append([(x, y * (100 if which else 1)) for x, y in known if y is not None])
+    names = [each.path for each in chosen]
+    across = ("epochs", found.history[-1].epochs)
+    with drawn_alike():
+        drawn = [
+            _lines_chart(
+                names, lines[0], "spread-epochs", "Spread", "standard deviation of the outputs", across
+            ),
+            _lines_chart(
+                names, lines[1], "dead-epochs", "Dead units", "share of the channels or features, %", across
+            ),
+        ]
+    some = f"{len(chosen)} of {len(noted)} layers" if len(chosen) < len(noted) else "Each layer"
+    said = f"{some}, on a few training images, as the training noted it."
+    return joined([tag("div", joined(drawn), css="curves"), tag("p", said, css="soft")])
 
 
 def _variant(variant: Variant) -> Html:
