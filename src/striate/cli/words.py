@@ -21,6 +21,7 @@ STRUCTURE = {
     "concat": "Branches one behind the other by channel: concat { conv 64 1x1 | conv 32 3x3 }.",
     "aux": "An auxiliary classifier: aux 0.3 { pool avg -> fc classes }; its loss counts 0.3 in training only.",
     "let": "A name for a block, with parameters: let unit(c) = conv c 3x3 -> bn -> relu; unit(32) -> unit(64).",
+    "?(": "A hole that a search fills: conv ?(16, 32) 3x3, x?(1 .. 4), ?(maxpool 2, avgpool 2).",
     "x": "Repeats a step: [conv 32 3x3 -> relu] x3.",
 }
 

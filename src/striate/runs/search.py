@@ -20,8 +20,8 @@ class ParameterRecord(Part):
     name: Text
     domain: Text
     log: bool
-    low: Number | None
-    high: Number | None
+    low: Number | None = None
+    high: Number | None = None
     options: Texts
     importance: Number
 
@@ -37,7 +37,7 @@ class TrialRecord(Part):
     metrics: list[Number]
     seconds: Number
     diverged: bool
-    note: Text | None
+    note: Text | None = None
     cost: dict[Text, Number]
 
 
@@ -66,7 +66,7 @@ class SearchRecord(Part):
     format: Count = 1
     name: Text
     source: Text
-    net: Text | None
+    net: Text | None = None
     metric: Text
     images: Count
     rungs: list[Count]
@@ -74,10 +74,10 @@ class SearchRecord(Part):
     parameters: list[ParameterRecord]
     trials: list[TrialRecord]
     stages: list[StageRecord]
-    best: Count | None
-    validation: Share | None
-    test: Share | None
-    test_interval: tuple[Share, Share] | None
+    best: Count | None = None
+    validation: Share | None = None
+    test: Share | None = None
+    test_interval: Annotated[tuple[Share, Share], Field(strict=False)] | None = None
     drop: Number
     whole: Number
     seconds: Number

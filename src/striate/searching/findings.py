@@ -69,13 +69,27 @@ def difference(parameter: Parameter, outcomes: Sequence[Outcome]) -> float | Non
     """How often chance alone gives such a difference between the values of a parameter: Kruskal and Wallis' test.
 
     A range is cut in three where the trials lie.  None where there is nothing to compare.
+
+    H = 12 / (N (N + 1)) sum R_g^2 / n_g - 3 (N + 1), ties taken out, against chi-squared of g - 1 degrees.
+    Source: Kruskal and Wallis 1952.
     """
     groups = _groups(parameter, outcomes)
     if len(groups) < 2 or len({each.score for each in outcomes}) < 2:
         return None
-    from scipy.stats import kruskal
+    # scipy.stats would do it, and takes seconds to import.
+    from scipy.special import chdtrc
 
-    return float(kruskal(*groups).pvalue)
+    values = np.concatenate(groups)
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    many = len(values)
+    ends = np.cumsum([len(each) for each in groups])[:-1]
+    sums = sum(each.sum() ** 2 / len(each) for each in np.split(ranks, ends))
+    tied = 1 - float((counts**3 - counts).sum()) / (many**3 - many)
+    if not tied:
+        return None
+    found = (12 / (many * (many + 1)) * sums - 3 * (many + 1)) / tied
+    return float(chdtrc(len(groups) - 1, found))
 
 
 def importance(parameters: Sequence[Parameter], outcomes: Sequence[Outcome]) -> dict[str, float]:

@@ -50,12 +50,12 @@ def interval_of_folds(accuracies: Sequence[float], folds: int) -> tuple[float, f
     mean +- t(n - 1) sqrt((1 / n + 1 / (k - 1)) s^2): the folds share most of their training images, so that the plain
     standard error is too small.  Source: Nadeau and Bengio 2003, "Inference for the generalization error", (7).
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     n = len(accuracies)
     values = np.array(accuracies)
     mean = float(values.mean())
-    wide = float(t.ppf(0.975, n - 1)) * math.sqrt((1 / n + 1 / (folds - 1)) * float(values.var(ddof=1)))
+    wide = float(stdtrit(n - 1, 0.975)) * math.sqrt((1 / n + 1 / (folds - 1)) * float(values.var(ddof=1)))
     return max(0.0, mean - wide), min(1.0, mean + wide)
 
 

@@ -92,21 +92,18 @@ class Mirror:
             raise unreachable(database.url, error) from None
 
     def update(
-        self, parameters: Sequence[Parameter], trials: Sequence[tuple[Trial, Sequence[Rung]]], ended: bool
+        self, parameters: Sequence[Parameter], trials: Sequence[tuple[Trial, Sequence[Rung]]], last: int
     ) -> None:
-        """Write the trials that ended for good; each once.
-
-        ended: whether the search is over, and what was left behind is final.
-        """
+        """Write trials that ended for good; each once.  last: the rung of a whole training."""
         ways = {each.name: distribution(each) for each in parameters}
         there = {each.user_attrs.get("trial") for each in self.study.get_trials(deepcopy=False)}
         for trial, rungs in trials:
             waits = any(each.state in ("open", "leased") for each in rungs)
-            if trial.trial in there or waits or not ended:
+            if trial.trial in there or waits:
                 continue
             done = [each for each in rungs if each.state == "done" and each.metric is not None]
             state = TrialState.PRUNED if done else TrialState.FAIL
-            if done and done[-1].rung == max(each.rung for _, others in trials for each in others):
+            if done and done[-1].rung == last:
                 state = TrialState.COMPLETE
             self.study.add_trial(
                 create_trial(

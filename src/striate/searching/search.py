@@ -52,6 +52,9 @@ TRIES = 200
 # What the test and the page take, as a share of a whole training.
 CLOSING = 0.15
 
+# The best three lie on one side of a range where their mean is so near to its end, as a share of it.
+SAME_SIDE = 0.3
+
 # Seconds between two looks at what the other workers do.
 LOOK_S = 1.0
 
@@ -73,6 +76,7 @@ class Search:
     watch: Watch
     began: float
     shown_at: float = 0.0
+    mirror: Mirror | None = None
 
     # What the settings say
 
@@ -636,15 +640,14 @@ def _widened(search: Search, trials: Sequence[Trial], rungs: Sequence[Rung]) -> 
     by_trial = {each.trial: each.values for each in trials}
     changed: list[Parameter] = []
     for parameter in space.parameters:
-        edges = {
-            parameter.edge(by_trial[each.trial][parameter.name])
-            if parameter.kind == "option"
-            or parameter.low <= by_trial[each.trial][parameter.name] <= parameter.high
-            else None
-            for each in top[:2]
-        }
-        edge = edges.pop() if len(edges) == 1 else None
-        if edge is None or search.database.noted(f"widened {parameter.name} {edge}"):
+        values = [by_trial[each.trial][parameter.name] for each in top]
+        edge = parameter.edge(values[0]) if all(parameter.holds(each) for each in values) else None
+        places = [] if edge is None else [parameter.position(each) for each in values]
+        # The best alone may lie anywhere; where the next two lie at the same side it is no chance.
+        if not places or abs(sum(places) / len(places) - (edge == "high")) > SAME_SIDE:
+            continue
+        assert edge is not None
+        if search.database.noted(f"widened {parameter.name} {edge}"):
             continue
         wider = parameter.widened(edge)
         if wider is not None:
@@ -812,7 +815,9 @@ def _mirror(search: Search, *, ended: bool) -> None:
     if not ended:
         top = max((each.rung for each in rungs), default=0)
         closed = [(t, r) for t, r in known if max((each.rung for each in r), default=0) < top]
-    Mirror(search.database).update(search.space().parameters, closed, True)
+    if search.mirror is None:
+        search.mirror = Mirror(search.database)
+    search.mirror.update(search.space().parameters, closed, len(search.settings["rungs"]) - 1)
 
 
 # Small things

@@ -28,7 +28,7 @@ LOGARITHMIC = ("learning_rate", "norm_lr_multiplier", "weight_decay", "clip")
 WIDER = 3.0
 
 # A value within this share of a range lies at its edge.
-EDGE = 0.05
+EDGE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,12 @@ class Parameter:
             return ", ".join(self.written(each) for each in self.options)
         ends = f"{self.low:.3g} to {self.high:.3g}"
         return f"{ends}, by ratio" if self.log else ends
+
+    def holds(self, value: Value) -> bool:
+        """Whether a value lies in the range or among the options."""
+        if self.kind == "option":
+            return value in self.options
+        return not isinstance(value, str) and self.low <= value <= self.high
 
     def edge(self, value: Value) -> Literal["low", "high"] | None:
         """The end of the range that a value lies at, if it does."""
@@ -154,7 +160,8 @@ def read_space(file: str | None, settings: Sequence[str], network: Network | Non
         if key in fixed:
             continue
         place = "--set" if key in holes else file or "space"
-        check_recipe({key: None} if key in Recipe.model_fields else {key: value}, place)
+        if key not in Recipe.model_fields:
+            check_recipe({key: value}, place)
         found = _parameter(key, value, place)
         if found is None:
             check_recipe({key: value}, place)
