@@ -151,8 +151,8 @@ def _init_variance(bench: Bench) -> Finding:
 INIT_VARIANCE = Claim(
     name="init-variance",
     line="Xavier under relu halves the variance a layer; He keeps it.",
-    words="With Xavier's weights a relu halves the variance of the activations in every layer, so that deep networks "
-    "die out; He's factor of 2 keeps it.",
+    words="With Xavier's weights a relu halves the variance of the activations in every layer; He's "
+    "factor of 2 keeps it.",
     source="He, Zhang, Ren and Sun 2015, Delving deep into rectifiers, section 2.2 and figures 2 and 3; "
     "Glorot and Bengio 2010.",
     protocol="30 fully connected layers of 256 relu units, before training, on 256 images: the mean square before each "
