@@ -40,6 +40,7 @@ from striate.text.figures import wilson
 DROP, CHANCE, EFFECT = 0.02, 0.05, 0.5
 # And so far below the worst of the parent a seed is lost.
 FAR = 0.1
+CLOCK = ("data-bound", "stalled")
 
 
 @dataclass
@@ -135,8 +136,8 @@ def worse(own: list[float], parent: list[float]) -> bool:
 
 
 def alarms(found: Diagnosis) -> list[str]:
-    """The codes of errors and warnings, in order."""
-    return [each.code for each in found.findings if each.severity != "note"]
+    """The codes of errors and warnings, in order, but for those of the clock: they are about this machine's load."""
+    return [each.code for each in found.findings if each.severity != "note" and each.code not in CLOCK]
 
 
 def rate(hits: int, number: int) -> dict[str, Any]:
@@ -209,7 +210,7 @@ def cures(judged: list[Judged], work: Path, most: int, seconds: float) -> dict[s
         if len(rows) >= most:
             break
         found = case.found.get(0)
-        commands = [] if found is None else [text for each in found.findings if each.severity != "note" for text in re.findall(r"`(striate [^`]*)`", each.cure)]  # fmt: skip
+        commands = [] if found is None else [text for each in found.findings if each.severity != "note" and each.code not in CLOCK for text in re.findall(r"`(striate [^`]*)`", each.cure)]  # fmt: skip
         command = commands[0] if commands else ""
         old = before.get(case.name)
         if old is not None and old["command"] == command:
@@ -223,7 +224,8 @@ def cures(judged: list[Judged], work: Path, most: int, seconds: float) -> dict[s
             "broken": round(fmean(case.accuracies), 4), "cured": accuracy,
             "recovered": accuracy is not None and accuracy >= parents[case.parent] - DROP,
         })  # fmt: skip
-        kept.write_text(json.dumps(rows, indent=1))
+        before[case.name] = rows[-1]
+        kept.write_text(json.dumps(list(before.values()), indent=1))
     by = defaultdict(list)
     for row in rows:
         by[row["mutation"]].append(row["recovered"])
