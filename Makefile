@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: setup demo lint test test-all avx2 soak bench bench-quick bench-page docs clean
+.PHONY: setup demo lint test test-all avx2 soak bench bench-quick bench-page docs site clean
 
 setup: .venv/.ready
 .venv/.ready: pyproject.toml constraints.txt
@@ -65,6 +65,12 @@ docs: setup
 	$(PY) docs/make_zoo.py
 	$(PY) docs/make_doctor.py
 	$(PY) docs/make_claims.py
+
+# The guide, the zoo, claims and benchmarks as pages, searched without a network: dist/site/index.html.
+site: docs
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[site]"
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(PY) -m mkdocs build --quiet
+	@echo "site: dist/site/index.html"
 
 clean:
 	rm -rf .venv runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
