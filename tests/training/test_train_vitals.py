@@ -141,9 +141,9 @@ def test_a_file_of_the_largest_run_stays_below_2_mb(tmp_path: Path) -> None:
 def test_looks_thin_out_in_a_long_run() -> None:
     vitals = Vitals.__new__(Vitals)
     vitals._x, vitals.batch = torch.zeros(32, 1), 64
-    assert [vitals.spacing(looks) for looks in (0, 1, 20, 21, 41, 61)] == [100, 100, 100, 200, 400, 800]
+    assert [vitals.spacing(looks) for looks in (0, 1, 20, 21, 41, 61)] == [200, 200, 200, 400, 800, 1600]
     vitals.batch = 4
-    assert vitals.spacing(1) == 1600
+    assert vitals.spacing(1) == 3200
 
 
 def test_one_line_while_it_trains(arrays: Path, tmp_path: Path) -> None:

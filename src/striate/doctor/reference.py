@@ -19,7 +19,7 @@ is of an older striate can be asked, too: what is not there leaves a gap, which 
 While it trains, a run records its **vitals** in `vitals.jsonl`: on 32 training images that stay the same, mean, standard
 deviation, zeros, saturated and dead units of each layer, and the answers in training and in evaluation mode; of each
 weight its length, its gradient and how far a step moves it; the loss of each step; the answers of each validation by class.
-At the first step, every hundred steps or more, and at the last one. By steps and never by the clock, so a resumed run
+At the first step, every two hundred steps or more, and at the last one; how far a step moves a weight every forty. By steps and never by the clock, so a resumed run
 writes the same bytes; at most 2 MB.
 
 An **error** means that the run came to nothing or that its score is not to be believed, a **warning** that it costs

@@ -31,14 +31,14 @@ from striate.training.step.progressive_resizing import shrunk
 PROBE = 32
 
 # A look takes about as long as one training step on the probe.  So many steps lie between two of them at least, and
-# so many that the images of those are 200 times the probe's: less than 1 % of the time, measured (benchmarks/doctor).
-LEAST_STEPS, TIMES_THE_PROBE = 100, 200
+# so many that the images of those are 400 times the probe's.
+LEAST_STEPS, TIMES_THE_PROBE = 200, 400
 
 # The last step is looked at where so many lie behind the look before.
 LAST_STEPS = 10
 
 # Weights are measured every so many steps: the largest change between two looks is kept, as a rate rises and falls.
-WEIGHTS_STEPS = 20
+WEIGHTS_STEPS = 40
 
 # After so many looks the steps between them double; so long runs stay within MOST_VITALS_BYTES.
 LOOKS_AN_OCTAVE, MOST_LOOKS = 20, 200
@@ -289,15 +289,19 @@ class Vitals:
     @torch.no_grad()
     def _changes(self, before: Sequence[Tensor], shrinking: float) -> list[list[float]]:
         """Length of each weight before the step, of its gradient before it was clipped, and of the step."""
-        lengths = []
-        for (_, weight), then in zip(self._weights, before, strict=True):
-            gradient = then.new_zeros(()) if weight.grad is None else torch.linalg.vector_norm(weight.grad)
-            lengths += [
-                torch.linalg.vector_norm(then),
-                gradient * shrinking,
-                torch.linalg.vector_norm(weight - then),
-            ]
-        figures: list[list[float]] = torch.stack(lengths).reshape(-1, 3).tolist() if lengths else []
+        if not before:
+            return []
+        weights = [weight.detach() for _, weight in self._weights]
+        slopes = [
+            torch.zeros_like(weight) if weight.grad is None else weight.grad for _, weight in self._weights
+        ]
+        # A kernel for all of them: there are many weights, and most are small.
+        lengths = [
+            torch.stack(list(torch._foreach_norm(each)))
+            for each in (list(before), slopes, list(torch._foreach_sub(weights, list(before))))
+        ]
+        lengths[1] = lengths[1] * shrinking
+        figures: list[list[float]] = torch.stack(lengths, dim=1).tolist()
         return figures
 
 
@@ -318,19 +322,18 @@ def _figures_of(x: Tensor, word: str) -> list[Tensor]:
     A unit is a channel of a map, and a feature else.
     """
     std, mean = torch.std_mean(x, correction=0)
-    none = torch.zeros((), device=x.device)
+    none = x.new_zeros(())
     if word not in ("relu", "relu6", "maxout", *_FLAT):
         return [mean, std, none, none, none]
     others = [0, *range(2, x.ndim)]
-    zero = x == 0
-    flat = zero
-    if word in _FLAT:
-        low, high = _FLAT[word]
-        flat = (x <= low) | (x >= high)
-    always = (zero | flat).all(dim=0) if x.ndim == 2 else (zero | flat).flatten(2).all(dim=2).all(dim=0)
-    saturated = flat.float().mean() if word in _FLAT else none
-    assert others
-    return [mean, std, zero.float().mean(), saturated, always.float().mean()]
+    units = x.shape[1]
+    each = x.numel() / units
+    # How often each unit is so, in one pass over the map.
+    low, high = _FLAT.get(word, (0.0, 0.0))
+    zero = each - torch.count_nonzero(x, dim=others).float()
+    flat = ((x <= low) | (x >= high)).sum(dim=others).float() if word in _FLAT else torch.zeros_like(zero)
+    always = flat if word in ("tanh", "sigmoid") else zero + flat
+    return [mean, std, zero.sum() / x.numel(), flat.sum() / x.numel(), (always >= each).float().mean()]
 
 
 @contextmanager
