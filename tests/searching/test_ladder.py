@@ -17,7 +17,8 @@ def test_the_rungs_of_a_ladder() -> None:
     assert ladder(2700, 3, 100) == (900, 2700)
     assert ladder(2700, 1, 100) == (2700,)
     # Never shorter than a ninth of an epoch.
-    assert ladder(270, 1000, 90) == (10, 30, 90, 270)
+    assert ladder(270, 1000, 180) == (30, 90, 270)
+    assert ladder(270, 1000, 9) == (30, 90, 270)
 
 
 def seen(*metrics: float) -> list[Seen]:
@@ -36,9 +37,12 @@ def test_the_best_third_goes_on() -> None:
     assert choose([Seen(0, (), diverged=True)], 0, RUNGS, 100).on == ()
 
 
-def test_one_goes_on_to_the_last_rung() -> None:
+def test_two_go_on_to_the_last_rung() -> None:
     curves = [Seen(at, ((10, 0.5), (30, 0.6), (90, each))) for at, each in enumerate((0.7, 0.8, 0.79, 0.6))]
-    assert choose(curves, 2, RUNGS, 100).on == (1,)
+    assert choose(curves, 2, RUNGS, 100).on == (1, 2)
+    # One, where the second cannot win.
+    far = [Seen(at, ((10, 0.5), (30, 0.6), (90, each))) for at, each in enumerate((0.6, 0.9))]
+    assert choose(far, 2, RUNGS, 10_000).on == (1,)
 
 
 def test_a_curve_that_cannot_win_ends() -> None:

@@ -65,7 +65,7 @@ network:1:9: the hole of steps is not filled
 def test_a_space_of_a_file_and_of_settings(tmp_path: Path) -> None:
     file = tmp_path / "space.toml"
     file.write_text(
-        'learning_rate = "?(0.001 .. 0.1)"\noptimizer = ["adamw", "nesterov"]\nwarmup = "?(0 .. 0.3)"\nmomentum = 0.8\n'
+        'lr = "?(0.001 .. 0.1)"\noptimizer = ["adamw", "nesterov"]\nwarmup = "?(0 .. 0.3)"\nmomentum = 0.8\n'
     )
     space = read_space(str(file), ["optimizer=?(adamw, muon)", "clip=2"], read_text("conv ?(4, 8) 3x3"))
     assert space.fixed == {"clip": 2, "momentum": 0.8}

@@ -14,8 +14,12 @@ import numpy as np
 # The share of a rung that goes on; each rung is as many times as long as the one before.
 KEPT = 3
 
-# A rung has so many steps at least.
-LEAST_STEPS = 4
+# A rung has so many steps at least: behind fewer nothing but the first weights is compared (benchmarks/search).
+LEAST_STEPS = 12
+
+# So many come to the last rung, unless their curves say that the second cannot win: it costs two thirds of a training,
+# and the order of the rung before is right as often as not.
+FINALISTS = 2
 
 # A trial whose chance of beating the leader of its rung in the end is smaller is not trained further.
 HOPELESS = 0.05
@@ -66,7 +70,8 @@ class Chosen:
 def ladder(full: int, trials: int, epoch: int) -> tuple[int, ...]:
     """The rungs of so many trials, in steps: full, a third of it, a ninth, ..., the last first.
 
-    full: steps of a whole training.  epoch: steps of one.  The first rung is a ninth of an epoch at least.
+    full: steps of a whole training.  epoch: steps of one.  The first rung is a ninth of an epoch at least, and twelve
+    steps.
     """
     steps = [full]
     least = max(LEAST_STEPS, epoch // 9)
@@ -79,14 +84,14 @@ def choose(seen: Sequence[Seen], rung: int, rungs: Sequence[int], images: int) -
     """Who goes on from a rung whose trials have all ended.
 
     seen: the trials of it.  rung: its number.  images: that they were validated on.
-    The best third goes on, one to the last rung; of those, none that cannot win any more by its curve.
+    The best third goes on, two to the last rung; of those, none that cannot win any more by its curve.
     """
     alive = [each for each in seen if not each.diverged and each.points]
     order = sorted(alive, key=lambda each: (-each.metric, each.loss, each.trial))
     if not order:
         return Chosen(())
     last = rung + 1 == len(rungs) - 1
-    many = 1 if last else math.ceil(len(seen) / KEPT)
+    many = FINALISTS if last else math.ceil(len(seen) / KEPT)
     best = order[: min(many, len(order))]
     if len(best) < 2 or rung + 1 < LEAST_POINTS:
         return Chosen(tuple(each.trial for each in best))

@@ -35,7 +35,16 @@ from striate.runs.record import to_json
 from striate.runs.search import ParameterRecord, SearchFolder, SearchRecord, StageRecord, TrialRecord
 from striate.searching.database import LEASE_S, RENEWALS, Database, Rung, Trial, is_abandoned, this_worker
 from striate.searching.findings import Outcome, describe_stage, importance, narrowed
-from striate.searching.ladder import KEPT, Chosen, Seen, choose, expected_drop, ladder, whole_trainings
+from striate.searching.ladder import (
+    FINALISTS,
+    KEPT,
+    Chosen,
+    Seen,
+    choose,
+    expected_drop,
+    ladder,
+    whole_trainings,
+)
 from striate.searching.sampler import Mirror, draw
 from striate.searching.space import Parameter, Space, default_space, describe_space
 from striate.searching.trial import Bench, Limits, Reporter, finish_best, first_feasible, forget, train_to
@@ -370,7 +379,7 @@ def _deadline(search: Search, of_round: Sequence[Trial], rungs: Sequence[Rung], 
     began = min(
         (float(search.database.noted(f"round {each.round}") or 0.0) for each in of_round), default=0.0
     )
-    reserve = whole_s(search, rungs) * (1 - 1 / KEPT + CLOSING)
+    reserve = whole_s(search, rungs) * (FINALISTS * (1 - 1 / KEPT) + CLOSING)
     before_last = max(1, len(search.settings["rungs"]) - 1)
     return began + max(0.0, search.budget_s - began - reserve) * (rung + 1) / before_last
 
@@ -544,7 +553,7 @@ def _planned(search: Search) -> int:
     many, before, total = float(search.a_round()), 0, 0.0
     rungs = search.settings["rungs"]
     for place, steps in enumerate(rungs):
-        many = 1.0 if place and place == len(rungs) - 1 else many
+        many = min(many, FINALISTS) if place and place == len(rungs) - 1 else many
         total += many * (steps - before)
         before, many = steps, -(-many // KEPT)
     return round(total)

@@ -14,6 +14,7 @@ from striate.net.network import Network
 from striate.net.notation.cursor import Cursor
 from striate.net.notation.holes import find_holes
 from striate.net.source import Source
+from striate.recipe.given import canonical
 from striate.recipe.keys import LENGTHS, Recipe, check_recipe, read_settings
 
 Value = bool | int | float | str
@@ -156,6 +157,7 @@ def read_space(file: str | None, settings: Sequence[str], network: Network | Non
             plain.append(setting)
     fixed = read_settings(plain)
     parameters: dict[str, Parameter] = {}
+    values, holes = canonical(values, file or "space"), canonical(holes, "--set")
     for key, value in {**values, **holes}.items():
         if key in fixed:
             continue
