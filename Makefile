@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: setup demo lint test test-all avx2 soak bench bench-quick bench-page docs site clean
+.PHONY: setup demo lint test test-all avx2 soak bench bench-quick bench-page docs site gallery clean
 
 setup: .venv/.ready
 .venv/.ready: pyproject.toml constraints.txt
@@ -71,6 +71,10 @@ site: docs
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[site]"
 	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(PY) -m mkdocs build --quiet
 	@echo "site: dist/site/index.html"
+
+# Pictures of all that can be seen; trains two networks on digits.
+gallery: setup
+	$(PY) docs/make_gallery.py
 
 clean:
 	rm -rf .venv runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

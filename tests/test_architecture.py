@@ -21,3 +21,16 @@ def test_every_room_is_named() -> None:
     house = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("```")[1]
     rooms = {path.name for path in (ROOT / "src" / "striate").iterdir() if (path / "__init__.py").exists()}
     assert sorted(room for room in rooms if f"{room}/" not in house) == []
+
+
+def test_every_picture_of_the_docs_is_there() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    named = [
+        (page, each)
+        for page in pages
+        for each in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    ]
+    assert any(page.name == "gallery.md" for page, _ in named)
+    assert [
+        each for page, each in named if not each.startswith("http") and not (page.parent / each).is_file()
+    ] == []
