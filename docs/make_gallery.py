@@ -13,6 +13,7 @@ import argparse
 import shutil
 import subprocess
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,10 @@ def main() -> None:
             fixed_filters(china),
             layers(place),
             explained(flower, place),
-            digits(place),
         ]
+        with chdir(place):
+            # The pages name the runs as they would be named anywhere.
+            parts.append(digits(place))
     (HERE / "gallery.md").write_text("\n".join(parts), encoding="utf-8")
 
 
