@@ -52,11 +52,24 @@ def test_the_class_map_of_an_fc_that_reads_the_maps_by_hand() -> None:
     assert (found.bias, found.total, found.logit) == (1.0, -2.0, -2.0)
 
 
+def test_the_class_map_behind_a_maximum_by_hand() -> None:
+    made = subject("conv 2 1x1 nobias -> pool max -> fc classes", (1, 2, 2), 2)
+    set_weights(made.net, {"0.weight": [1, -1], "2.weight": [2, 3, 0, 1], "2.bias": [0.5, 0]})
+    head = find_head(made.layout)
+    assert head is not None
+    found = class_map(made.net, torch.tensor([[[[1.0, -2.0], [0.0, 4.0]]]]), head, one(2, 0))
+    # The first map is largest at 4, the second at 2, where the image is -2.
+    assert found.values.tolist() == [[0.0, 6.0], [0.0, 8.0]]
+    assert (found.total, found.logit, found.adds_up) == (14.5, 14.5, True)
+
+
 ADDING_UP = [
     f"{RESIDUAL} -> pool avg -> fc classes",
     f"{RESIDUAL} -> avgpool 4 -> flatten -> dropout 0.5 -> fc classes nobias",
     f"{RESIDUAL} -> conv classes 1x1 -> relu -> pool avg -> flatten -> softmax",
     f"{RESIDUAL} -> fc classes",
+    f"{RESIDUAL} -> pool max -> fc classes",
+    f"{RESIDUAL} -> conv classes 1x1 -> maxpool 4 -> flatten",
 ]
 
 
@@ -72,7 +85,7 @@ def test_exact_class_maps_add_up_to_the_logit(text: str, against: int | None) ->
 
 
 @pytest.mark.parametrize(
-    "end", ["fc 5 -> relu -> fc classes", "pool max -> fc classes", "pool avg 2 -> fc 4 -> fc classes", "pool avg -> relu -> fc classes"]
+    "end", ["fc 5 -> relu -> fc classes", "pool max -> relu -> fc classes", "pool avg 2 -> fc 4 -> fc classes", "pool avg -> relu -> fc classes"]
 )  # fmt: skip
 def test_other_ends_have_no_exact_class_map(end: str) -> None:
     assert find_head(subject(f"{RESIDUAL} -> {end}", (2, 16, 16)).layout) is None

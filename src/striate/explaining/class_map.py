@@ -34,12 +34,20 @@ class ClassMap:
         together = self.values.mean(dtype=np.float64) if self.averages else self.values.sum(dtype=np.float64)
         return float(together) + self.bias
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether the total is the logit, to one part in a thousand of the largest number on the way."""
+        largest = max(1.0, abs(self.logit), float(np.abs(self.values).max()))
+        return abs(self.total - self.logit) < 1e-3 * largest
+
 
 def class_map(net: Net, x: Tensor, head: Head, target: Tensor) -> ClassMap:
     """The exact class map: the closing fc's weights times the last maps.
 
         M[i,j] = sum over c of w[c] * A[c,i,j];  logit = mean(M) + b    behind a global average pool
         M[i,j] = sum over c of w[c,i,j] * A[c,i,j];  logit = sum(M) + b    where the fc reads the maps themselves
+        M[i,j] = sum of w[c] * A[c,i,j] over the c whose largest value lies at i,j;  logit = sum(M) + b
+                                                                           behind a global max pool
 
     x: 1 x C x H x W.  target: one number a class, 1 for the class and 0 elsewhere; -1 for one it is set against.
     Source: Zhou et al. 2016, "Learning deep features for discriminative localization", section 2.
@@ -53,7 +61,11 @@ def class_map(net: Net, x: Tensor, head: Head, target: Tensor) -> ClassMap:
             fc = net.part(head.fc)
             weights = target @ fc.weight  # type: ignore[operator]
             bias = float(target @ fc.bias) if fc.bias is not None else 0.0  # type: ignore[operator]
-        weights = weights[:, None, None] if head.averages else weights.reshape(head.at.shape)
+        if head.pool == "max":
+            flat = maps.flatten(1)
+            largest, place = flat.max(dim=1, keepdim=True)
+            maps = torch.zeros_like(flat).scatter_(1, place, largest).reshape(head.at.shape)
+        weights = weights.reshape(head.at.shape) if head.pool is None else weights[:, None, None]
         values = (weights * maps).sum(dim=0)
     return ClassMap(as_array(values), bias, float(logits[0] @ target), head.averages)
 

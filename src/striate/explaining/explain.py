@@ -322,9 +322,14 @@ def _heats(
         kind = "mean" if made.averages else "sum"
         adds = (
             f"The {kind} of the map, {decimal(made.total - made.bias)}, plus the bias, {decimal(made.bias)}, "
-            f"is {decimal(made.total)}; {logit} is {decimal(made.logit)}: it adds up."
+            f"is {decimal(made.total)}; {logit} is {decimal(made.logit)}: "
+            + ("it adds up." if made.adds_up else "rounding keeps them apart.")
         )
-        said = f"The closing weights times the maps of `{head.at.path}`: what each place contributes to {logit}, exactly."
+        maxima = ", the largest value of each alone" if exact.pool == "max" else ""
+        said = (
+            f"The closing weights times the maps of `{head.at.path}`{maxima}: what each place contributes to {logit}, "
+            "exactly."
+        )
         heats.append(Heat("class-map", "Class map", made.values, head.at, True, said, adds))
         methods.append(
             Method("class-map", "Class map", head.at, lambda s, x, t: class_map(s.net, x, exact, t).values)

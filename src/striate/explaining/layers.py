@@ -47,14 +47,19 @@ class Head:
     """A closing part of which the answer can be taken apart exactly, place by place.
 
     at: the last maps.  consumer: the path of what reads them, the pool or the fc.
-    fc: the path of the closing fc, or None where the maps themselves are averaged into logits.
-    averages: whether the logit is the mean of the class map plus the bias; else it is its sum plus the bias.
+    fc: the path of the closing fc, or None where the maps themselves are pooled into logits.
+    pool: avg or max, what becomes of each map; None where the fc reads the maps themselves.
     """
 
     at: At
     consumer: str
     fc: str | None
-    averages: bool
+    pool: str | None
+
+    @property
+    def averages(self) -> bool:
+        """Whether the logit is the mean of the class map plus the bias; else it is its sum plus the bias."""
+        return self.pool == "avg"
 
 
 def main_path(part: Part) -> Iterator[Placed | Join]:
@@ -117,7 +122,8 @@ def find_at(layout: Layout, name: str) -> At:
 def find_head(layout: Layout) -> Head | None:
     """The closing part as the exact class map needs it, or None where the network ends otherwise.
 
-    Exact are `... -> pool avg -> fc`, `... -> pool avg`, and an fc that reads the maps themselves.
+    Exact are `... -> pool avg -> fc` and the same with `pool max`, both without an fc, and an fc that reads the maps
+    themselves.
     """
     parts = [
         part for part in main_path(layout.root) if not (isinstance(part, Placed) and _changes_nothing(part))
@@ -128,29 +134,32 @@ def find_head(layout: Layout) -> Head | None:
     if parts and isinstance(last := parts[-1], Placed) and isinstance(last.layer, Fc):
         fc = last.path
         parts.pop()
-    if not parts or (fc is None and not _is_mean(parts[-1])):
+    if not parts:
         return None
     last = parts[-1]
-    averages = isinstance(last, Placed) and _is_mean(last)
-    consumer = last.path if averages else fc
-    source = parts[-2] if averages and len(parts) > 1 else last
-    shape = last.input if averages else last.output
-    if not isinstance(shape, Map) or shape.height * shape.width < 2 or (averages and len(parts) == 1):
+    pool = _pool_of_all(last)
+    consumer = fc if pool is None else last.path
+    if consumer is None or (pool is not None and len(parts) == 1):
         return None
-    assert consumer is not None
-    return Head(At(source.path, shape, trace_fields(layout).get(source.path)), consumer, fc, averages)
+    source = last if pool is None else parts[-2]
+    shape = source.output
+    if not isinstance(shape, Map) or shape.height * shape.width < 2:
+        return None
+    return Head(At(source.path, shape, trace_fields(layout).get(source.path)), consumer, fc, pool)
 
 
-def _is_mean(part: Placed | Join) -> bool:
-    """Whether it averages each map over all of its places."""
+def _pool_of_all(part: Placed | Join) -> str | None:
+    """avg or max, where it makes one number of each map; else None."""
     if not isinstance(part, Placed) or not isinstance(part.input, Map) or not isinstance(part.output, Map):
-        return False
+        return None
     layer = part.layer
     if part.output.height * part.output.width > 1:
-        return False
+        return None
     if isinstance(layer, Pool):
-        return layer.kind == "avg"
-    return isinstance(layer, AvgPool) and layer.kernel == part.input[1:] and not any(layer.pad or ())
+        return layer.kind
+    if isinstance(layer, AvgPool | MaxPool) and layer.kernel == part.input[1:] and not any(layer.pad or ()):
+        return "avg" if isinstance(layer, AvgPool) else "max"
+    return None
 
 
 def _changes_nothing(part: Placed) -> bool:
