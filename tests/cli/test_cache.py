@@ -61,5 +61,5 @@ def test_what_is_no_kind(call: Call) -> None:
     assert said.code == 1
     assert said.err == (
         "striate: cache: there is no `stores` in the cache\n"
-        "  expected: store, archives, downloads, ledger, machine\n  try: striate cache store\n"
+        "  expected: store, archives, downloads, ledger, machine, explained\n  try: striate cache store\n"
     )

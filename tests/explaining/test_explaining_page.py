@@ -252,7 +252,8 @@ def test_first_filters_of_every_kind() -> None:
 
 def split(images: np.ndarray, labels: list[int]) -> Split:
     """Training images with names."""
-    return Split(images, np.array(labels), tuple(f"{number}.png" for number in range(len(images))))
+    names = tuple(f"{number}.png" for number in range(len(images)))
+    return Split(images, np.array(labels), names, contents=names)
 
 
 def test_the_nearest_image_is_itself_and_one_is_answered_differently() -> None:

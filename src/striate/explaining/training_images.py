@@ -128,7 +128,9 @@ def look_through(
     numbers = subject.layout.input.elements + 2 * sum(at.shape.channels for at in places)
     number = max(1, min(count, most, MOST_IMAGES, MOST_NUMBERS // numbers))
     chosen = np.unique(np.linspace(0, count - 1, number).round().astype(np.int64))
-    file = None if kept is None else kept / f"{_key(subject, split, places, number)}.safetensors"
+    file = None
+    if kept is not None and len(split.contents) == count:
+        file = kept / f"{_key(subject, split, places, number)}.safetensors"
     found = None if file is None else _read(file, len(chosen), places)
     if found is None:
         found = _look_through(subject, split, places, chosen, progress)
