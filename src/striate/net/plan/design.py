@@ -93,7 +93,7 @@ NOTES: dict[str, NoteKind] = {
         "Li, Chen, Hu and Yang 2019 (variance shift), sections 3 and 4",
     ),
     "repeated-bn": NoteKind(
-        "warning",
+        "note",
         "A bn reads what a bn gives.",
         "It is normalized already: the second one costs time and does nothing.",
         "Ioffe and Szegedy 2015, section 3",

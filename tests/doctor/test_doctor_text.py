@@ -1,0 +1,58 @@
+"""The text that is given where a note is about the text of a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doctor.sick import make
+from striate.doctor.facts import read_facts
+from striate.doctor.text import diagnose, mend
+
+MENDED = {
+    "activation-on-output": ("conv 8 3x3 -> relu -> fc classes -> relu", "conv 8 3x3 -> relu -> fc classes"),
+    "softmax-inside": ("conv 8 3x3 -> softmax -> fc classes", "conv 8 3x3 -> relu -> fc classes"),
+    "saturating-depth": ("[conv 8 3x3 -> sigmoid] x4 -> fc classes", "[conv 8 3x3 -> relu] x4 -> fc classes"),
+    "dropout-before-bn": (
+        "conv 8 3x3 -> dropout 0.5 -> bn -> relu -> fc classes",
+        "conv 8 3x3 -> bn -> relu -> fc classes",
+    ),
+    "repeated-bn": (
+        "[conv 8 3x3 -> bn -> bn -> relu] x2 -> fc classes",
+        "[conv 8 3x3 -> bn -> relu] x2 -> fc classes",
+    ),
+    "only-1x1": (
+        "conv 8 1x1 -> relu -> conv 8 1x1 -> relu -> pool avg -> fc classes",
+        "conv 8 3x3 -> relu -> conv 8 3x3 -> relu -> pool avg -> fc classes",
+    ),
+    "no-nonlinearity": (
+        "[conv 8 3x3 -> bn] x2 -> maxpool 2 -> conv 8 3x3 -> fc 32 -> fc classes",
+        "[conv 8 3x3 -> bn -> relu] x2 -> maxpool 2 -> conv 8 3x3 -> relu -> fc 32 -> relu -> fc classes",
+    ),
+}
+
+
+@pytest.mark.parametrize("code", MENDED)
+def test_the_command_has_a_text_without_what_the_note_is_about(code: str, tmp_path: Path) -> None:
+    text, better = MENDED[code]
+    facts = read_facts(make(tmp_path / "run", net=text, vitals=False))
+    found = {each.code: each for each in diagnose(facts)}
+    assert found[code].cure == (
+        f"`striate train photos --net '{better}' --recipe {tmp_path}/run/recipe.toml`"
+    )
+    facts = read_facts(make(tmp_path / "mended", net=better, vitals=False))
+    assert code not in {each.code for each in diagnose(facts)}
+
+
+def test_no_text_is_given_where_none_is_simple(tmp_path: Path) -> None:
+    facts = read_facts(make(tmp_path / "run", net="conv 8 3x3 -> relu -> fc 900 -> relu -> fc classes"))
+    assert mend("heavy-fc", facts) is None
+    assert mend("repeated-bn", facts) is None
+
+
+@pytest.mark.parametrize(("best", "severity"), [(0.9, "warning"), (0.99, "note")])
+def test_what_did_no_harm_is_a_note(best: float, severity: str, tmp_path: Path) -> None:
+    run = make(tmp_path / "run", net="conv 8 3x3 -> relu -> fc classes -> tanh", val=[best] * 8)
+    (found,) = [each for each in diagnose(read_facts(run)) if each.code == "activation-on-output"]
+    assert found.severity == severity
