@@ -327,7 +327,7 @@ def test_many_images_are_not_held_at_once(trained: Any) -> None:
         (True, "[0]: bool is no image"),
         ({"a": b""}, "[0]: dict is no image"),
         ([0, 1, 2], "[0]: int is no image"),
-        ([b"x", None], "[1]: NoneType is no image"),
+        ([np.zeros((4, 4), np.uint8), None], "[1]: NoneType is no image"),
         (range(3), "[0]: int is no image"),
     ],
 )

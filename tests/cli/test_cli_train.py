@@ -41,7 +41,9 @@ def test_train_from_a_folder(call: Call, photos: Path, here: Path) -> None:
         "data      3 classes, 33 training, 3 validation images of 1x12x12 "
         "(validation held out of the training images)"
     )
-    assert any(line.startswith("recipe    1 epoch of batches of 8, adamw at rate 0.003, ") for line in lines)
+    assert any(
+        line.startswith("recipe    1 epoch of batches of 8, adamw at learning rate 0.003, ") for line in lines
+    )
     assert any(line.startswith("epoch 1/1: loss ") and line.endswith("  (best)") for line in lines)
     assert any(line.startswith("validation accuracy ") for line in lines)
     assert "there is no test split: these images also chose the best epoch (1)" in lines
@@ -67,7 +69,7 @@ def test_a_network_is_chosen_and_the_reason_told(call: Call, photos: Path) -> No
     said = call("train", str(photos), "--epochs", "1", "--device", "cpu")
     assert said.code == 0
     assert "network   swift28: it suits 12x12 pixels and 33 training images\n" in said.out
-    assert ", muon at rate 0.003, one-cycle, " in said.out
+    assert ", muon at learning rate 0.003, one-cycle, " in said.out
 
 
 def test_net_by_text_file_and_zoo(call: Call, bars: Path, here: Path) -> None:
@@ -87,7 +89,7 @@ def test_recipes_and_settings(call: Call, bars: Path, here: Path) -> None:
         "--set", "clip=none", "--out", "a", "--device", "cpu",
     )  # fmt: skip
     assert said.code == 0
-    assert "1 epoch of batches of 32, sgd at rate 0.25" in said.out
+    assert "1 epoch of batches of 32, sgd at learning rate 0.25" in said.out
     again = call("train", str(bars), "--recipe", "a/recipe.toml", "--net", "a/net.txt", "--out", "b")
     assert again.code == 0
     assert (here / "a" / "recipe.toml").read_bytes() == (here / "b" / "recipe.toml").read_bytes()
@@ -429,7 +431,7 @@ def test_a_recipe_with_an_unknown_key(call: Call, here: Path, bars: Path) -> Non
         "striate: mine.toml: there is no key `epohcs`\n  expected: one of epochs, budget_s,"
     )
     assert error.endswith("\n  try: epochs\n")
-    assert refused(call, here, str(bars), "--set", "optimizer=adam").endswith("\n  try: optimizer\n")
+    assert refused(call, here, str(bars), "--set", "class_weight=1").endswith("\n  try: balance\n")
 
 
 def test_a_network_whose_output_does_not_fit(call: Call, here: Path, bars: Path) -> None:

@@ -177,9 +177,9 @@ def summarize_recipe(recipe: Recipe, watch: Watch) -> None:
     """Say how the network is trained."""
     length = counted(recipe.epochs, "epoch") if recipe.epochs else f"{recipe.budget_s:g} s"
     watch.say(
-        f"recipe    {length} of batches of {recipe.batch}, {recipe.optimizer} learning rate {recipe.learning_rate:g}, "
+        f"recipe    {length} of batches of {recipe.batch}, {recipe.optimizer} at learning rate {recipe.learning_rate:g}, "
         f"{recipe.schedule}, augment: {recipe.augment}, seed {recipe.seed}"
     )
     if recipe.freeze is not None and recipe.weights is None:
         verb = "begins" if recipe.thaw else "stays"
-        watch.say(f"          no weights were given: what is frozen {verb} as it was drawn")
+        watch.say(f"          no weights were given: what is frozen {verb} at its initialization")
