@@ -52,6 +52,9 @@ class Table:
     def __init__(self, curves: dict[int, Curve], numbers: Sequence[int], *, resume: bool = True) -> None:
         self.curves, self.numbers, self.resume = curves, list(numbers), resume
         self.paid, self.at = 0.0, dict.fromkeys(numbers, -1)
+        # Stopped by their curves, and the chance that was stated of one of them being the winner.
+        self.stopped: list[int] = []
+        self.stated = 0.0
 
     def see(self, number: int, part: int) -> tuple[float, float]:
         """The validation of a configuration behind a part."""
@@ -88,7 +91,10 @@ def striate_search(
         seen = [
             Seen(each, tuple(points[each]), losses[each], diverged=points[each][-1][1] < 0) for each in alive
         ]
-        alive = list(choose(seen, rung, steps, images).on) or best_of(table, alive, part)[:1]
+        chosen = choose(seen, rung, steps, images)
+        table.stated += chosen.wrong
+        table.stopped += list(chosen.hopeless)
+        alive = list(chosen.on) or best_of(table, alive, part)[:1]
     raise AssertionError
 
 
@@ -242,6 +248,7 @@ def main() -> None:
     rows = []
     for name, (resume, method) in methods.items():
         regrets, regrets_all, costs = [], [], []
+        wrong, stated = [], []
         for replay in range(given.replays):
             chance = random.Random(replay)
             drawn = chance.sample(sorted(curves), min(DRAWN, len(curves)))
@@ -250,6 +257,8 @@ def main() -> None:
             regrets.append(100 * max(0.0, max(final[each] for each in drawn) - final[taken]))
             regrets_all.append(100 * (best - final[taken]))
             costs.append(table.paid)
+            wrong.append(any(final[each] > final[taken] for each in table.stopped))
+            stated.append(table.stated)
         within = mean(each <= 0.5 for each in regrets)
         low, high = (float(np.quantile(regrets, each)) for each in (0.1, 0.9))
         rows.append(
@@ -257,6 +266,7 @@ def main() -> None:
                 "method": name, "whole trainings": round(mean(costs), 2), "most": round(max(costs), 2),
                 "regret": round(mean(regrets), 2), "10 %": round(low, 2), "90 %": round(high, 2),
                 "within 0.5 points": round(within, 2), "regret to the best of the table": round(mean(regrets_all), 2),
+                "wrong stops": round(mean(wrong), 3), "as stated": round(mean(stated), 3),
             }
         )  # fmt: skip
     heads = list(rows[0])

@@ -160,6 +160,15 @@ class Database:
             found = connection.execute(sql.select(_searches.c.value).where(where)).scalar()
         return None if found is None else json.loads(found)
 
+    def claim(self, key: str) -> bool:
+        """Whether this worker is the first to say that it does something that one is to do."""
+        try:
+            with self._speaking() as connection:
+                connection.execute(sql.insert(_searches).values(name=self.name, key=key, value="true"))
+        except IntegrityError:
+            return False
+        return True
+
     # Trials
 
     def trials(self) -> list[Trial]:

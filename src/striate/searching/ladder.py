@@ -22,13 +22,13 @@ LEAST_STEPS = 12
 FINALISTS = 2
 
 # A trial whose chance of beating the leader of its rung in the end is smaller is not trained further.
-HOPELESS = 0.05
+HOPELESS = 0.01
 
 # From so many rungs on a curve is extrapolated: two points say how fast it comes.
 LEAST_POINTS = 2
 
 # A validation that is repeated with another seed differs by so much besides what its number of images explains.
-SEED_STD = 0.005
+SEED_STD = 0.02
 
 # Exponents and floors of the power laws: error(t) = floor + a t^-b.
 _EXPONENTS = (0.2, 0.4, 0.7, 1.0, 1.5)

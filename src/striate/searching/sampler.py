@@ -84,6 +84,7 @@ class Mirror:
 
     def __init__(self, database: Database) -> None:
         try:
+            self.database = database
             storage = optuna.storages.RDBStorage(database.url)
             self.study = optuna.create_study(
                 storage=storage, study_name=database.name, direction="maximize", load_if_exists=True
@@ -96,10 +97,9 @@ class Mirror:
     ) -> None:
         """Write trials that ended for good; each once.  last: the rung of a whole training."""
         ways = {each.name: distribution(each) for each in parameters}
-        there = {each.user_attrs.get("trial") for each in self.study.get_trials(deepcopy=False)}
         for trial, rungs in trials:
             waits = any(each.state in ("open", "leased") for each in rungs)
-            if trial.trial in there or waits:
+            if waits or not self.database.claim(f"mirrored {trial.trial}"):
                 continue
             done = [each for each in rungs if each.state == "done" and each.metric is not None]
             state = TrialState.PRUNED if done else TrialState.FAIL

@@ -22,6 +22,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from filelock import FileLock
+
 from striate.disk.atomic import write_atomic
 from striate.disk.small import parse_toml, read_small_text
 from striate.errors import RunError, StriateError, counted
@@ -728,7 +730,13 @@ def _finish(search: Search, refused: Counter[str]) -> SearchRecord:
             cure='--set "learning_rate=?(0.0001 .. 0.01)"',
         )
     best = max(final, key=lambda each: (each.metric or 0.0, -(each.loss or 0.0)))
-    run = finish_best(search.bench, best.trial, RunFolder(search.folder.best), search.watch)
+    if not search.bench.run_of(best.trial).record.exists():
+        search.watch.say(f"trial {best.trial} was trained elsewhere, and is trained again in this folder")
+        reporter = Reporter(lambda note: None, search.watch.stopping)
+        train_to(search.bench, best.trial, _values(search, best.trial), best.steps, True, reporter)
+    # Others may be at the end, too.
+    with FileLock(search.folder.path / ".lock"):
+        run = finish_best(search.bench, best.trial, RunFolder(search.folder.best), search.watch)
     write_atomic(search.folder.recipe, run.recipe.read_bytes())
     _mirror(search, ended=True)
     record = search_record(search, best, run, refused)
