@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import re
 import shlex
 from pathlib import Path
@@ -10,9 +12,11 @@ from typing import Any
 import pytest
 
 from doctor.sick import CLASSES, LAYERS, NET, WEIGHTS, make
+from report.report_sample import damage
 from striate.cli.plan import plan as plan_command
 from striate.doctor.doctor import FAMILIES, diagnose_run, examine, known_codes
 from striate.doctor.facts import read_facts
+from striate.errors import RunError
 from striate.net.layout.layout import lay
 from striate.net.notation.reader import read_text
 from striate.net.plan.design import NOTES
@@ -176,7 +180,9 @@ def make_folder(path: Path) -> Any:
 
 
 def test_a_healthy_run_has_no_finding(tmp_path: Path) -> None:
-    for number, keys in enumerate([{}, {"net": BNS, "normed": True}, {"vitals": False}]):
+    still = [[3.0, 0.0, 0.0, 0.0]] * 3 + [[3.0, 0.5, 0.003, 0.003]]
+    frozen = {**POOR, "recipe": {"freeze": "hidden"}, "first": {"weights": still}, "last": {"weights": still}}
+    for number, keys in enumerate([{}, {"net": BNS, "normed": True}, {"vitals": False}, frozen]):
         make(tmp_path / str(number), **keys)  # type: ignore[arg-type]
         assert found(tmp_path / str(number)) == []
 
@@ -262,3 +268,22 @@ def test_what_to_try_can_be_pasted(tmp_path: Path) -> None:
                     lay(read_text(text), Map(1, 16, 16), CLASSES)
                     tried += 1
     assert tried > 20
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("name", ["run.json", "data.json", "vitals.jsonl", "events.jsonl", "times.jsonl"])
+def test_damaged_figures_break_nothing(tmp_path: Path, name: str, seed: int) -> None:
+    """Other values at one place in twelve: it is refused with a reason, or what is left is examined."""
+    draw = random.Random(seed)
+    run = make(tmp_path / "run", normed=seed % 2 == 0)
+    lines = (
+        (run.path / name).read_text().splitlines() if name.endswith("l") else [(run.path / name).read_text()]
+    )
+    values = [json.loads(line) for line in lines]
+    for value in values:
+        damage(value, draw)
+    (run.path / name).write_text("\n".join(map(json.dumps, values)))
+    try:
+        assert diagnose_run(run.path)[1].to_record()["version"] == 1
+    except RunError as error:
+        assert "is damaged" in error.problem

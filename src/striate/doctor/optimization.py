@@ -255,6 +255,9 @@ def _spread(look: Seen) -> tuple[str, str, float] | None:
 
 
 def _vanishing(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
+    if facts.recipe.get("freeze"):
+        yield VANISHING_GRADIENTS.not_applicable("parts of the network are frozen")
+        return
     first = _spread(facts.looks[0])
     if first is None:
         yield VANISHING_GRADIENTS.not_applicable(
