@@ -96,8 +96,8 @@ def _pool_shift(bench: Bench) -> Finding:
 POOL_SHIFT = Claim(
     name="pool-shift",
     line="Pooling makes the answer tolerate shifts.",
-    words="Pooling makes a network tolerate small translations of the image. (Notes say invariant; its page tells how many "
-    "answers change.)",
+    words="Pooling makes a network tolerate small translations of the image. Notes say invariant; its page tells how many "
+    "answers change.",
     source="Goodfellow, Bengio and Courville 2016, section 9.3; Zhang 2019, Making convolutional networks "
     "shift-invariant again, which denies it for max pooling with stride and mends it by a blur.",
     protocol="Two convolutions and a fully connected layer, between them max pooling, average pooling, strided "
