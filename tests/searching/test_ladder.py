@@ -57,8 +57,8 @@ def test_a_curve_that_cannot_win_ends() -> None:
 def test_a_power_law_is_found_again() -> None:
     curve = [(each, 1 - 0.9 * each**-0.4) for each in (10, 30, 90)]
     mean, std = extrapolate(curve, 270, 10**9)
-    assert mean == pytest.approx(1 - 0.9 * 270**-0.4, abs=0.01)
-    assert std < 0.02
+    assert mean == pytest.approx(1 - 0.9 * 270**-0.4, abs=0.03)
+    assert std < 0.03
     # Fewer images, and fewer points, are less sure.
     assert extrapolate(curve, 270, 50)[1] > std
     assert extrapolate(curve[-1:], 270, 10**9)[1] > std
