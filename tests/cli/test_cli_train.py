@@ -575,7 +575,7 @@ def test_test_wants_one_network_and_data(call: Call, run: Path, photos: Path) ->
     said = call("test", "--net", "resnet20", str(photos))
     assert said.err == (
         "striate: weights: a network is given without its weights\n  expected: both\n"
-        "  try: --weights FILE, or striate test RUN DATA\n"
+        "  try: --weights FILE, or a run instead\n"
     )
 
 

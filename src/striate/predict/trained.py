@@ -143,9 +143,10 @@ class Trained:
         Raises DataError, at its name or place, for an image that cannot be read and for what is none.
         """
         found: list[Prediction] = []
-        waiting = read_images(images, self.preparation)
+        waiting = _images(images, "[0]")
         while some := list(islice(waiting, GROUP)):
-            rows = self.predict_stored(np.stack([image for _, image in some]))
+            stored = [_named(name, image, self.preparation) for name, image in some]
+            rows = self.predict_stored(np.stack(stored))
             found += [self._prediction(name, row) for (name, _), row in zip(some, rows, strict=True)]
         return found
 
@@ -205,14 +206,18 @@ def read_images(images: Any, known: Normalization) -> Iterator[tuple[str, NDArra
     Raises DataError, at its name or place, for an image that cannot be read and for what is none.
     """
     for name, image in _images(images, "[0]"):
-        try:
-            yield name, _prepared(image, known)
-        except Unreadable as trouble:
-            trouble.place = trouble.place or name
-            if trouble.code == "not-a-image" or not isinstance(image, Path):
-                # Its cure is for a file among those of a training.
-                trouble.cure = "leave it out"
-            raise
+        yield name, _named(name, image, known)
+
+
+def _named(name: str, image: Any, known: Normalization) -> NDArray[Any]:
+    try:
+        return _prepared(image, known)
+    except Unreadable as trouble:
+        trouble.place = trouble.place or name
+        if trouble.code == "not-a-image" or not isinstance(image, Path):
+            # Its cure is for a file among those of a training.
+            trouble.cure = "leave it out"
+        raise
 
 
 def _prepared(image: Any, known: Normalization) -> NDArray[Any]:
