@@ -162,6 +162,10 @@ def test_of_many_layers_some_are_drawn(tmp_path: Path) -> None:
          "--activation: `rulu` is no activation that can stand for another\n"
          "  expected: one of relu, relu6, leaky, prelu, elu, sigmoid, tanh, gelu, silu\n"
          "  try: --activation relu"),
+        ({"net": "pool avg"},
+         "look: the network has neither an activation nor weights\n"
+         "  expected: layers whose outputs can be looked at\n"
+         "  try: conv 32 3x3 -> relu -> fc classes"),
         ({"net": DEEP, "images": 1},
          "--images: 1 image is too few\n  expected: at least 2\n  try: --images 64"),
         ({"net": "resnet18", "data": None},

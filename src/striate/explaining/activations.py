@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from striate.data.decode.image import on_scale
 from striate.data.gather import Data, gather
 from striate.data.images import center
-from striate.errors import DataError, RunError, StriateError, counted, nearest
+from striate.errors import DataError, FitError, RunError, StriateError, counted, nearest
 from striate.machine.device import choose_device
 from striate.modules.initial import fit_whitening, initialize, read_initial, whitening
 from striate.modules.module import Net, build, set_in_place
@@ -301,6 +301,13 @@ def _measured(name: str, net: Net, layout: Layout, stored: NDArray[Any], known: 
     chosen = chosen or matrices[:-1]
     if matrices and matrices[-1] not in chosen:
         chosen.append(matrices[-1])
+    if not chosen:
+        raise FitError(
+            "the network has neither an activation nor weights",
+            place="look",
+            expected="layers whose outputs can be looked at",
+            cure="conv 32 3x3 -> relu -> fc classes",
+        )
     generator = torch.Generator().manual_seed(0)
     sums = [_Sums(each.layer.word, generator) for each in chosen]
     feeder = Feeder(known, next((each.device for each in net.parameters()), torch.device("cpu")))
