@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -14,6 +14,39 @@ from striate.serve.limits import Limits, Refusal, headers_too_long
 
 # What is still sent after a refusal is read for so long, so that the sender sees the answer and no reset.
 LINGER_S = 2.0
+
+
+class Joined:
+    """A transport that sends together what is written in one turn of the loop: headers and body in one packet."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._waiting: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send, soon."""
+        if data:
+            if not self._waiting:
+                self._loop.call_soon(self._flush)
+            self._waiting.append(data)
+
+    def write_eof(self) -> None:
+        """Send nothing more."""
+        self._flush()
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        """End the connection when all is sent."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._transport.write(b"".join(self._waiting))
+            self._waiting.clear()
 
 
 class Connection(H11Protocol):
@@ -27,7 +60,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for headers; one connection too many is told so at once."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Joined(transport, self.loop)))
         if len(self.connections) > self.limits.connections:
             self._refuse(Refusal(503, "there are too many connections; try again", retry_after_s=1))
             return

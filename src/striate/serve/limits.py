@@ -45,11 +45,8 @@ class Refusal(Exception):
         self.sentence = sentence
         self.retry_after_s = retry_after_s
         self.close = close
-
-    @property
-    def body(self) -> bytes:
-        """The JSON object that is sent: its only key is `error`, as the Open Inference Protocol has it."""
-        return json.dumps({"error": self.sentence}).encode()
+        # Its only key is `error`, as the Open Inference Protocol has it.
+        self.body = json.dumps({"error": sentence}).encode()
 
     @property
     def headers(self) -> dict[str, str]:
