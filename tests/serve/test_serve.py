@@ -199,22 +199,22 @@ def test_what_waits_is_answered_together_and_more_is_refused(bundle: Path) -> No
     slow = Slow(bundle)
     with (
         running(bundle, replace(TIGHT, waiting_s=0.0), read=slow.read) as (service, port),
-        ThreadPoolExecutor(9) as pool,
+        ThreadPoolExecutor(32) as pool,
     ):
         batches: list[int] = []
         service.engine.seen = lambda images, _: batches.append(images)
         first = pool.submit(exchange, port, post("/predict", RED))
         _until(lambda: service.engine.waiting == 1 and not service.engine._jobs)
-        others = [pool.submit(exchange, port, post("/predict", BLUE)) for _ in range(3)]
-        _until(lambda: service.engine.waiting == 4)
+        others = [pool.submit(exchange, port, post("/predict", BLUE)) for _ in range(31)]
+        _until(lambda: service.engine.waiting == 32)
         # Before its body is read.
         head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
         status, headers, body = exchange(port, head)
         assert (status, headers["retry-after"]) == (429, "1")
         assert json.loads(body) == {"error": "too many images wait already; try again in 1 s"}
         slow.gate.set()
-        assert [each.result()[0] for each in (first, *others)] == [200] * 4
-        assert batches == [1, 3]
+        assert [each.result()[0] for each in (first, *others)] == [200] * 32
+        assert batches == [1, 16, 15]
         assert exchange(port, post("/predict", RED))[0] == 200
         assert (
             b'striate_requests_total{route="/predict",status="429"} 1.0' in exchange(port, get("/metrics"))[2]

@@ -26,8 +26,8 @@ from striate.text.visible import visible
 # Images that go through the network together.
 BATCH = 16
 
-# However slow the network is, so many images may wait.
-LEAST_WAITING = 4
+# However slow the network is, so many images may be under way: those of a batch, and of the next.
+LEAST_WAITING = 2 * BATCH
 
 # Which HTTP status an image that cannot be read has, by the code of its finding; others have 422.
 STATUS = {
