@@ -27,6 +27,7 @@ SECTIONS = {
     "parity": "Whether bf16 learns what fp32 learns",
     "ablation": "What each trick of the recipe `quick` is worth",
     "inference": "Answering",
+    "serve": "Serving",
     "memory": "Memory",
     "thrift": "Three times the batch in the same memory",
     "optimizer": "What the optimizer costs",
