@@ -16,6 +16,7 @@ from report.report_sample import damage
 from striate.cli.plan import plan as plan_command
 from striate.doctor.doctor import FAMILIES, diagnose_run, examine, known_codes
 from striate.doctor.facts import read_facts
+from striate.doctor.text import mended
 from striate.errors import RunError
 from striate.net.layout.layout import lay
 from striate.net.notation.reader import read_text
@@ -209,6 +210,31 @@ TEXTS = {
     "conv-without-size": ("conv 8 -> relu -> conv 8 3x3 -> relu -> fc classes", "`conv 8` at 0 has no size, which makes it 1x1: it sees one pixel at a time"),
     "heavy-fc": ("conv 8 3x3 -> relu -> fc 500 -> relu -> fc classes", "`fc 500` at 2 holds 3,136,500 of the 3,141,590 weights (100%); `pool avg` before it would save most of them"),
 }  # fmt: skip
+
+
+BETTER = {
+    "no-nonlinearity": "conv 8 3x3 -> relu -> maxpool 2 -> fc 20 -> relu -> fc classes",
+    "activation-on-output": "conv 8 3x3 -> relu -> fc classes",
+    "softmax-inside": "conv 8 3x3 -> relu -> fc 20 -> relu -> fc classes",
+    "saturating-depth": "[fc 32 -> relu] x4 -> fc classes",
+    "receptive-field-small": "conv 8 3x3 -> relu -> maxpool 2 -> conv 8 3x3 -> relu -> pool avg -> fc classes",
+    "dropout-before-bn": "conv 8 3x3 -> bn -> relu -> fc classes",
+    "repeated-bn": "conv 8 3x3 -> bn -> relu -> fc classes",
+    "only-1x1": "conv 8 3x3 -> relu -> conv 8 3x3 -> relu -> pool avg -> fc classes",
+    "conv-without-size": "conv 8 3x3 -> relu -> conv 8 3x3 -> relu -> fc classes",
+    "heavy-fc": None,
+}
+
+
+@pytest.mark.parametrize("code", TEXTS)
+def test_what_the_text_should_have_been(code: str) -> None:
+    """And that text has the note no more."""
+    layout = lay(read_text(TEXTS[code][0]), Map(1, 28, 28), 10)
+    (note,) = [each for each in plan(layout).notes if each.code == code]
+    better = mended(layout, note)
+    assert better == BETTER[code]
+    if better is not None:
+        assert code not in [each.code for each in plan(lay(read_text(better), Map(1, 28, 28), 10)).notes]
 
 
 @pytest.mark.parametrize("code", TEXTS)

@@ -8,7 +8,7 @@ import pytest
 
 from doctor.sick import make
 from striate.doctor.facts import read_facts
-from striate.doctor.text import diagnose, mend
+from striate.doctor.text import diagnose, mended
 
 MENDED = {
     "activation-on-output": ("conv 8 3x3 -> relu -> fc classes -> relu", "conv 8 3x3 -> relu -> fc classes"),
@@ -47,8 +47,9 @@ def test_the_command_has_a_text_without_what_the_note_is_about(code: str, tmp_pa
 
 def test_no_text_is_given_where_none_is_simple(tmp_path: Path) -> None:
     facts = read_facts(make(tmp_path / "run", net="conv 8 3x3 -> relu -> fc 900 -> relu -> fc classes"))
-    assert mend("heavy-fc", facts) is None
-    assert mend("repeated-bn", facts) is None
+    assert facts.plan is not None
+    assert facts.layout is not None
+    assert [(each.code, mended(facts.layout, each)) for each in facts.plan.notes] == [("heavy-fc", None)]
 
 
 @pytest.mark.parametrize(("best", "severity"), [(0.9, "warning"), (0.99, "note")])

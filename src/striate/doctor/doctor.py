@@ -34,7 +34,7 @@ EXPERIMENTS: tuple[tuple[str, tuple[Rule, ...]], ...] = (
 def examine(facts: RunFacts) -> Diagnosis:
     """What is wrong with a run, the gravest first."""
     found = [each for _, diagnose, _ in FAMILIES for each in diagnose(facts)]
-    if not any(isinstance(each, Finding) and each.severity == "error" for each in found):
+    if not any(isinstance(each, Finding) and each.severity != "note" for each in found):
         found += optimization.nothing_else(facts)
     return diagnosis_of(found)
 

@@ -156,7 +156,7 @@ def diagnose_gradients(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
 
 
 def nothing_else(facts: RunFacts) -> Iterator[Finding]:
-    """loss-not-moving, where no other error was found."""
+    """loss-not-moving, where nothing else was found but notes."""
     if facts.judged and not facts.learned:
         yield LOSS_NOT_MOVING.finding(
             f"{percent(facts.best_accuracy)} right on validation after {counted(len(facts.epochs), 'epoch')}, and always "
