@@ -75,6 +75,8 @@ def main() -> None:
     if asked.cures:
         record["cures"] = cures(judged, asked.work, asked.cures, asked.seconds)
     write(record, asked.out)
+    if asked.out.name == "receipt.json":
+        write_table(asked.out)
     print(json.dumps({key: record[key] for key in ("cases", "recall", "false_alarms", "others")}, indent=1))
     for line in record["alarms_on_healthy"]:
         print("healthy:", line)
@@ -298,7 +300,7 @@ def write(record: dict[str, Any], out: Path) -> None:
 
     from striate.machine.device import describe_machine, versions
 
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()  # fmt: skip
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent).stdout.strip()  # fmt: skip
     head = {
         "format": 1, "benchmark": "doctor", "date": time.strftime("%Y-%m-%d"), "commit": commit,
         "machine": describe_machine(torch.device("cpu")), "versions": versions(),
@@ -307,6 +309,50 @@ def write(record: dict[str, Any], out: Path) -> None:
     text = json.dumps({**head, **record}, indent=1)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(re.sub(r"(?<![\w.])/(?:[\w.-]+/)+", "", text) + "\n")
+
+
+def write_table(receipt: Path) -> None:
+    """The figures of a receipt at the end of README.md."""
+    page = receipt.with_name("README.md")
+    above = page.read_text().split("<!-- results -->")[0]
+    page.write_text(above + "<!-- results -->\n" + "\n".join(table(json.loads(receipt.read_text()))) + "\n")
+
+
+def table(record: dict[str, Any]) -> list[str]:
+    """What was found, in lines of Markdown."""
+
+    def said(share: dict[str, Any]) -> str:
+        low, high = share["interval"]
+        return f"{share['hits']} of {share['n']} ({low:.0%} to {high:.0%})" if share["n"] else "none"
+
+    cases, recall, alarms = record["cases"], record["recall"], record["false_alarms"]
+    lines = [
+        f"## What was found on {record['date']}",
+        "",
+        f"{cases['judged']} cases in {cases['runs']} runs: {cases['broken']} broken, {cases['healthy']} healthy. "
+        "In brackets 95 % intervals.",
+        "",
+        "| | alarm on a broken case | alarm on a healthy case |",
+        "|---|---|---|",
+        f"| striate doctor | {said(recall['any_alarm'])} | {said(alarms['cases'])} |",
+        *(
+            f"| {tool} | {said(found['recall'])} | {said(found['false_alarms'])} |"
+            for tool, found in record["others"].items()
+        ),
+        "",
+        f"One of its codes names what was done: {said(recall['code_that_names_it'])}; the first one does: "
+        f"{said(recall['first_code_names_it'])}. By run instead of by case: {said(recall['runs_with_any_alarm'])} and "
+        f"{said(alarms['runs'])}. Of the hard healthy cases {said(alarms['hard_cases'])} have an alarm.",
+        "",
+        f"A diagnosis takes {record['diagnosis_s']['median']:.2f} s in the median, {record['diagnosis_s']['longest']:.2f} s at most.",
+    ]
+    if "cures" in record:
+        cured = record["cures"]
+        lines += ["", f"Cured by the command of the first finding: {said(cured['all'])}; without those whose data were "
+                  f"changed {said(cured['network_or_recipe'])}."]  # fmt: skip
+    lines += ["", "Alarms on healthy cases:", "", *(f"- {each}" for each in record["alarms_on_healthy"]), "",
+              "Broken cases without an alarm:", "", *(f"- {each}" for each in record["missed"])]  # fmt: skip
+    return lines
 
 
 if __name__ == "__main__":
