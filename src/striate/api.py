@@ -319,7 +319,7 @@ def search(
     """
     require_train("search")
     from striate.progress import Silence
-    from striate.searching.search import work
+    from striate.searching.worker import work
 
     settings = [
         f"{key}=?({', '.join(map(str, value))})" if isinstance(value, list | tuple) else f"{key}={value}"

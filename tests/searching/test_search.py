@@ -17,6 +17,8 @@ from striate.runs.search import SearchFolder, SearchRecord
 from striate.searching import search as module
 from striate.searching.database import Database
 from striate.searching.search import find_search
+from striate.searching.stage import widened_space
+from striate.searching.worker import FEWEST
 from striate.training.loop.loop import Stopped
 from training.drawn import write_arrays
 from training.jobs import Ear
@@ -127,7 +129,7 @@ def test_a_trial_of_a_dead_worker_is_taken_over(
     assert left.state == "leased"
     # The lease is of this process, which lives: somebody else has to wait until it runs out.
     assert left.expires is not None
-    monkeypatch.setattr("striate.searching.search.is_abandoned", lambda rung: rung.state == "leased")
+    monkeypatch.setattr("striate.searching.worker.is_abandoned", lambda rung: rung.state == "leased")
     record = striate.search(resume=folder, device="cpu")
     assert len(record.trials) == 3
     assert {each.token for each in Database(url, name).rungs() if each.trial == 0 and each.rung == 0} == {2}
@@ -253,7 +255,7 @@ def test_a_best_at_the_edge_widens_its_range(
         assert held is not None
         search.database.finish(held, state="done", metric=at / 16, accuracy=0, loss=0, seconds=1)
     for _ in range(2):
-        space = module._widened(search, search.database.trials(), search.database.rungs())
+        space = widened_space(search, search.database.trials(), search.database.rungs())
         assert space.parameters[0].high == pytest.approx(0.3)
     assert ear.said == [
         "          learning_rate: the best lie at the upper edge of 0.0001 to 0.1, by ratio; "
@@ -272,5 +274,5 @@ def test_a_budget_ends_it(arrays: Path, tmp_path: Path) -> None:
     """Under a budget the number of trials is what time allows; the best still comes to its end."""
     keys = {key: value for key, value in KEYS.items() if key != "trials"}
     record = striate.search(arrays, out=tmp_path / "s", budget_s=6, **keys)
-    assert len(record.trials) >= module.FEWEST
+    assert len(record.trials) >= FEWEST
     assert next(each for each in record.trials if each.trial == record.best).steps[-1] == 108

@@ -141,7 +141,7 @@ def search(
             strict=strict,
             watch=screen,
         )
-        from striate.searching.search import work
+        from striate.searching.worker import work
 
         record = work(begun)
     console = prose()
