@@ -15,7 +15,7 @@ from striate.bundle.certificate import Int8
 from striate.bundle.preprocess import Preprocessing
 from striate.bundle.session import open_session
 from striate.errors import BundleError, counted
-from striate.export.quantize import Ranges, activation_ranges, pair_proofs, quantized, weighted_nodes
+from striate.export.quantize import Ranges, activation_ranges, layer_nodes, pair_proofs, quantized
 from striate.export.validation import Validation
 from striate.progress import Watch
 
@@ -30,7 +30,7 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class _Trial:
-    """A network in int8 and how it did.  in_float: the nodes with weights that stayed in float."""
+    """A network in int8 and how it did.  in_float: the layers that stayed in float."""
 
     model: bytes
     in_float: tuple[str, ...]
@@ -93,7 +93,7 @@ def to_int8(
     method = min(methods, key=lambda each: methods[each])
     watch.say("int8      " + ", ".join(f"{name} {error:.2g}" for name, error in methods.items()))
 
-    weighted = [each for each in weighted_nodes(model) if _layer(each) != CLASS_MAP]
+    weighted = [each for each in layer_nodes(model) if _layer(each) != CLASS_MAP]
 
     def trial(in_float: Sequence[str]) -> _Trial:
         made = quantized(model, ranges[method], in_float)
@@ -205,10 +205,10 @@ def _harm(
     preprocessing: Preprocessing,
     watch: Watch,
 ) -> list[str]:
-    """The nodes with weights by how much the logits err where each alone is in int8, the worst first."""
+    """The layers by how much the logits err where each alone is in int8, the worst first."""
     names = [node.name for node in onnx.load_from_string(model).graph.node]
     some = slice(None, None, max(1, len(stored) // PROBED))
-    candidates = [name for name in weighted_nodes(model) if name not in kept]
+    candidates = [name for name in layer_nodes(model) if name not in kept]
     harm = {}
     watch.begin("layers in int8, one at a time", len(candidates))
     for number, name in enumerate(candidates):

@@ -170,6 +170,7 @@ class _Writer:
 
     def _join(self, join: Join, value: str) -> str:
         ends = [self._chain(chain, value) for chain in join.chains]
+        self.path = join.path
         if join.kind == "concat":
             return self._node("Concat", *ends, axis=1)
         total = ends[0]

@@ -20,7 +20,8 @@ from striate.silence import no_reports
 
 # Layers with weights, and what between them would turn int8 to float and back.
 WITH_WEIGHTS = ("Conv", "Gemm")
-BETWEEN = ("Relu", "Clip", "MaxPool", "AveragePool", "Add", "Concat", "Flatten")
+JOINS = ("Add", "Concat")
+BETWEEN = ("Relu", "Clip", "MaxPool", "AveragePool", "Flatten", *JOINS)
 
 # Ways to find the range of an activation: all of it, all but a share at its ends, or what errs least in the square.
 METHODS: dict[str, float | None] = {
@@ -169,6 +170,12 @@ def _two_largest(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 def weighted_nodes(model: bytes) -> list[str]:
     """The names of the nodes with weights, in order."""
     return [node.name for node in onnx.load_from_string(model).graph.node if node.op_type in WITH_WEIGHTS]
+
+
+def layer_nodes(model: bytes) -> list[str]:
+    """The names of the nodes that may stay in float: those with weights, and sums and joins of branches, in order."""
+    wanted = (*WITH_WEIGHTS, *JOINS)
+    return [node.name for node in onnx.load_from_string(model).graph.node if node.op_type in wanted]
 
 
 def pair_proofs(model: bytes, x: NDArray[np.float32]) -> list[LayerPairs]:
