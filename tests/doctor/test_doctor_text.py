@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from doctor.sick import make
+from doctor.sick import RECIPE, make
+from striate.doctor.doctor import examine
 from striate.doctor.facts import read_facts
 from striate.doctor.text import diagnose, mended
 
@@ -57,3 +58,13 @@ def test_what_did_no_harm_is_a_note(best: float, severity: str, tmp_path: Path) 
     run = make(tmp_path / "run", net="conv 8 3x3 -> relu -> fc classes -> tanh", val=[best] * 8)
     (found,) = [each for each in diagnose(read_facts(run)) if each.code == "activation-on-output"]
     assert found.severity == severity
+
+
+def test_the_cure_of_a_learning_rate_takes_what_belongs_to_it_along(tmp_path: Path) -> None:
+    keys = {**RECIPE, "learning_rate": 1e-6, "warmup": 0.95, "momentum": 0.99, "clip": 0.0001}
+    run = make(tmp_path / "run", recipe=keys, ratio=1e-6, train=[0.25] * 8, val=[0.25] * 8)
+    (found,) = [each for each in examine(read_facts(run)).findings if each.code == "rate-too-low"]
+    assert found.cure == (
+        f"`striate train photos --net {tmp_path}/run/net.txt --recipe {tmp_path}/run/recipe.toml "
+        "--set learning_rate=0.001 --set warmup=0.1 --set momentum=0.9 --set clip=1`"
+    )

@@ -159,12 +159,14 @@ def _mode_gap(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
         yield BN_MISMATCH.finding(
             f"of the same {stage.images} training images {percent(by_batch)} are right with the statistics of the batch, and "
             f"{percent(running)} with the running ones of the bn; validation has {percent(last.val_accuracy)}{told}",
-            facts.again("batch=32", net=_without_momentum(facts)),
+            facts.again("batch=32", net=_plain_norms(facts)),
         )
 
 
-def _without_momentum(facts: RunFacts) -> str:
-    return re.sub(r"\bbn\b((?: eps [0-9.e-]+)?) momentum [0-9.e-]+", r"bn\1", facts.one_line)
+def _plain_norms(facts: RunFacts) -> str:
+    """The text with no momentum of its own in a bn, and no dropout before one."""
+    text = re.sub(r"\bbn\b((?: eps [0-9.e-]+)?) momentum [0-9.e-]+", r"bn\1", facts.one_line)
+    return re.sub(r"\bdropout(?:2d)? [0-9.]+ -> (?=bn\b)", "", text)
 
 
 def _constant(facts: RunFacts) -> Iterator[Finding | NotApplicable]:

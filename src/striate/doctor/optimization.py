@@ -189,7 +189,7 @@ def _rate(facts: RunFacts, learning_rate: float) -> Iterator[Finding | NotApplic
     ratio = facts.peak_ratio
     usual = facts.usual_rate
     times = learning_rate / usual
-    cure = facts.again(_rate_key(usual))
+    cure = facts.again(_rate_key(usual), *_companions(facts))
     seen = f"the learning rate is {learning_rate:g}, and {usual:g} suits {facts.optimizer} and this network"
     if ratio is not None:
         seen += f"; a step changes the weights by {ratio:.1g} of their length in the median, at its highest"
@@ -217,6 +217,18 @@ def _rate(facts: RunFacts, learning_rate: float) -> Iterator[Finding | NotApplic
 def _outcome(facts: RunFacts) -> str:
     baseline = facts.most_common("val")
     return f"{percent(facts.best_accuracy)} right on validation at best, {percent(baseline)} by the most common class"
+
+
+def _companions(facts: RunFacts) -> list[str]:
+    """Keys that leave a usual learning rate without effect, or make too much of it, as they usually are."""
+    keys = []
+    if facts.number("warmup", 0.1) > 0.5:
+        keys.append("warmup=0.1")
+    if facts.number("momentum", 0.9) > 0.95:
+        keys.append("momentum=0.9")
+    if 0 < facts.number("clip", 1.0) < 0.01:
+        keys.append("clip=1")
+    return keys
 
 
 def _rate_key(learning_rate: float) -> str:
