@@ -500,3 +500,24 @@ def _until(true: Any) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("it never came to be")
+
+
+@pytest.mark.slow
+def test_schemathesis_finds_nothing(port: int) -> None:
+    command = Path(sys.executable).with_name("schemathesis")
+    if not command.exists():
+        pytest.skip("schemathesis is not installed here")
+    # Bytes that are drawn are no image: that they are refused is right.
+    words = [
+        "--phases",
+        "coverage,fuzzing",
+        "-n",
+        "40",
+        "--seed",
+        "1",
+        "--exclude-checks",
+        "positive_data_acceptance",
+    ]
+    address = f"http://127.0.0.1:{port}/openapi.json"
+    done = subprocess.run([str(command), "run", address, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
