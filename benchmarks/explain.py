@@ -129,9 +129,9 @@ def maps(subject: Subject, x: Tensor, label: int) -> dict[str, Map]:
     )
     noise = np.random.default_rng(label).random((7, 7), dtype=np.float32)
     found: dict[str, Callable[[], Any]] = {
-        "class map": lambda: on_image(class_map(subject.net, x, head, target).values, head.at, size),
+        "class map": lambda: on_image(class_map(subject.net, x, head, target).values, size),
         "Captum Grad-CAM": lambda: theirs[0, 0].detach().numpy(),
-        "random": lambda: on_image(noise, None, size),
+        "random": lambda: on_image(noise, size),
     }
     return {name: make() for name, make in found.items()}
 

@@ -155,19 +155,13 @@ def test_a_comparison_with_captum_can_fail() -> None:
         np.testing.assert_allclose(one_class.values, other.values, atol=1e-5)
 
 
-def test_a_map_lies_where_its_units_look() -> None:
-    """Units of a 1x1 window with stride 4 look at pixels 0, 4, 8 and 12 of 16: there each has its own value."""
-    made = subject("conv 1 1x1 stride 4 -> fc classes", (1, 16, 16))
-    at = find_at(made.layout, "0")
-    values = np.arange(16, dtype=np.float32).reshape(4, 4)
-    laid = on_image(values, at, (16, 16))
-    np.testing.assert_allclose(laid[::4, ::4], values)
-    # Between them linear, beyond the last as it.
-    assert laid[0, 1] == pytest.approx(0.25)
-    assert laid[0, 15] == laid[0, 12] == 3
-    unknown = on_image(values, None, (16, 16))
-    assert unknown[0, 0] == unknown[1, 1] == 0
-    assert on_image(laid, None, (16, 16)) is laid
+def test_a_map_is_spread_evenly_over_the_image() -> None:
+    values = np.array([[0, 4], [8, 12]], dtype=np.float32)
+    laid = on_image(values, (4, 4))
+    # The middle of each value's quarter lies between pixels: a quarter of the way to the next value.
+    assert laid[0].tolist() == [0, 1, 3, 4]
+    assert laid[:, 0].tolist() == [0, 2, 6, 8]
+    assert on_image(laid, (4, 4)) is laid
 
 
 def test_what_a_unit_sees_by_hand() -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from striate.explaining.layers import At, Head
+from striate.explaining.layers import Head
 from striate.explaining.subject import as_array, outputs_at
 from striate.modules.module import Net
 
@@ -84,25 +84,12 @@ def grad_cam(net: Net, x: Tensor, path: str, target: Tensor) -> NDArray[np.float
     return as_array((weights * maps).sum(dim=1).relu()[0])
 
 
-def on_image(values: NDArray[np.float32], at: At | None, size: tuple[int, int]) -> NDArray[np.float32]:
-    """A map of a layer laid over the image, bilinear: each value stands at the middle of what its unit can see.
+def on_image(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """A map laid over the image, bilinear and spread evenly: each value is as large a part of it as every other.
 
-    Padding and strides decide where that is; spread evenly over the image instead, as is usual, the map of a
-    ResNet lies half a step, 16 pixels of 224, too far right and down.
-
-    at: the layer; None for a map that has a value a pixel, or whose units all see the whole image.
+    Where each value stands at the middle of what its unit can see, which padding shifts by up to half a step, maps of two
+    published networks point at the object no more often and deletion is no better (docs/explain.md).
     """
     if values.shape == size:
         return values
-    if at is None or at.fields is None:
-        return np.asarray(Image.fromarray(values).resize(size[::-1], Image.Resampling.BILINEAR))
-    first = at.center(0, 0)
-    for axis, side in enumerate(size):
-        place = (np.arange(side) - first[axis]) / at.fields[axis].step
-        place = place.clip(0, values.shape[axis] - 1)
-        low = np.minimum(place.astype(np.int64), max(0, values.shape[axis] - 2))
-        share = (place - low).astype(np.float32)
-        share = share[:, None] if axis == 0 else share[None, :]
-        high = np.minimum(low + 1, values.shape[axis] - 1)
-        values = values.take(low, axis) * (1 - share) + values.take(high, axis) * share
-    return values
+    return np.asarray(Image.fromarray(values).resize(size[::-1], Image.Resampling.BILINEAR))

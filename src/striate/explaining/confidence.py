@@ -71,12 +71,9 @@ def confidence(
     """
     size = (x.shape[2], x.shape[3])
     label = int(target.argmax())
-    deletion, insertion = areas(subject, x, label, on_image(values, method.at, size))
+    deletion, insertion = areas(subject, x, label, on_image(values, size))
     generator = np.random.default_rng(SEED)
-    random = [
-        areas(subject, x, label, on_image(_noise(generator, values.shape), method.at, size))
-        for _ in range(DRAWS)
-    ]
+    random = [areas(subject, x, label, on_image(_noise(generator, values.shape), size)) for _ in range(DRAWS)]
     likeness = [
         (share, rank_correlation(values, method.compute(other, x, target)))
         for share, other in _drawn_anew(subject)

@@ -73,7 +73,7 @@ def heat_pictures(heat: Heat, scale: Scale, picture: Colors) -> tuple[Colors, Co
     picture: the image as it is shown.
     """
     size = picture.shape[0], picture.shape[1]
-    laid = overlay(colored(on_image(heat.values, heat.at, size), scale), picture)
+    laid = overlay(colored(on_image(heat.values, size), scale), picture)
     return enlarged(laid), enlarged(colored(heat.values, scale))
 
 
