@@ -411,7 +411,14 @@ def begin_or_join(
         return join_search(url, named, new_folder(Path(resume)), source=source, device=device, watch=watch)
     if join is not None:
         there = searches_in(join)
-        named = name or (there[-1] if there else "")
+        if not there:
+            raise StriateError(
+                "there is no search in this database",
+                place="--join",
+                expected="a database that `striate search` writes",
+                cure="striate search DATA --storage with the same address, which begins one",
+            )
+        named = name or there[-1]
         folder = new_folder(Path(out) if out is not None else None)
         return join_search(join, named, folder, source=source, device=device, watch=watch)
     if source is None:

@@ -204,6 +204,23 @@ def test_a_search_that_cannot_be(
     assert said in str(caught.value)
 
 
+def test_a_database_without_a_search(tmp_path: Path, arrays: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'none.db'}"
+    with pytest.raises(StriateError, match="there is no such file"):
+        striate.search(join=url)
+    assert not (tmp_path / "none.db").exists()
+    (tmp_path / "none.db").touch()
+    with pytest.raises(StriateError) as caught:
+        striate.search(join=url)
+    assert caught.value.problem == "there is no search in this database"
+    with pytest.raises(StriateError, match="is not the address of a database"):
+        striate.search(arrays, out=tmp_path / "s", storage="nonsense")
+    with pytest.raises(FitError) as misfit:
+        striate.search(arrays, out=tmp_path / "s", net="fc classes", weights_at_most=10)
+    assert str(misfit.value) == "--weights-at-most: it has 435 weights\n  expected: at most 10"
+    assert not (tmp_path / "s").exists()
+
+
 def test_a_folder_that_is_in_use(searched: tuple[SearchFolder, SearchRecord, Ear], arrays: Path) -> None:
     with pytest.raises(RunError) as caught:
         striate.search(arrays, out=searched[0].path, **KEYS)

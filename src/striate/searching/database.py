@@ -327,6 +327,10 @@ def open_engine(url: str) -> sql.Engine:
 def searches_in(url: str) -> list[str]:
     """The names of the searches in a database, in the order of their names.  Raises StriateError."""
     engine = open_engine(url)
+    file = engine.url.database if engine.url.get_backend_name() == "sqlite" else None
+    if file is not None and not os.path.exists(file):
+        # To look into it would make it.
+        raise unreachable(url, FileNotFoundError("there is no such file"))
     try:
         with engine.connect() as connection:
             if not sql.inspect(connection).has_table(_searches.name):

@@ -22,13 +22,13 @@ from striate.net.notation.reader import read_text
 from striate.net.notation.writer import write_text
 from striate.progress import Watch
 from striate.runs.search import SearchFolder
-from striate.searching.database import Database
+from striate.searching.database import Database, open_engine
 from striate.searching.ladder import (
     ladder,
 )
 from striate.searching.sampler import Mirror, draw
 from striate.searching.space import Parameter, Space, default_space, describe_space
-from striate.searching.trial import Bench, Limits, first_feasible
+from striate.searching.trial import Bench, Limits, cost_of, first_feasible
 from striate.text.figures import duration
 from striate.training.job import prepare
 
@@ -133,6 +133,9 @@ def begin_search(
             expected="a new folder for the search",
             cure=f"striate search --resume {shlex.quote(str(folder.path))}, or another --out",
         )
+    if storage is not None:
+        # Before anything is read: who mistyped it is told at once.
+        open_engine(storage).dispose()
     began = time.monotonic()
     given: dict[str, Any] = {"seed": seed}
     if epochs is not None:
@@ -147,6 +150,8 @@ def begin_search(
     holes = [each for each in space.parameters if each.net]
     if holes:
         values, _, _ = first_feasible(bench, lambda at: draw(holes, (), seed + at), watch, tries=TRIES)
+    else:
+        cost_of(bench, {}, watch)
     made = prepare(
         source, network=bench.network_of(values), recipe=base, device=device, strict=strict, watch=watch,
         gathered=data,
