@@ -216,7 +216,7 @@ def test_plan_of_the_zoo_and_of_a_file(call: Call, here: Path) -> None:
         (
             ["fc classes", "--input", "28x28"],
             "--input: `28x28` is not the shape of an image\n"
-            "  expected: CHANNELSxHEIGHTxWIDTH\n  try: --input 3x224x224",
+            "  expected: CHANNELSxHEIGHTxWIDTH\n  try: --input 3x28x28, or 1x28x28 for grey images",
         ),
         (
             ["fc classes", "--input", "1x28x28", "--batch", "0"],
