@@ -136,7 +136,7 @@ def measured(net: str, bundle: Path, files: Sequence[bytes], rounds: int, second
             what=f"{net}, JPEG to label",
             peer="the bundle in a loop, no server",
             unit="images/s",
-            better="neither",
+            better="higher",
             ours=served,
             theirs=looped,
             figures={
@@ -149,7 +149,7 @@ def measured(net: str, bundle: Path, files: Sequence[bytes], rounds: int, second
             what=f"{net}, asked {TIMES} times as often as it can answer",
             peer="its own peak",
             unit="images/s",
-            better="neither",
+            better="higher",
             ours=figures.pop("answered a second"),
             theirs=served,
             figures=figures,
