@@ -22,7 +22,7 @@ def names() -> Iterator[dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))
         yield runpy.run_path(str(FOLDER / "judge.py"))
-        for name in ("cases", "collect", "data", "published"):
+        for name in ("cases", "collect", "subsets", "published"):
             sys.modules.pop(name, None)
 
 

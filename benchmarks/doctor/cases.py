@@ -20,7 +20,7 @@ class Case:
 
     name: of its own.  parent: the name of what it was made from; its own where it is a parent.
     mutation: what was done, empty for a parent.  codes: the findings that would name it; empty where it is mild.
-    data: see `data.py`.  net: a text.  recipe: keys on top of what all have.
+    data: see `subsets.py`.  net: a text.  recipe: keys on top of what all have.
     """
 
     name: str

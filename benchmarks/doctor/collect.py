@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from cases import Case, cases
 
-from data import data_file
+from subsets import data_file
 
 SEEDS = 5
 # With three seeds against five, all of them lower by chance is 1 in 56; with this distance it is far less.

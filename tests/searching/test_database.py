@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_what_a_dead_worker_sends_is_refused(database: Database) -> None:
 def test_a_process_of_this_machine_that_ended(database: Database) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    host = socket.gethostname()
+    host = platform.node()
 
     def leased(process: int) -> Rung:
         return Rung(0, 0, "leased", f"{host}:{process}:x", 1, 1e12, 10, None, None, None, None, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from importlib import import_module
+from collections.abc import Callable
 
 from striate.disk.small import MOST_TEXT_BYTES
 from striate.errors import StriateError
@@ -94,7 +94,13 @@ def translated(words: list[str]) -> list[str]:
 
 def _own_flags(command: str) -> set[str]:
     """The flags of a command, with that for help."""
-    call = getattr(import_module(f"striate.cli.{command}"), command)
+    call: Callable[..., None]
+    if command == "train":
+        from striate.cli.train import train as call
+    elif command == "lr":
+        from striate.cli.lr import lr as call
+    else:
+        from striate.cli.search import search as call
     names = {"--help", "--version"}
     for each in inspect.signature(call).parameters.values():
         if each.kind is each.POSITIONAL_ONLY:

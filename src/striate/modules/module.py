@@ -18,7 +18,7 @@ from striate.net.plan.drawing import notebook_drawing
 from striate.net.plan.table import plan
 
 # Attributes of the modules below, over and above those of every module.
-_OWN = ("layout", "auxiliary_logits", "part", "weight", "_found")
+_OWN = ("_repr_html_", "layout", "auxiliary_logits", "part", "weight", "_found")
 
 
 class SideLogits(list[tuple[float, Tensor]]):

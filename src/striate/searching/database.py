@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import secrets
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -103,7 +103,7 @@ class Trial:
 
 def this_worker() -> str:
     """The name of a worker: machine, process, and a number that no other process ever has."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    return f"{platform.node()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def shown_address(url: str) -> str:
@@ -292,7 +292,7 @@ def is_abandoned(rung: Rung) -> bool:
     if rung.expires is None or rung.expires < time.time():
         return True
     host, process, _ = (rung.owner or "::").split(":")
-    if host != socket.gethostname() or os.name != "posix":
+    if host != platform.node() or os.name != "posix":
         return False
     try:
         os.kill(int(process), 0)

@@ -72,7 +72,7 @@ NOTES: dict[str, NoteKind] = {
         "warning",
         "A softmax stands before the end.",
         "It squeezes its features into shares that add up to 1, and its gradient is small wherever one of them leads.",
-        "Goodfellow, Bengio and Courville 2016, Deep Learning, section 6.2.2.3",
+        "Goodfellow, Bengio and Courville 2016, Deep Learning, section 6.2.2",
     ),
     "saturating-depth": NoteKind(
         "warning",
