@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 from cases import Case, cases
-
 from subsets import data_file
 
 SEEDS = 5
