@@ -131,6 +131,7 @@ def test_folders_that_only_some_classes_hold_are_their_own_affair(here: Path) ->
     [
         (("images/1.jpg", "annotations/1.xml"), "annotations/ and images/"),
         (("train/images/1.jpg", "train/labels/1.txt", "valid/images/2.jpg"), "images/ and labels/"),
+        (("pictures/1.jpg", "annotations/1.xml"), "annotations/ and pictures/"),
         (("images/train/1.jpg", "images/val/1.jpg", "labels/train/1.txt"), "images/ and labels/"),
     ],
 )

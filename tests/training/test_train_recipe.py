@@ -77,7 +77,7 @@ def test_what_is_no_size(said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "fit"), [("letterbox", "pad"), ("squash", "stretch"), ("strech", "stretch")]
+    ("said", "fit"), [("letterbox", "pad"), ("squash", "stretch"), ("strech", "stretch"), ("centre", "crop")]
 )
 def test_what_others_call_fit(said: str, fit: str) -> None:
     assert told(None, [f"fit={said}"]) == (

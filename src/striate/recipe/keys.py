@@ -38,7 +38,7 @@ _OTHER_NAMES = dict.fromkeys(("class_weight", "class_weights", "sampler"), "bala
 _OTHER_WORDS = {
     **dict.fromkeys(("letterbox", "padding", "contain", "bars"), "pad"),
     **dict.fromkeys(("squash", "squish", "resize", "distort"), "stretch"),
-    **dict.fromkeys(("cover", "center", "center", "center_crop"), "crop"),
+    **dict.fromkeys(("cover", "center", "centre", "center_crop"), "crop"),
 }
 
 SMALLEST_SIZE, LARGEST_SIZE = 4, 2048

@@ -205,6 +205,7 @@ CURED = [
     ("GlobalAveragePooling2D()", "pool avg"),
     ("AveragePooling2D(2)", "avgpool 2"),
     ("BatchNormalization()", "bn"),
+    ("BatchNormalisation()", "bn"),
     ("Flatten()", "flatten"),
     ("Dense(128, activation='relu')", "fc 128 -> relu"),
     ("Dense(units=10)", "fc 10"),

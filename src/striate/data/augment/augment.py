@@ -59,6 +59,7 @@ _FOREIGN = {
     "randomresizedcrop": "zoom",
     "rotation": "rotate",
     "color": "jitter",
+    "colour": "jitter",
     "brightness": "jitter",
     "contrast": "jitter",
     "saturation": "jitter",

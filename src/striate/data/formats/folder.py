@@ -215,7 +215,7 @@ def _besides_images(folder: str) -> bool:
     return folder.casefold() in _IMAGES | _ANNOTATIONS
 
 
-_IMAGES = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos"})
+_IMAGES = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"})
 _ANNOTATIONS = frozenset(
     {"labels", "label", "annotations", "annotation", "masks", "mask", "xmls", "trimaps", "bboxes", "metadata"}
     | {"imagesets", "segmentationclass", "segmentationobject", "gt", "ground_truth"}

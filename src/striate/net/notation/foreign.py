@@ -39,9 +39,9 @@ _CALLED = {
         "adaptiveaveragepooling", "avgpoolglobal",
     ),
     "pool max": ("gmp", "globalmaxpool", "globalmaxpooling", "adaptivemaxpool"),
-    "bn": ("batchnorm", "batchnormalization", "batchnormalization", "norm", "normalize", "lazybatchnorm"),
-    "ln": ("layernorm", "layernormalization", "layernormalization"),
-    "lrn": ("localresponsenorm", "localresponsenormalization", "localresponsenormalization"),
+    "bn": ("batchnorm", "batchnormalization", "batchnormalisation", "norm", "normalize", "lazybatchnorm"),
+    "ln": ("layernorm", "layernormalization", "layernormalisation"),
+    "lrn": ("localresponsenorm", "localresponsenormalization", "localresponsenormalisation"),
     "scale": ("layerscale",),
     "relu": ("rectifier", "rectified", "rectifiedlinear", "rectifiedlinearunit"),
     "leaky": ("lrelu", "leakyrelu", "leakyrectify", "leakyrectifier"),
@@ -157,7 +157,7 @@ FILLERS = (
 
 # Steps that hold no layer: what goes in, and what only training has.
 NOTHING = (
-    "input", "inputlayer", "inputimage", "image", "images", "image", "data", "rescaling", "normalization",
+    "input", "inputlayer", "inputimage", "image", "images", "picture", "data", "rescaling", "normalization",
     "accuracy", "softmaxwithloss", "loss", "crossentropy", "net",
 )  # fmt: skip
 
