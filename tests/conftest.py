@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from striate.disk import atomic
 
 # `make test` says the same of the same code twice; `make test-all` looks for what was not thought of.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
@@ -20,3 +25,22 @@ def no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STRIATE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Called with n: of the files that are written from then on, the n-th and all behind it find the disk full."""
+
+    def fill(nth: int) -> None:
+        writes = 0
+
+        def full(path: Path, mode: str) -> Any:
+            nonlocal writes
+            writes += 1
+            if writes >= nth:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return open(path, mode)
+
+        monkeypatch.setattr(atomic, "open", full, raising=False)
+
+    return fill

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from PIL import Image
 import striate
 from cli.conftest import NET, Call
 from striate.data.store import store
-from striate.disk import atomic
 from striate.errors import StriateError
 from striate.recipe.keys import Recipe
 from striate.training import job
@@ -372,18 +372,14 @@ def test_a_full_disk_while_the_store_is_written(
 
 @pytest.mark.parametrize("nth", [1, 3, 5, 7, 8, 10])
 def test_a_full_disk_while_the_run_is_written(
-    call: Call, here: Path, bars: Path, monkeypatch: pytest.MonkeyPatch, nth: int
+    call: Call,
+    here: Path,
+    bars: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    full_disk: Callable[[int], None],
+    nth: int,
 ) -> None:
-    writes = 0
-
-    def full(path: Path, mode: str) -> Any:
-        nonlocal writes
-        writes += 1
-        if writes >= nth:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return open(path, mode)
-
-    monkeypatch.setattr(atomic, "open", full, raising=False)
+    full_disk(nth)
     said = call("train", str(bars), *FAST, "--out", "mine")
     assert said.code == 1
     assert "the disk is full: " in said.err

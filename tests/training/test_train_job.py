@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import errno
 import json
 import os
 import re
@@ -11,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 import striate
-from striate.disk import atomic
 from striate.errors import FitError, RecipeError, ResourceError, RunError
 from striate.modules.weights import load_weights, weights_figures
 from striate.predict.evaluate import probabilities, renew_statistics
@@ -493,21 +492,17 @@ def test_a_rollback_comes_through_a_resume(arrays: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("nth", range(1, WRITES + 1))
 def test_a_disk_that_fills_up(
-    unbroken: Path, arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
+    unbroken: Path,
+    arrays: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    full_disk: Callable[[int], None],
+    nth: int,
 ) -> None:
     """Whichever write of the training fails: a clear error, and the run can be resumed."""
     out = tmp_path / "run"
     job = make(arrays, out)
-    writes = 0
-
-    def full(path: Path, mode: str) -> Any:
-        nonlocal writes
-        writes += 1
-        if writes >= nth:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return open(path, mode)
-
-    monkeypatch.setattr(atomic, "open", full, raising=False)
+    full_disk(nth)
     with pytest.raises(ResourceError, match="the disk is full"):
         run_job(job, Silence(), resume=False, checkpoint_s=0.0)
     monkeypatch.undo()
@@ -518,18 +513,9 @@ def test_a_disk_that_fills_up(
 
 @pytest.mark.parametrize("nth", range(1, 5))
 def test_nothing_is_left_where_a_run_cannot_begin(
-    arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
+    arrays: Path, tmp_path: Path, full_disk: Callable[[int], None], nth: int
 ) -> None:
-    writes = 0
-
-    def full(path: Path, mode: str) -> Any:
-        nonlocal writes
-        writes += 1
-        if writes >= nth:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return open(path, mode)
-
-    monkeypatch.setattr(atomic, "open", full, raising=False)
+    full_disk(nth)
     with pytest.raises(ResourceError, match="the disk is full"):
         make(arrays, tmp_path / "run")
     assert not (tmp_path / "run").exists()

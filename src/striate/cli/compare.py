@@ -9,11 +9,10 @@ from cyclopts import Parameter
 
 from striate.api import compare as compare_runs
 from striate.api import require_train
-from striate.cli.console import open_page, print_json, prose
+from striate.cli.console import print_found
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import require_new, require_outside
-from striate.disk.atomic import write_atomic
+from striate.cli.values import asked_page
 
 
 def compare(
@@ -53,22 +52,8 @@ def compare(
     """
     require_train("striate compare")
     set_up_process()
-    if open_ and out is None:
-        out = Path("compare.html")
-    if out is not None:
-        require_new(out, force)
-        if data is not None:
-            require_outside("--out", out, data)
+    page = asked_page(out, open_, "compare.html", force=force, data=data)
     screen = Screen(quiet=json_)
     with screen.stoppable():
         found = compare_runs(*runs, data=data, device=device, watch=screen)
-    if out is not None:
-        write_atomic(out, found.page().encode())
-    if json_:
-        print_json(found.to_record(), indent=2)
-        return
-    prose().print(str(found))
-    if out is not None:
-        prose().print(f"\npage  {out}")
-        if open_:
-            open_page(out)
+    print_found(found, json_=json_, page=page, open_=open_)

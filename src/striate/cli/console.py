@@ -6,12 +6,14 @@ import json
 import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 
+from striate.disk.atomic import write_atomic
 from striate.text.console import SafeConsole, prose
 
-__all__ = ["helping", "open_page", "print_json", "prose", "tabular"]
+__all__ = ["helping", "open_page", "print_found", "print_json", "prose", "tabular"]
 
 # Of everything that --json prints; a key that goes, or means something else, raises it.
 JSON_VERSION = 1
@@ -39,6 +41,30 @@ def print_json(value: Mapping[str, object], *, indent: int | None = None) -> Non
     Raises ValueError for NaN and infinity, which JSON does not have.
     """
     print(json.dumps({"version": JSON_VERSION, **value}, indent=indent, allow_nan=False))
+
+
+class Shown(Protocol):
+    """What a command found: printed as its text or its record, and written as its page."""
+
+    def page(self) -> str:
+        """One HTML page that needs nothing else."""
+
+    def to_record(self) -> Mapping[str, object]:
+        """What --json prints."""
+
+
+def print_found(found: Shown, *, json_: bool, page: Path | None, open_: bool) -> None:
+    """Print it, or its JSON; write its page where one is asked for, and show it where that is asked for, too."""
+    if page is not None:
+        write_atomic(page, found.page().encode())
+    if json_:
+        print_json(found.to_record(), indent=2)
+        return
+    prose().print(str(found))
+    if page is not None:
+        prose().print(f"\npage  {page}")
+        if open_:
+            open_page(page)
 
 
 def open_page(page: Path) -> None:

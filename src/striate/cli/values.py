@@ -52,6 +52,20 @@ def require_new(path: Path, force: bool, option: str = "--out") -> None:
         )
 
 
+def asked_page(out: Path | None, open_: bool, name: str, *, force: bool, data: str | None) -> Path | None:
+    """Where a page will be written: `out`, or `name` where --open alone asks for one; None where nothing does.
+
+    Raises StriateError as `require_new` and `require_outside`.
+    """
+    if open_ and out is None:
+        out = Path(name)
+    if out is not None:
+        require_new(out, force)
+        if data is not None:
+            require_outside("--out", out, data)
+    return out
+
+
 def require_outside(option: str, path: Path, data: str) -> None:
     """Raise StriateError where a file would lie within the user's data."""
     folder, source = os.path.realpath(path.parent), os.path.realpath(os.path.expanduser(data))
