@@ -16,7 +16,7 @@ from report.report_sample import damage
 from striate.cli.plan import plan as plan_command
 from striate.doctor.doctor import FAMILIES, diagnose_run, examine, known_codes
 from striate.doctor.facts import read_facts
-from striate.doctor.text import mended
+from striate.doctor.remedy import mended
 from striate.errors import RunError
 from striate.net.layout.layout import lay
 from striate.net.notation.reader import read_text

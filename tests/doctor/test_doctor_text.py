@@ -9,7 +9,8 @@ import pytest
 from doctor.sick import RECIPE, make
 from striate.doctor.doctor import examine
 from striate.doctor.facts import read_facts
-from striate.doctor.text import diagnose, mended
+from striate.doctor.remedy import mended
+from striate.doctor.text import diagnose
 
 MENDED = {
     "activation-on-output": ("conv 8 3x3 -> relu -> fc classes -> relu", "conv 8 3x3 -> relu -> fc classes"),

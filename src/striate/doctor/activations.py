@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
+from statistics import median
 
-from striate.doctor.facts import RunFacts
-from striate.doctor.finding import Finding, NotApplicable, Rule, Threshold
-from striate.doctor.optimization import MEASURED, POOR, WELL
+from striate.doctor.facts import Layer, RunFacts, Seen
+from striate.doctor.finding import MEASURED, POOR, WELL, Finding, NotApplicable, Rule, Threshold
+from striate.doctor.remedy import again, known
 from striate.errors import counted
 from striate.text.figures import percent
 
@@ -42,6 +44,13 @@ OFF_SCALE = Threshold(
     source=f"LeCun, Bottou, Orr and Muller 1998, section 4.3; {MEASURED}",
 )
 
+LARGE = Threshold(
+    3.0,
+    reason="length of the first weights against that of He's, in the median of the layers: a norm hides the signal that "
+    "grows, and the steps are small against such weights all the same; usual first weights have 0.7 to 1.4",
+    source=f"van Laarhoven 2017, section 3; {MEASURED}",
+)
+
 DEAD_RELU = Rule(
     "dead-relu", "error", "Nearly all units of a ReLU layer are 0 for every image.",
     "A unit that is always 0 has no gradient: it never comes back, and what is behind it sees nothing.",
@@ -56,16 +65,19 @@ INIT_SHRINKS = Rule(
     "init-shrinks", "error", "With the first weights the signal fades from layer to layer.",
     "All images look alike to the last layers, and the gradient fades on its way back likewise.",
     (("SHRINKS", SHRINKS),),
+    cause=True,
 )  # fmt: skip
 INIT_GROWS = Rule(
     "init-grows", "error", "With the first weights the signal grows from layer to layer.",
-    "The first losses are huge, and so are the first steps.",
-    (("GROWS", GROWS),),
+    "The first losses are huge, and steps that suit usual weights hardly change such large ones.",
+    (("GROWS", GROWS), ("LARGE", LARGE)),
+    cause=True,
 )  # fmt: skip
 INPUTS_NOT_CENTRED = Rule(
     "inputs-not-centred", "warning", "What the network reads is far from mean 0 and standard deviation 1.",
     "All gradients of the first layer get one sign, and its outputs a size that no learning rate suits.",
     (("OFF_CENTER", OFF_CENTER), ("OFF_SCALE", OFF_SCALE)),
+    cause=True,
 )  # fmt: skip
 
 RULES = (DEAD_RELU, SATURATED_RULE, INIT_SHRINKS, INIT_GROWS, INPUTS_NOT_CENTRED)
@@ -92,6 +104,9 @@ def _inputs(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if stage.stage == 0 and facts.recipe.get("freeze"):
         yield INPUTS_NOT_CENTRED.not_applicable("what is trained reads features, not images")
         return
+    if _normed_first(facts):
+        yield INPUTS_NOT_CENTRED.not_applicable("the norm behind the first weights takes mean and size out")
+        return
     if std <= 0:
         yield INPUTS_NOT_CENTRED.not_applicable("all images of the probe are alike")
         return
@@ -100,38 +115,71 @@ def _inputs(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if abs(mean) > OFF_CENTER * std or not 1 / OFF_SCALE <= std <= OFF_SCALE:
         yield INPUTS_NOT_CENTRED.finding(
             f"what the network reads has mean {mean:.3g} and standard deviation {std:.3g}",
-            facts.again("center=channel", "scale=unit"),
+            again(facts, "center=channel", "scale=unit"),
         )
+
+
+def _normed_first(facts: RunFacts) -> bool:
+    """Whether a norm follows the first layer with weights."""
+    words = [each.layer.word for each in facts.layout.layers()] if facts.layout else []
+    first = next((place for place, word in enumerate(words) if word in _MATRICES), len(words))
+    return words[first + 1 : first + 2] in (["bn"], ["ln"])
 
 
 def _initial(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     first = facts.stages[0]
-    if first.normed or any(
-        each.layer.word in ("bn", "ln", "lrn") for each in (facts.layout.layers() if facts.layout else ())
-    ):
-        for rule in (INIT_SHRINKS, INIT_GROWS):
-            yield rule.not_applicable("the network has norms, which bring its signal back to size")
-        return
     if facts.recipe.get("weights") or not first.looks or first.looks[0].step > 1:
         for rule in (INIT_SHRINKS, INIT_GROWS):
             yield rule.not_applicable("the run did not begin with drawn weights")
         return
     look = first.looks[0]
-    matrices = [each for each in look.layers.values() if each.word in _MATRICES]
-    # The head may begin small on purpose.
-    inner = matrices[:-1]
-    std = first.input[1] if len(first.input) > 1 else None
+    yield from _grown(facts, look)
+    if first.normed or any(
+        each.layer.word in ("bn", "ln", "lrn") for each in (facts.layout.layers() if facts.layout else ())
+    ):
+        yield INIT_SHRINKS.not_applicable("the network has norms, which bring its signal back to size")
+        return
+    inner, std = _inner(look), _std(facts)
     if not inner or not std:
-        for rule in (INIT_SHRINKS, INIT_GROWS):
-            yield rule.not_applicable("it takes two layers with weights")
+        yield INIT_SHRINKS.not_applicable("it takes two layers with weights")
         return
     last = inner[-1]
-    share = last.std / std
-    seen = f"behind {last.path} the standard deviation is {last.std:.2g} with the first weights, and {std:.2g} in the input"
-    if share < SHRINKS and facts.gain < POOR:
-        yield INIT_SHRINKS.finding(seen, facts.again("initial=auto"), last.path)
-    if max(share, matrices[-1].std / std) > GROWS and facts.gain < POOR:
-        yield INIT_GROWS.finding(seen, facts.again("initial=auto"), last.path)
+    if last.std < SHRINKS * std and facts.gain < WELL:
+        yield INIT_SHRINKS.finding(_signal(last, std), again(facts, "initial=auto"), last.path)
+
+
+def _grown(facts: RunFacts, look: Seen) -> Iterator[Finding | NotApplicable]:
+    units = {each.path: each.output.channels for each in facts.layout.layers()} if facts.layout else {}
+    # Weights drawn by He's rule have the length sqrt(2 * units).
+    sizes = [
+        each.length / math.sqrt(2 * units[path]) for path, each in look.weights.items() if units.get(path)
+    ]
+    inner, std = _inner(look), _std(facts)
+    if not inner or not std or len(sizes) < 2:
+        yield INIT_GROWS.not_applicable("it takes two layers with weights")
+        return
+    last = max(inner[-1], list(look.layers.values())[-1], key=lambda each: each.std)
+    if median(sizes) > LARGE:
+        seen = f"the first weights are {median(sizes):.2g} times as long as those of He's rule, in the median of the layers"
+    elif last.std > GROWS * std and facts.gain < POOR:
+        seen = _signal(last, std)
+    else:
+        return
+    yield INIT_GROWS.finding(seen, again(facts, "initial=auto"), last.path)
+
+
+def _inner(look: Seen) -> list[Layer]:
+    """Layers with weights but for the head, which may begin small on purpose."""
+    return [each for each in look.layers.values() if each.word in _MATRICES][:-1]
+
+
+def _std(facts: RunFacts) -> float | None:
+    read = facts.stages[0].input
+    return read[1] if len(read) > 1 else None
+
+
+def _signal(layer: Layer, std: float) -> str:
+    return f"behind {layer.path} the standard deviation is {layer.std:.2g} with the first weights, and {std:.2g} in the input"
 
 
 def _dead(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
@@ -164,9 +212,9 @@ def _alive(facts: RunFacts, path: str) -> str:
         keys.append("initial=auto")
     if facts.recipe.get("clip") in (None, "none"):
         keys.append("clip=1")
-    if keys:
-        return facts.again(*keys)
-    return facts.again(net=re.sub(r"\brelu6?\b", "leaky", facts.one_line))
+    if keys or known(facts):
+        return again(facts, *keys)
+    return again(facts, change=lambda text: re.sub(r"\brelu6?\b", "leaky", text))
 
 
 def _saturated(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
@@ -177,16 +225,17 @@ def _saturated(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
         return
     worst = max(flat, key=lambda each: each.saturated)
     if worst.saturated >= SATURATED and facts.gain < POOR:
-        initial = facts.word("initial", "auto")
-        keys = ["initial=auto"] if initial != "auto" else []
+        keys = [] if facts.word("initial", "auto") == "auto" else ["initial=auto"]
         if facts.learning_rate is not None and facts.learning_rate > facts.usual_rate:
             keys.append(f"learning_rate={facts.usual_rate:g}")
-        if facts.word("center", "channel") == "none":
-            keys += ["center=channel", "scale=unit"]
-        net = None if keys else re.sub(r"\b(sigmoid|tanh)\b", "relu", facts.one_line)
+        without = not keys and not known(facts)
         yield SATURATED_RULE.finding(
             f"{percent(worst.saturated)} of what `{worst.word}` at {worst.path} gives is at the ends of its range, at step "
             f"{look.step}",
-            facts.again(*keys, net=net),
+            again(
+                facts,
+                *keys,
+                change=(lambda text: re.sub(r"\b(sigmoid|tanh)\b", "relu", text)) if without else None,
+            ),
             worst.path,
         )

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from striate.doctor.facts import RunFacts
 from striate.doctor.finding import Finding, NotApplicable, Rule, Threshold
+from striate.doctor.remedy import again
 from striate.text.figures import duration, percent
 
 WAITING = Threshold(
@@ -87,7 +88,7 @@ def _data_bound(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     waited_s = sum(each.wait_s or 0.0 for each in known)
     if whole_s > 0 and waited_s > LEAST_WAITED_S and waited_s > WAITING * whole_s:
         augment = facts.word("augment", "none")
-        lighter = facts.again("augment=flip") if augment not in ("none", "flip") else facts.again("size=64")
+        lighter = again(facts, "augment=flip") if augment not in ("none", "flip") else again(facts, "size=64")
         yield DATA_BOUND.finding(
             f"{duration(waited_s)} of {duration(whole_s)}, {percent(waited_s / whole_s)}, were spent waiting for batches; "
             f"augment is `{augment}`",
@@ -107,5 +108,5 @@ def _precision(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if more > ROUNDED * max(0.1, look.exact[0]):
         yield PRECISION_LOSS.finding(
             f"on the same images the loss is {look.probe[0]:.3g} in bf16 and {look.exact[0]:.3g} in fp32",
-            facts.again("precision=fp32", "evaluation_precision=fp32"),
+            again(facts, "precision=fp32", "evaluation_precision=fp32"),
         )

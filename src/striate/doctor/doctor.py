@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from striate.doctor import activations, clock, first_look, learning, optimization, probed, results, text
 from striate.doctor.facts import RunFacts, read_facts
-from striate.doctor.finding import Diagnosis, Finding, NotApplicable, Rule, diagnosis_of
+from striate.doctor.finding import POOR, UNHARMED, Diagnosis, Finding, NotApplicable, Rule, diagnosis_of
 from striate.errors import StriateError, nearest
 from striate.runs.folder import find_run, is_there
 
@@ -31,12 +32,24 @@ EXPERIMENTS: tuple[tuple[str, tuple[Rule, ...]], ...] = (
 )
 
 
+_CAUSES = frozenset(rule.code for _, _, rules in FAMILIES for rule in rules if rule.cause)
+
+
 def examine(facts: RunFacts) -> Diagnosis:
-    """What is wrong with a run, the gravest first."""
-    found = [each for _, diagnose, _ in FAMILIES for each in diagnose(facts)]
+    """What is wrong with a run, the gravest first, and causes before what follows from them."""
+    found = [_weighed(each, facts) for _, diagnose, _ in FAMILIES for each in diagnose(facts)]
     if not any(isinstance(each, Finding) and each.severity != "note" for each in found):
         found += optimization.nothing_else(facts)
-    return diagnosis_of(found)
+    return diagnosis_of(sorted(found, key=lambda each: each.code not in _CAUSES))
+
+
+def _weighed(found: Finding | NotApplicable, facts: RunFacts) -> Finding | NotApplicable:
+    """A cause as grave as what came of it: an error where the run came to nothing, a note where it learned well."""
+    if found.code not in _CAUSES or not isinstance(found, Finding) or not facts.judged or not facts.epochs:
+        return found
+    if facts.gain >= UNHARMED:
+        return replace(found, severity="note")
+    return replace(found, severity="error") if facts.gain < POOR else found
 
 
 def diagnose_run(run: str | Path, *, mute: Collection[str] = ()) -> tuple[RunFacts, Diagnosis]:

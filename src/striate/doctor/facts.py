@@ -168,7 +168,11 @@ class RunFacts:
     @property
     def usual_decay(self) -> float:
         """The weight decay taken where none is said."""
-        return DECAYS.get(self.optimizer, 5e-4)
+        return self.usual_decay_of(self.optimizer)
+
+    def usual_decay_of(self, optimizer: str) -> float:
+        """The weight decay taken with an optimizer where none is said."""
+        return DECAYS.get(optimizer, 5e-4)
 
     @property
     def epochs(self) -> tuple[Epoch, ...]:
@@ -246,10 +250,25 @@ class RunFacts:
     @cached_property
     def usual_rate(self) -> float:
         """The learning rate taken where none is said."""
+        return self.usual_rate_of(self.optimizer)
+
+    def usual_rate_of(self, optimizer: str) -> float:
+        """The learning rate taken with an optimizer and this network where none is said."""
         normed = self.layout is not None and any(
             each.layer.word in ("bn", "ln") for each in self.layout.layers()
         )
-        return RATES.get(self.optimizer, RATES["adamw"])[0 if normed else 1]
+        return RATES.get(optimizer, RATES["adamw"])[0 if normed else 1]
+
+    @cached_property
+    def times_usual(self) -> float | None:
+        """The learning rate over the usual one; with a momentum, of what a step goes in the end."""
+        learning_rate = self.learning_rate
+        if learning_rate is None or self.optimizer == "lbfgs":
+            return None
+        far = 1.0
+        if self.optimizer in ("momentum", "nesterov"):
+            far = 0.1 / max(1e-6, 1 - self.number("momentum", 0.9))
+        return far * learning_rate / self.usual_rate
 
     @cached_property
     def peak_ratio(self) -> float | None:
@@ -289,18 +308,6 @@ class RunFacts:
         fine = [loss for stage in self.stages for look in stage.looks for loss in look.losses]
         coarse = [each.loss for each in self.history.steps]
         return [each for each in (fine if len(fine) > len(coarse) else coarse) if each is not None]
-
-    def again(self, *keys: str, net: str | None = None) -> str:
-        """The command that trains once more, in `backticks`.  keys: as `learning_rate=0.01`.  net: a changed text."""
-        told = f"--net {shlex.quote(net)}" if net is not None else f"--net {shlex.quote(str(self.run.net))}"
-        flags = "".join(f" {_flag(key)}" for key in keys)
-        return (
-            f"`striate train {self.quoted_source} {told} --recipe {shlex.quote(str(self.run.recipe))}{flags}`"
-        )
-
-
-def _flag(key: str) -> str:
-    return key if key.startswith("--") else f"--set {shlex.quote(key)}"
 
 
 def read_facts(run: RunFolder) -> RunFacts:

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from statistics import fmean
 
 from striate.doctor.facts import RunFacts
-from striate.doctor.finding import Finding, NotApplicable, Rule, Threshold
-from striate.doctor.optimization import MEASURED, POOR
+from striate.doctor.finding import MEASURED, WELL, Finding, NotApplicable, Rule, Threshold
+from striate.doctor.remedy import (
+    CUT,
+    NOISY,
+    STALE,
+    STRONG_DROPOUT,
+    TURNED,
+    again,
+    destructive,
+    following,
+    known,
+    narrow,
+    next_step,
+    stale_share,
+    weaker_dropout,
+)
+from striate.doctor.results import is_starved
 from striate.errors import counted
 from striate.net.layers.dropout import Dropout, Dropout2d
-from striate.net.layout.layout import Placed
 from striate.text.figures import percent
 
 MODE_GAP = Threshold(
     0.3,
     reason="accuracy on the probe by its own statistics less that by the running ones; 0.1 at most in healthy runs",
     source=f"Ioffe 2017 (batch renormalization), section 2; {MEASURED}",
+)
+STALE_LOSS = Threshold(
+    1.25,
+    reason="loss on the probe by the running statistics over that by its own, where these are stale",
+    source=MEASURED,
 )
 CONSTANT = Threshold(
     0.95, reason="share of the validation images that got one and the same answer", source=MEASURED
@@ -27,7 +47,7 @@ OVERFIT_GAP = Threshold(
 )
 OVERFIT_LOSS = Threshold(
     1.3,
-    reason="lowest validation loss of the last fifth over the lowest one: it rises for good, not from epoch to epoch",
+    reason="lowest validation loss of the last fifth, of three epochs at least, over the lowest one: it rises for good, not from epoch to epoch",
     source=f"Prechelt 1998 (Early stopping), section 2, generalization loss; {MEASURED}",
 )
 UNDERFIT = Threshold(
@@ -36,7 +56,9 @@ UNDERFIT = Threshold(
     source=MEASURED,
 )
 NARROW_FIT = Threshold(
-    0.8, reason="as UNDERFIT, where a layer gives fewer numbers than a third of the classes", source=MEASURED
+    0.8,
+    reason="as UNDERFIT, where a layer gives one or two channels, or fewer numbers than a third of the classes",
+    source=MEASURED,
 )
 AT_REST = Threshold(
     0.02,
@@ -49,11 +71,6 @@ FEW_STEPS = Threshold(
     source=MEASURED,
 )
 ENOUGH_STEPS = Threshold(300, reason="a network at rest needs some hundred steps", source=MEASURED)
-STRONG_DROPOUT = Threshold(
-    0.75,
-    reason="0.5 is the usual share for fc and 0.2 for maps",
-    source="Srivastava et al. 2014, section 7.3",
-)
 FEW_VALUES = Threshold(
     16,
     reason="values behind each mean and variance: with 16 a standard deviation is off by a fifth",
@@ -67,11 +84,12 @@ TINY_BATCH_BN = Rule(
     "tiny-batch-bn", "warning", "Batch norms take their statistics of very few values.",
     "Mean and variance are noise then, and those of evaluation are others.",
     (("FEW_VALUES", FEW_VALUES), ("SMALLEST_BATCH", SMALLEST_BATCH)),
+    cause=True,
 )  # fmt: skip
 BN_MISMATCH = Rule(
     "bn-mismatch", "error", "The network answers well in training mode and badly in evaluation mode.",
     "The running statistics of its batch norms are not those of its maps: what is shipped is not what was trained.",
-    (("MODE_GAP", MODE_GAP),),
+    (("MODE_GAP", MODE_GAP), ("STALE", STALE), ("STALE_LOSS", STALE_LOSS)),
 )  # fmt: skip
 CONSTANT_ANSWER = Rule(
     "constant-answer", "error", "Nearly all images get the same answer.",
@@ -92,15 +110,25 @@ TOO_FEW_EPOCHS = Rule(
     "too-few-epochs", "warning", "The training ended while the loss was still falling steeply.",
     "The network can learn more: it was given hardly any steps.",
     (("FEW_STEPS", FEW_STEPS),),
+    cause=True,
 )  # fmt: skip
 DROPOUT_TOO_STRONG = Rule(
     "dropout-too-strong", "error", "Dropout takes so much that little is learned.",
     "What is left of a layer changes from step to step: no later layer can rely on it.",
     (("STRONG_DROPOUT", STRONG_DROPOUT),),
+    cause=True,
+)  # fmt: skip
+
+AUGMENTATION_DESTROYS = Rule(
+    "augmentation-destroys", "warning", "A strong augmentation, and not even the training images are learned.",
+    "It may take away what the label means: a 6 on its head is a 9, and noise covers what is small.",
+    (("TURNED", TURNED), ("NOISY", NOISY), ("CUT", CUT)),
+    cause=True,
 )  # fmt: skip
 
 RULES = (
     TINY_BATCH_BN, BN_MISMATCH, CONSTANT_ANSWER, OVERFITTING, UNDERFITTING, TOO_FEW_EPOCHS, DROPOUT_TOO_STRONG,
+    AUGMENTATION_DESTROYS,
 )  # fmt: skip
 
 # A class is answered always, and not by chance, from so many images and epochs on.
@@ -116,6 +144,7 @@ def diagnose(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     yield from _underfitting(facts)
     yield from _too_few(facts)
     yield from _dropout(facts)
+    yield from _augmentation(facts)
 
 
 def _tiny_batch(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
@@ -132,7 +161,7 @@ def _tiny_batch(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if batch <= SMALLEST_BATCH or values < FEW_VALUES:
         yield TINY_BATCH_BN.finding(
             f"the bn at {few.path} takes mean and variance of {values:,.0f} values a channel, from {batch:g} images",
-            facts.again("batch=32", "micro_batches=none"),
+            again(facts, "batch=32", "micro_batches=none"),
             few.path,
         )
 
@@ -153,19 +182,31 @@ def _mode_gap(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if by_batch is None or running is None or last is None or (epoch is None and len(facts.epochs) < 1):
         yield BN_MISMATCH.not_applicable("no epoch has ended yet")
         return
-    if min(by_batch - running, by_batch - last.val_accuracy) >= MODE_GAP:
+    stale = stale_share(facts)
+    behind = stale > STALE and _more(look.probe[0], look.batch[0]) > STALE_LOSS
+    if behind or min(by_batch - running, by_batch - last.val_accuracy) >= MODE_GAP:
         momenta = [getattr(each.layer, "momentum", 0.1) for each in facts.layout.layers() if each.layer.word == "bn"] if facts.layout else []  # fmt: skip
         told = f"; their momentum is {momenta[0]:g}" if momenta and momenta[0] != 0.1 else ""
+        told += (
+            f", so {percent(stale)} of them are still those of the first step"
+            if told and stale > STALE
+            else ""
+        )
         yield BN_MISMATCH.finding(
             f"of the same {stage.images} training images {percent(by_batch)} are right with the statistics of the batch, and "
             f"{percent(running)} with the running ones of the bn; validation has {percent(last.val_accuracy)}{told}",
-            facts.again("batch=32", net=_plain_norms(facts)),
+            again(facts, "batch=32", change=_plain_norms),
         )
 
 
-def _plain_norms(facts: RunFacts) -> str:
+def _more(loss: float | None, other: float | None) -> float:
+    """One loss over another."""
+    return (math.inf if loss is None else loss) / max(0.05, 0.05 if other is None else other)
+
+
+def _plain_norms(text: str) -> str:
     """The text with no momentum of its own in a bn, and no dropout before one."""
-    text = re.sub(r"\bbn\b((?: eps [0-9.e-]+)?) momentum [0-9.e-]+", r"bn\1", facts.one_line)
+    text = following(text)
     return re.sub(r"\bdropout(?:2d)? [0-9.]+ -> (?=bn\b)", "", text)
 
 
@@ -194,7 +235,7 @@ def _constant(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
             f"{percent(last[-1].most)} of the validation images are answered with "
             + (f"`{name}`" if name else "one class")
             + f", which {percent(baseline)} at most are",
-            facts.probe,
+            next_step(facts),
             name,
         )
 
@@ -205,14 +246,14 @@ def _overfitting(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
         yield OVERFITTING.not_applicable(f"it takes five epochs, and there are {len(losses)}")
         return
     last, lowest = facts.epochs[-1], min(losses)
-    tail = min(losses[-max(2, len(losses) // 5) :])
+    tail = min(losses[-max(3, len(losses) // 5) :])
     gap = last.train_accuracy - last.val_accuracy
     if tail > OVERFIT_LOSS * lowest and gap > OVERFIT_GAP:
         best = losses.index(lowest) + 1
         yield OVERFITTING.finding(
             f"training is {percent(last.train_accuracy)} right and validation {percent(last.val_accuracy)}; the validation "
             f"loss was {lowest:.3g} after epoch {best}, and is {losses[-1]:.3g} after {last.epoch}",
-            facts.again("augment=auto", "label_smoothing=0.1", "patience=5"),
+            again(facts, "augment=auto", "label_smoothing=0.1", "patience=5"),
         )
 
 
@@ -229,29 +270,21 @@ def _underfitting(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     last = facts.epochs[-1]
     baseline = facts.most_common("train")
     gain = (max(last.train_accuracy, last.val_accuracy) - baseline) / max(1e-9, 1 - baseline)
-    narrow = _narrow(facts)
-    if gain < (NARROW_FIT if narrow else UNDERFIT) and after > (1 - AT_REST) * before:
+    few = next(iter(narrow(facts.layout, facts.classes)), None)
+    if gain < (NARROW_FIT if few else UNDERFIT) and (few or after > (1 - AT_REST) * before):
         yield UNDERFITTING.finding(
             f"training is {percent(last.train_accuracy)} right, validation {percent(last.val_accuracy)}, and the loss went "
             f"from {before:.3g} to {after:.3g} over the last two fifths of the steps"
             + (f"; the network has {facts.plan.weights:,} weights" if facts.plan else "")
             + (
-                f", and {narrow.output.elements} numbers behind {narrow.path} for {facts.classes} classes"
-                if narrow
+                f", and {counted(few.output.channels, 'channel')} behind {few.path} for {facts.classes} classes"
+                if few
                 else ""
             ),
-            f"`striate train {facts.quoted_source}`, which chooses a network",
+            again(facts)
+            if known(facts)
+            else f"`striate train {facts.quoted_source}`, which chooses a network",
         )
-
-
-def _narrow(facts: RunFacts) -> Placed | None:
-    """The first layer on the way that gives fewer numbers than a third of the classes, if one does."""
-    if facts.layout is None:
-        return None
-    inner = [each for each in facts.layout.layers(sides=False) if each.layer.word in ("conv", "local", "fc")][
-        :-1
-    ]
-    return next((each for each in inner if each.output.elements <= facts.classes / 3), None)
 
 
 def _too_few(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
@@ -261,12 +294,15 @@ def _too_few(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if facts.optimizer == "lbfgs":
         yield TOO_FEW_EPOCHS.not_applicable("a step of lbfgs is many")
         return
-    if facts.steps < FEW_STEPS and facts.gain < POOR:
+    if is_starved(facts):
+        yield TOO_FEW_EPOCHS.not_applicable("there are too few images, and more epochs bring no more")
+        return
+    if facts.steps < FEW_STEPS:
         epochs = len(facts.epochs)
         more = max(5, 10 * epochs)
         yield TOO_FEW_EPOCHS.finding(
             f"{counted(facts.steps, 'step')} in {counted(epochs, 'epoch')} brought {percent(facts.best_accuracy)}",
-            facts.again(f"--epochs {more}", *(["batch=32"] if facts.number("batch", 0) > 64 else [])),
+            again(facts, f"--epochs {more}", *(["batch=32"] if facts.number("batch", 0) > 64 else [])),
         )
 
 
@@ -287,19 +323,29 @@ def _dropout(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
         yield DROPOUT_TOO_STRONG.not_applicable(facts.too_early)
         return
     last = facts.epochs[-1]
-    if facts.gain < POOR or last.val_accuracy - last.train_accuracy > 0.2:
-        weaker = re.sub(
-            r"\b(dropout|dropout2d) +(0?\.\d+)",
-            lambda found: (
-                found[0]
-                if float(found[2]) < STRONG_DROPOUT
-                else f"{found[1]} {0.2 if found[1] == 'dropout2d' else 0.5}"
-            ),
-            facts.one_line,
-        )
+    if facts.gain < WELL or last.val_accuracy - last.train_accuracy > 0.2:
         yield DROPOUT_TOO_STRONG.finding(
             f"`{strongest.layer.word} {share:g}` at {strongest.path} sets {percent(share, 0)} to 0 in each step; training is "
             f"{percent(last.train_accuracy)} right, validation {percent(last.val_accuracy)}",
-            facts.again(net=weaker),
+            again(facts, change=weaker_dropout),
             strongest.path,
+        )
+
+
+def _augmentation(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
+    words = destructive(facts)
+    if not words:
+        yield AUGMENTATION_DESTROYS.not_applicable(
+            "no strong augmentation is drawn; `--probe` tries every other one"
+        )
+        return
+    if not facts.judged or not facts.epochs:
+        yield AUGMENTATION_DESTROYS.not_applicable(facts.too_early)
+        return
+    last, baseline = facts.epochs[-1], facts.most_common("train")
+    if facts.gain < WELL and last.train_accuracy < baseline + WELL * (1 - baseline):
+        yield AUGMENTATION_DESTROYS.finding(
+            f"with `{', '.join(words)}` training is {percent(last.train_accuracy)} right, validation "
+            f"{percent(last.val_accuracy)}",
+            again(facts, "augment=none"),
         )

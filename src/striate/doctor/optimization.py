@@ -7,11 +7,18 @@ from collections.abc import Iterator
 from statistics import median
 
 from striate.doctor.facts import RunFacts, Seen
-from striate.doctor.finding import Finding, NotApplicable, Rule, Threshold
+from striate.doctor.finding import MEASURED, POOR, WELL, Finding, NotApplicable, Rule, Threshold
+from striate.doctor.remedy import (
+    HEAVY_MOMENTUM,
+    RATE_FAR,
+    TIGHT_CLIP,
+    again,
+    frozen_as_drawn,
+    meant_for_adam,
+    next_step,
+)
 from striate.errors import counted
 from striate.text.figures import percent
-
-MEASURED = "runs on digits, MNIST and CIFAR-10: benchmarks/doctor"
 
 RATIO_HIGH = Threshold(
     0.04,
@@ -27,11 +34,6 @@ RATIO_LOW = Threshold(
     0.0001,
     reason="a tenth of the usual 0.001; the smallest peak of a healthy run was 0.0002",
     source=f"CS231n, Neural Networks Part 3; {MEASURED}",
-)
-RATE_FAR = Threshold(
-    20,
-    reason="rates that train well span a factor of 10 around the usual one for an optimizer and network",
-    source=f"Smith 2018, section 4; {MEASURED}",
 )
 UNSTABLE = Threshold(
     0.25,
@@ -77,11 +79,13 @@ RATE_TOO_HIGH = Rule(
     "rate-too-high", "error", "Steps are so large that they undo what was learned.",
     "The weights jump over every minimum; ReLUs die on the way, and stay dead.",
     (("RATIO_HIGH", RATIO_HIGH), ("RATIO_HIGH_MUON", RATIO_HIGH_MUON), ("RATE_FAR", RATE_FAR)),
+    cause=True,
 )  # fmt: skip
 RATE_TOO_LOW = Rule(
     "rate-too-low", "error", "Steps are so small that hardly anything is learned.",
     "The loss barely changes: the weights stay where they were drawn.",
     (("RATIO_LOW", RATIO_LOW), ("RATE_FAR", RATE_FAR)),
+    cause=True,
 )  # fmt: skip
 LOSS_NOT_MOVING = Rule(
     "loss-not-moving", "error", "Nothing was learned, and no other check says why.",
@@ -106,25 +110,17 @@ LAYER_NOT_MOVING = Rule(
     "layer-not-moving", "warning", "A layer stays at its initialization.",
     "It gets no gradient, or one that is rounded away: its weights are noise.",
     (("STILL", STILL),),
+    cause=True,
 )  # fmt: skip
 DECAY_OVERWHELMS = Rule(
     "decay-overwhelms", "error", "Weight decay shrinks the weights faster than they learn.",
     "The gradient says where to go, the decay pulls to 0, and the decay wins.",
     (("DECAYED", DECAYED), ("DECAYED_NORMED", DECAYED_NORMED)),
+    cause=True,
 )  # fmt: skip
 
 RATE_RULES = (NAN, RATE_TOO_HIGH, RATE_TOO_LOW, UNSTABLE_LOSS, LOSS_NOT_MOVING)
 GRADIENT_RULES = (VANISHING_GRADIENTS, EXPLODING_GRADIENTS, LAYER_NOT_MOVING, DECAY_OVERWHELMS)
-
-POOR = Threshold(
-    0.5,
-    reason="of the way from the most common class to all right: a run that came that far is not said to be broken",
-    source=MEASURED,
-)
-
-WELL = Threshold(
-    0.8, reason="of the way from the most common class to all right: no harm is seen there", source=MEASURED
-)
 
 # Fewer steps say nothing of how a training goes.
 LEAST_STEPS = 20
@@ -162,14 +158,14 @@ def nothing_else(facts: RunFacts) -> Iterator[Finding]:
             f"{percent(facts.best_accuracy)} right on validation after {counted(len(facts.epochs), 'epoch')}, and always "
             f"the most common class gives {percent(facts.most_common('val'))}; learning rate, gradients and layers look "
             "usual",
-            f"{facts.probe}, which trains on one batch and on shuffled labels",
+            next_step(facts),
         )
 
 
 def _nan(facts: RunFacts) -> Iterator[Finding]:
     learning_rate = facts.learning_rate
-    lower = facts.again(
-        _rate_key(min(facts.usual_rate, 0.1 * learning_rate) if learning_rate else facts.usual_rate)
+    lower = again(
+        facts, _rate_key(min(facts.usual_rate, 0.1 * learning_rate) if learning_rate else facts.usual_rate)
     )
     if facts.record.status == "diverged":
         said = facts.record.error or f"the run diverged at step {facts.steps}"
@@ -187,10 +183,11 @@ def _nan(facts: RunFacts) -> Iterator[Finding]:
 
 def _rate(facts: RunFacts, learning_rate: float) -> Iterator[Finding | NotApplicable]:
     ratio = facts.peak_ratio
-    usual = facts.usual_rate
-    times = learning_rate / usual
-    cure = facts.again(_rate_key(usual), *_companions(facts))
+    usual, times = facts.usual_rate, facts.times_usual or 0.0
+    cure = again(facts) if meant_for_adam(facts) else again(facts, _rate_key(usual))
     seen = f"the learning rate is {learning_rate:g}, and {usual:g} suits {facts.optimizer} and this network"
+    if facts.number("momentum", 0.9) > HEAVY_MOMENTUM and times > learning_rate / usual:
+        seen += f"; momentum {facts.number('momentum', 0.9):g} makes a step go {times * usual / learning_rate:.0f} times as far"
     if ratio is not None:
         seen += f"; a step changes the weights by {ratio:.1g} of their length in the median, at its highest"
     limit = RATIO_HIGH_MUON if facts.optimizer == "muon" else RATIO_HIGH
@@ -203,32 +200,27 @@ def _rate(facts: RunFacts, learning_rate: float) -> Iterator[Finding | NotApplic
         for rule in (RATE_TOO_HIGH, RATE_TOO_LOW):
             yield rule.not_applicable(facts.too_early)
         return
-    thrown = times >= RATE_FAR and ratio is not None and ratio > 2 * limit and facts.gain < WELL + 0.1
+    thrown = times >= RATE_FAR and ratio is not None and ratio > 2 * limit
     if (high and times > 1 and facts.gain < POOR) or thrown:
         yield RATE_TOO_HIGH.finding(f"{_outcome(facts)}; {seen}", cure)
     if facts.recipe.get("weights") or facts.recipe.get("freeze"):
         yield RATE_TOO_LOW.not_applicable("the weights were trained before")
         return
+    clip = facts.number("clip", 1.0)
+    if 0 < clip < TIGHT_CLIP and facts.optimizer in ("sgd", "momentum", "nesterov") and facts.gain < WELL:
+        yield RATE_TOO_LOW.finding(
+            f"{_outcome(facts)}; each gradient is clipped to the length {clip:g}, and a step is the learning rate times that",
+            cure,
+        )
+        return
     low = ratio is not None and ratio < RATIO_LOW
-    if (low or times <= 1 / RATE_FAR) and times < 1 and facts.gain < POOR:
+    if (times <= 1 / RATE_FAR and facts.gain < WELL) or (low and times < 1 and facts.gain < POOR):
         yield RATE_TOO_LOW.finding(f"{_outcome(facts)}; {seen}", cure)
 
 
 def _outcome(facts: RunFacts) -> str:
     baseline = facts.most_common("val")
     return f"{percent(facts.best_accuracy)} right on validation at best, {percent(baseline)} by the most common class"
-
-
-def _companions(facts: RunFacts) -> list[str]:
-    """Keys that leave a usual learning rate without effect, or make too much of it, as they usually are."""
-    keys = []
-    if facts.number("warmup", 0.1) > 0.5:
-        keys.append("warmup=0.1")
-    if facts.number("momentum", 0.9) > 0.95:
-        keys.append("momentum=0.9")
-    if 0 < facts.number("clip", 1.0) < 0.01:
-        keys.append("clip=1")
-    return keys
 
 
 def _rate_key(learning_rate: float) -> str:
@@ -253,7 +245,7 @@ def _unstable(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
         learning_rate = facts.learning_rate
         yield UNSTABLE_LOSS.finding(
             f"{jumps} of the last {len(half)} losses are 1.5 times the median of those around them, up to {max(half):.3g}",
-            facts.again(_rate_key((learning_rate or facts.usual_rate) / 10)),
+            again(facts, _rate_key((learning_rate or facts.usual_rate) / 10)),
         )
 
 
@@ -287,9 +279,13 @@ def _vanishing(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
 
 def _with_relu(facts: RunFacts) -> str:
     if re.search(r"\b(sigmoid|tanh)\b", facts.text):
-        return facts.again("initial=auto", net=re.sub(r"\b(sigmoid|tanh)\b", "bn -> relu", facts.one_line))
-    return facts.again(
-        "initial=auto", net=re.sub(r"-> *(relu|gelu|elu|silu|leaky)\b", r"-> bn -> \1", facts.one_line)
+        return again(
+            facts, "initial=auto", change=lambda text: re.sub(r"\b(sigmoid|tanh)\b", "bn -> relu", text)
+        )
+    return again(
+        facts,
+        "initial=auto",
+        change=lambda text: re.sub(r"-> *(relu|gelu|elu|silu|leaky)\b", r"-> bn -> \1", text),
     )
 
 
@@ -303,12 +299,18 @@ def _exploding(facts: RunFacts) -> Iterator[Finding]:
         yield EXPLODING_GRADIENTS.finding(
             f"the gradient of a step has the length {middle:.3g} in the median, before it is clipped, and {max(known):.3g} "
             "at most",
-            facts.again("clip=1", _rate_key(facts.usual_rate), "initial=auto"),
+            again(facts, "clip=1", _rate_key(facts.usual_rate), "initial=auto"),
         )
 
 
 def _still(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     looks = facts.looks[1:] or facts.looks
+    if frozen_as_drawn(facts):
+        yield LAYER_NOT_MOVING.finding(
+            f"`freeze = {facts.recipe['freeze']}` keeps layers as they were drawn: no trained weights were loaded into them",
+            again(facts),
+        )
+        return
     if facts.recipe.get("freeze"):
         yield LAYER_NOT_MOVING.not_applicable("parts of the network are frozen")
         return
@@ -340,5 +342,5 @@ def _decay(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
         yield DECAY_OVERWHELMS.finding(
             f"with weight_decay = {decay:g} the weights end at {percent(median(shares))} of the length that they were drawn "
             "with, in the median of the layers",
-            facts.again(f"weight_decay={facts.usual_decay:g}"),
+            again(facts, f"weight_decay={facts.usual_decay:g}"),
         )

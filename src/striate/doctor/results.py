@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from striate.doctor.facts import NEAR, RunFacts
-from striate.doctor.finding import Finding, NotApplicable, Rule, Threshold
-from striate.doctor.optimization import MEASURED
+from striate.doctor.finding import MEASURED, Finding, NotApplicable, Rule, Threshold
+from striate.doctor.remedy import again, next_step
 from striate.errors import counted
 from striate.text.figures import percent, wilson
 
@@ -36,7 +36,7 @@ LEAKED = Threshold(
     source="Barz and Denzler 2020 (ciFAIR), section 3",
 )
 FEW_IMAGES = Threshold(
-    6,
+    8,
     reason="training images of a class, in the mean: with 10 a class small networks still learn digits",
     source=MEASURED,
 )
@@ -122,13 +122,19 @@ def _leak(facts: RunFacts) -> Iterator[Finding]:
         )
 
 
+def is_starved(facts: RunFacts) -> bool:
+    """Whether the classes have hardly any training images, in the mean."""
+    each = facts.per_class("train")
+    return bool(each) and sum(each.values()) < FEW_IMAGES * len(each) and not facts.recipe.get("weights")
+
+
 def _few(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     each = facts.per_class("train")
     if facts.recipe.get("weights"):
         yield TOO_FEW_IMAGES.not_applicable("the network had learned from other images before")
         return
-    mean = sum(each.values()) / max(1, len(each))
-    if each and mean < FEW_IMAGES:
+    if is_starved(facts):
+        mean = sum(each.values()) / len(each)
         smallest = min(each, key=lambda name: each[name])
         yield TOO_FEW_IMAGES.finding(
             f"a class has {mean:.1f} training images in the mean, `{smallest}` has {each[smallest]}",
@@ -162,7 +168,7 @@ def _imbalance(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
         yield IMBALANCE_IGNORED.finding(
             f"the largest class has {most:,} training images, the smallest {min(counts):,}; of the rare classes "
             f"{percent(low)} are found, of the frequent ones {percent(high)}; `{worst.name}` {percent(worst.recall)}",
-            facts.again("balance=weights", "metric=balanced_accuracy"),
+            again(facts, "balance=weights", "metric=balanced_accuracy"),
             worst.name,
         )
 
@@ -183,7 +189,7 @@ def _baseline(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
         yield WORSE_THAN_BASELINE.finding(
             f"{percent(result.accuracy)} of {counted(result.images, 'image')} are right, and {percent(baseline)} would be by "
             f"always answering `{name}`",
-            facts.probe,
+            next_step(facts),
         )
 
 
@@ -213,7 +219,9 @@ def _never(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
                 else ""
             )
             + f"; it has {trained.get(worst.name, 0):,} training images",
-            facts.again("balance=weights", "metric=balanced_accuracy"),
+            again(facts, "balance=weights", "metric=balanced_accuracy")
+            if trained.get(worst.name)
+            else f"training images of `{worst.name}`: there are none, and no setting makes up for them",
             worst.name,
         )
 
