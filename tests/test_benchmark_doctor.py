@@ -47,6 +47,8 @@ def test_worse_is_lower_by_two_points_and_beyond_chance(names: dict[str, Any]) -
     assert not worse([0.95, 0.96, 0.96, 0.95, 0.80], parent)
     # Two of five seeds are lost.
     assert worse([0.97, 0.97, 0.97, 0.5, 0.5], parent)
+    # One of three is lost, and the others are below all of the parent.
+    assert worse([0.9, 0.3, 0.91], parent)
     assert not worse(parent, parent)
 
 

@@ -54,11 +54,32 @@ def test_no_text_is_given_where_none_is_simple(tmp_path: Path) -> None:
     assert [(each.code, mended(facts.layout, each)) for each in facts.plan.notes] == [("heavy-fc", None)]
 
 
-@pytest.mark.parametrize(("best", "severity"), [(0.9, "warning"), (0.99, "note")])
-def test_what_did_no_harm_is_a_note(best: float, severity: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("best", "severity"), [(0.3, "error"), (0.9, "warning"), (0.99, "note")])
+def test_a_cause_is_as_grave_as_what_came_of_it(best: float, severity: str, tmp_path: Path) -> None:
     run = make(tmp_path / "run", net="conv 8 3x3 -> relu -> fc classes -> tanh", val=[best] * 8)
-    (found,) = [each for each in diagnose(read_facts(run)) if each.code == "activation-on-output"]
+    (found,) = [each for each in examine(read_facts(run)).findings if each.code == "activation-on-output"]
     assert found.severity == severity
+
+
+def test_a_symptom_is_cured_by_setting_back_what_is_extreme(tmp_path: Path) -> None:
+    """And comes behind it."""
+    keys = {**RECIPE, "augment": "rotate 180", "weight_decay": 5.0, "initial": "large"}
+    net = "conv 8 3x3 -> relu -> dropout 0.9 -> fc 1 -> relu -> fc classes"
+    run = make(tmp_path / "run", net=net, recipe=keys, train=[0.2] * 8, val=[0.2] * 8, most=1.0)
+    found = {each.code: each for each in examine(read_facts(run)).findings if each.severity == "error"}
+    assert list(found)[-2:] == ["underfitting", "constant-answer"] or list(found)[-1] == "constant-answer"
+    assert found["constant-answer"].cure == (
+        "`striate train photos --net 'conv 8 3x3 -> relu -> dropout 0.2 -> fc 32 -> relu -> fc classes' "
+        f"--recipe {tmp_path}/run/recipe.toml --set weight_decay=0.05 --set initial=auto --set augment=none`"
+    )
+
+
+def test_sgd_at_a_rate_of_adam_is_given_adam(tmp_path: Path) -> None:
+    keys = {**RECIPE, "optimizer": "sgd", "learning_rate": 0.0003}
+    run = make(tmp_path / "run", recipe=keys, ratio=1e-6, train=[0.25] * 8, val=[0.25] * 8)
+    found = examine(read_facts(run)).findings[0]
+    assert found.code == "rate-too-low"
+    assert found.cure.endswith("--set optimizer=adamw --set learning_rate=0.001 --set weight_decay=0.05`")
 
 
 def test_the_cure_of_a_learning_rate_takes_what_belongs_to_it_along(tmp_path: Path) -> None:

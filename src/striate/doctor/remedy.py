@@ -130,7 +130,9 @@ def _extreme(facts: RunFacts) -> Iterator[str]:
         yield "momentum=0.9"
     if 0 < facts.number("clip", 1.0) < TIGHT_CLIP:
         yield "clip=1"
-    if facts.number("weight_decay", 0.0) > HEAVY_DECAY * max(facts.usual_decay, 5e-4):
+    if not meant_for_adam(facts) and facts.number("weight_decay", 0.0) > HEAVY_DECAY * max(
+        facts.usual_decay, 5e-4
+    ):
         yield f"weight_decay={facts.usual_decay:g}"
     if facts.word("initial", "auto") in ("small", "large") and not trained_before:
         yield "initial=auto"
