@@ -41,7 +41,7 @@ def main() -> None:
     made.add_argument("--train", default="--budget 40s", help="flags of `striate train`")
     made.add_argument("--target", type=float, default=0.6, help="the test accuracy to reach")
     made.add_argument("--epochs", type=int, default=20, help="that a peer trains for at most")
-    made.add_argument("--against", default="fastai,keras", help="which of fastai, keras")
+    made.add_argument("--against", default="fastai,keras", help="which of fastai, keras; none: what striate reaches is told")
     options = read(made)
     data = data_folder(options, "caltech26")
     python = peers_python(options.peers)
@@ -60,7 +60,7 @@ def main() -> None:
         }  # fmt: skip
         return once(python, f"peers/photos_{name}.py", **order)
 
-    against = options.against.split(",")
+    against = [] if options.against == "none" else options.against.split(",")
     sides: dict[str, Callable[[], Any]] = {"striate": ours}
     sides |= {name: partial(peer, name, Seeds()) for name in against}
     found = interleaved(sides, options.rounds, tell)
@@ -83,6 +83,20 @@ def main() -> None:
             note=f"`striate train caltech26 {shlex.join(words)}`",
         )
         for name in against
+    ] or [
+        Row(
+            what=f"caltech26 from nothing, `{shlex.join(words)}`: test accuracy",
+            peer=f"{target:.0%}, the aim",
+            unit="%",
+            better="neither",
+            ours=[100 * each.accuracy for each in trainings],
+            theirs=[100 * target] * len(trainings),
+            figures={
+                "s of the whole command": [each.whole_s for each in trainings],
+                "epochs": [each.epochs for each in trainings],
+            },
+            note=f"in {trainings[0].arithmetic}, batches of {trainings[0].batch}",
+        )
     ]
     write_receipt(
         "photos", rows, session, rounds=options.rounds, quick=options.quick, out=options.out,

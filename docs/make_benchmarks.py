@@ -90,14 +90,14 @@ def page(results: Path = RESULTS) -> str:
     for name in dict.fromkeys([*SECTIONS, *map(benchmark_of, found)]):
         title = SECTIONS.get(name, name)
         mine = [stem for stem in found if benchmark_of(stem) == name]
-        # What was measured with AVX2 alone stands in the table of the whole.
-        tables = dict.fromkeys(stem.removesuffix(NARROW) for stem in mine)
+        # What was measured with AVX2 alone stands in the table of the whole, its parts, too.
+        tables: dict[str, list[dict[str, Any]]] = {}
+        for stem in mine:
+            of = stem.removesuffix(NARROW)
+            tables.setdefault(of if of == stem or of in found else name, []).append(found[stem])
         parts += [
-            section(
-                title + stem.removeprefix(name).replace("-", ": ", 1),
-                *(found[each] for each in (stem, stem + NARROW) if each in found),
-            )
-            for stem in tables
+            section(title + of.removeprefix(name).replace("-", ": ", 1), *made)
+            for of, made in sorted(tables.items())
         ] or [f"## {title}\n\nNot measured yet: `benchmarks/{name}.py`.\n"]
     return "\n".join(parts)
 

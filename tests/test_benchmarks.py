@@ -87,20 +87,21 @@ def test_parts_of_a_benchmark_have_sections_of_their_own(made: dict[str, Any], t
 
 
 @pytest.mark.parametrize(
-    ("instructions", "peer"),
+    ("instructions", "peer", "part"),
     [
-        ("AVX2", "Keras on TensorFlow"),
-        ("AVX2, ONEDNN_MAX_CPU_ISA=AVX2", "Keras on TensorFlow (not held back)"),
+        ("AVX2", "Keras on TensorFlow", "-LeNet-5"),
+        ("AVX2, ONEDNN_MAX_CPU_ISA=AVX2", "Keras on TensorFlow (not held back)", ""),
     ],
 )
 def test_what_is_measured_with_less_stands_in_the_same_table(
-    instructions: str, peer: str, made: dict[str, Any], tmp_path: Path
+    instructions: str, peer: str, part: str, made: dict[str, Any], tmp_path: Path
 ) -> None:
     results = a_file(tmp_path, a_row(what="a step", peer="PyTorch"))
     other = json.loads((results / "steps.json").read_text())
     other["receipt"]["machine"]["instructions"] = instructions
     other["rows"] = [a_row(what="a step", peer=peer) for peer in ("PyTorch", "Keras on TensorFlow")]
-    (results / "steps-avx2.json").write_text(json.dumps(other))
+    # All at once, or a part in a file of its own.
+    (results / f"steps{part}-avx2.json").write_text(json.dumps(other))
     page = made["page"](results)
     assert page.count("## A training step") == 1
     rows = [line.split(" | ")[:2] for line in page.splitlines() if line.startswith("| a step")]
