@@ -73,6 +73,7 @@ docs: setup
 	$(PY) docs/make_zoo.py
 	$(PY) docs/make_doctor.py
 	$(PY) docs/make_claims.py
+	$(PY) docs/make_defaults.py
 
 # The guide, the zoo, claims and benchmarks as pages, searched without a network: dist/site/index.html.
 site: docs

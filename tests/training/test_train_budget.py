@@ -4,6 +4,7 @@ learnt nothing."""
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,10 @@ from training.jobs import NET, Clock, Ear, train
 
 PHOTOS = {"train": 1_570, "val": 174, "test": 874}
 
-# Microseconds of an image, and milliseconds of the optimizer, on 2 cores that know AVX2 only, and on a machine
-# twenty times as fast.
-SLOW = {
-    ("small128", 128): (4340, 71), ("small128", 96): (2203, 66), ("small128", 64): (1332, 70),
-    ("small64", 32): (741, 26), ("swift32", 32): (5461, 96), ("small32", 32): (2408, 31),
-    ("small28", 32): (1804, 9), ("swift28", 32): (132, 2), ("small28", 28): (1318, 9), ("swift28", 28): (145, 2),
-}  # fmt: skip
+DOCS = Path(__file__).parents[2] / "docs"
+
+# Microseconds of an image, and milliseconds of the optimizer, on 2 cores that know AVX2 only.
+SLOW = runpy.run_path(str(DOCS / "make_defaults.py"))["STEPS"]
 
 
 def chosen(
@@ -83,6 +81,11 @@ def test_larger_on_a_fast_machine_and_smaller_on_a_slow_one(
 ) -> None:
     assert chosen(size, channels, counts, left_s, sides=size == 128) == slow
     assert chosen(size, channels, counts, left_s, share=0.05, sides=size == 128) == fast
+
+
+def test_the_page_of_defaults_is_generated() -> None:
+    page = runpy.run_path(str(DOCS / "make_defaults.py"))["page"]
+    assert (DOCS / "defaults.md").read_text(encoding="utf-8") == page(), "run `make docs`"
 
 
 def test_passes_that_are_needed() -> None:

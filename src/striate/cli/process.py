@@ -32,7 +32,8 @@ def set_up_process() -> None:
     atexit.register(gc.freeze)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    if not _THREADS & os.environ.keys():
+    # Where the system lets no thread go back, as macOS and Windows do not, none is bound.
+    if hasattr(os, "sched_setaffinity") and not _THREADS & os.environ.keys():
         # Threads that are begun later are bound as well; it notes to which cores ours go back.
         import striate.threads  # noqa: F401
 

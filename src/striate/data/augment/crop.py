@@ -23,7 +23,7 @@ class Crop:
         top ~ {0 .. H + 2*pad - h} - pad,  left ~ {0 .. W + 2*pad - w} - pad
 
     where H x W are stored and h x w wanted.  Beyond its edges the image is mirrored: row -k is row k.
-    `crop 0` moves only as far as the stored image reaches.
+    `crop` alone, pad 0, moves only as far as the stored image reaches.
     Source: He et al. 2016 (Deep Residual Learning), section 4.2, with zeros; Jordan 2024 (airbench94), mirrored.
     """
 
@@ -35,7 +35,7 @@ class Crop:
         ARGUMENT.require(self.word, self.pad)
 
     def __str__(self) -> str:
-        return f"{self.word} {written(self.pad)}"
+        return f"{self.word} {written(self.pad)}" if self.pad else self.word
 
     def cut(self, images: Sequence[ImageArray], windows: Images, chance: Chance) -> None:
         """Fill N windows, h x w x C each, out of N images, H x W x C each."""
