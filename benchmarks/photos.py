@@ -41,7 +41,9 @@ def main() -> None:
     made.add_argument("--train", default="--budget 40s", help="flags of `striate train`")
     made.add_argument("--target", type=float, default=0.6, help="the test accuracy to reach")
     made.add_argument("--epochs", type=int, default=20, help="that a peer trains for at most")
-    made.add_argument("--against", default="fastai,keras", help="which of fastai, keras; none: what striate reaches is told")
+    made.add_argument(
+        "--against", default="fastai,keras", help="which of fastai, keras; none: what striate reaches is told"
+    )
     options = read(made)
     data = data_folder(options, "caltech26")
     python = peers_python(options.peers)

@@ -9,12 +9,16 @@ import pytest
 import torch
 
 from striate.errors import RecipeError
+from striate.modules.module import build
+from striate.modules.nn.depthwise import Conv2d
+from striate.net.layout.layout import lay
 from striate.net.notation.reader import read_text
 from striate.net.shape import Map
 from striate.progress import Silence
 from striate.recipe.keys import read_recipe
+from striate.training import layout
 from striate.training.job import prepare
-from striate.training.layout import ALIKE, ARRANGEMENTS, apply_layout, tune
+from striate.training.layout import ALIKE, ARRANGEMENTS, IM2COL, apply_layout, tune
 from striate.training.loop.loop import Diverged, Stopped
 from striate.training.loop.prepared import Prepared
 from striate.training.lr_range import HIGHEST, LOWEST, range_test, read_range
@@ -114,6 +118,35 @@ def test_tuning_leaves_everything_as_it_was(arrays: Path) -> None:
         backward=False,
     )
     assert [str(trial.arrangement) for trial in only] == ["fp32 contiguous"]
+
+
+@pytest.mark.parametrize(
+    ("im2col_s", "contiguous_s", "taken"),
+    [
+        (0.96, 1.2, "channels_last"),
+        (0.94, 1.2, IM2COL),
+        (0.8, 1.2, IM2COL),
+        (1.0, 0.9, "channels_last"),
+        (0.9, 0.8, IM2COL),
+        (1.0, 0.8, "contiguous"),
+    ],
+)
+def test_matrix_products_are_taken_where_they_are_faster(
+    im2col_s: float, contiguous_s: float, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = {"channels_last": 1.0, IM2COL: im2col_s, "contiguous": contiguous_s}
+    monkeypatch.setattr(layout, "_time", lambda net, x, labels, each, most_s: times[each.layout])
+    net = build(lay(read_text("conv 64 3x3 -> conv 64 3x3 -> pool avg -> fc classes"), Map(3, 8, 8), 2))
+    keys = {"precision": "fp32", "layout": "auto"}
+    found = tune(net, Map(3, 8, 8), 2, torch.device("cpu"), **keys, backward=True)
+    assert found[0].arrangement == ("fp32", taken)
+    assert len(found) == 3
+    # Without a backward pass there is nothing to choose.
+    assert len(tune(net, Map(3, 8, 8), 2, torch.device("cpu"), **keys, backward=False)) == 2
+    for each in (IM2COL, "channels_last"):
+        convolutions = [module for module in apply_layout(net, each).modules() if isinstance(module, Conv2d)]
+        assert [module.im2col for module in convolutions] == [each == IM2COL] * 2
+        assert convolutions[1].weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_arranged_weights(arrays: Path) -> None:

@@ -26,7 +26,7 @@ Optimizer = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam",
 ScheduleWord = Literal["constant", "step", "exponential", "inverse", "cosine", "one-cycle"]
 Precision = Literal["auto", "fp32", "bf16"]
 Metric = Literal["accuracy", "balanced_accuracy", "f1"]
-MemoryLayout = Literal["auto", "channels_last", "contiguous"]
+MemoryLayout = Literal["auto", "channels_last", "channels_last_im2col", "contiguous"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -169,7 +169,10 @@ class Recipe(BaseModel):
     optimizer_precision: Precision = Field(
         "auto", description="arithmetic in which muon makes its steps orthogonal"
     )
-    layout: MemoryLayout = Field("auto", description="order of images and convolution weights in memory")
+    layout: MemoryLayout = Field(
+        "auto",
+        description="order of images and convolution weights in memory; with im2col, gradients of weights are matrix products",
+    )
     memory_bytes: Annotated[int, Field(ge=100_000_000)] | None = Field(
         None, description="memory that the whole process may take in training; what is free if left out"
     )
@@ -325,9 +328,9 @@ def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
             expected="momentum above 0",
             cure="optimizer=sgd",
         )
-    if recipe.optimizer == "lbfgs" and recipe.layout == "channels_last":
+    if recipe.optimizer == "lbfgs" and recipe.layout.startswith("channels_last"):
         raise RecipeError(
-            "lbfgs cannot train in the layout channels_last",
+            f"lbfgs cannot train in the layout {recipe.layout}",
             place=place,
             expected="contiguous: it strings all gradients together as they lie in memory",
             cure="leave out layout",

@@ -1,4 +1,4 @@
-"""Gradients of depthwise convolutions: those of torch, whatever the window, the stride and the arithmetic."""
+"""Gradients of convolutions that are ours: those of torch, whatever the window, the stride and the arithmetic."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from striate.modules.nn import depthwise, im2col
 from striate.modules.nn.depthwise import Conv2d, _Depthwise
+from striate.modules.nn.im2col import weight_gradient as im2col_gradient
 from striate.modules.nn.window import PaddedConv2d
 
 CASES = [
@@ -99,3 +101,52 @@ def test_a_gradient_nobody_asks_for_is_not_made() -> None:
     y = _Depthwise.apply(torch.randn(1, 4, 8, 8), weight, None, (1, 1), (3, 3))
     y.sum().backward()
     assert weight.grad is not None
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7_000, 4 * 2**20])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("case", [*CASES, ((1, 1), (1, 1), (0, 0), 5, 6), ((1, 1), (2, 2), (0, 0), 5, 6)])
+def test_weight_gradients_as_matrix_products(
+    case: tuple,  # type: ignore[type-arg]
+    bias: bool,
+    piece_bytes: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whole batches, some images, and some rows of one at a time."""
+    monkeypatch.setattr(im2col, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(depthwise, "FEWEST", 1)
+    kernel, stride, padding, height, width = case
+    ours = Conv2d(4, 5, kernel, stride, padding, bias=bias)
+    theirs = nn.Conv2d(4, 5, kernel, stride, padding, bias=bias)
+    theirs.load_state_dict(ours.state_dict())
+    ours.im2col = True
+    x = torch.randn(3, 4, height, width).contiguous(memory_format=torch.channels_last)
+    calls = []
+    monkeypatch.setattr(im2col, "weight_gradient", lambda *given: calls.append(1) or im2col_gradient(*given))
+    for found, wanted in zip(gradients(ours, x), gradients(theirs, x), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    ("layer", "taken"),
+    [
+        (Conv2d(64, 64, 3, padding=1), True),
+        (Conv2d(64, 128, 1, 2), True),
+        (Conv2d(32, 64, 3), False),
+        (Conv2d(64, 32, 3), False),
+        (Conv2d(64, 64, 3, groups=2), False),
+        (Conv2d(64, 64, 3, dilation=2), False),
+        (Conv2d(64, 64, 3, padding="same"), False),
+    ],
+)
+def test_which_convolutions_take_them(layer: Conv2d, taken: bool) -> None:
+    assert layer.takes_im2col() == taken
+    layer.im2col = True
+    x = torch.randn(1, layer.in_channels, 8, 8)
+    name = layer(x).grad_fn.name()
+    assert (name == "Im2colBackward") == taken
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).grad_fn.name() != "Im2colBackward"
+    layer.im2col = False
+    assert layer(x).grad_fn.name() == "ConvolutionBackward0"

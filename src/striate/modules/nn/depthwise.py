@@ -9,17 +9,26 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from striate.modules.nn.im2col import FEWEST, Im2col
+
 # oneDNN has a fast gradient of the weights of windows up to this many columns wide.
 WIDEST = 3
 
 
 class Conv2d(nn.Conv2d):
-    """torch.nn.Conv2d, with faster gradients where it is depthwise.
+    """torch.nn.Conv2d, with faster gradients where it is depthwise, and where `im2col` says so.
 
+    im2col: the gradient of the weights as matrix products (see `Im2col`); set by whoever found them faster here.
     Shapes: as torch.nn.Conv2d.
     """
 
+    im2col = False
+
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.im2col and self.takes_im2col() and input.dtype == torch.float32 and _in_training(input):
+            assert isinstance(self.padding, tuple)
+            found: Tensor = Im2col.apply(input, weight, bias, self.stride, self.padding)  # type: ignore[no-untyped-call]
+            return found
         if not self._is_slow(input):
             plain: Tensor = super()._conv_forward(input, weight, bias)
             return plain
@@ -32,20 +41,37 @@ class Conv2d(nn.Conv2d):
         made: Tensor = _Depthwise.apply(input, weight, bias, self.stride, padding)  # type: ignore[no-untyped-call]
         return made
 
+    def takes_im2col(self) -> bool:
+        """Whether `im2col` changes anything, and can be faster."""
+        return (
+            min(self.in_channels, self.out_channels) >= FEWEST
+            and self.groups == 1
+            and self.dilation == (1, 1)
+            and not isinstance(self.padding, str)
+        )
+
     def _is_slow(self, x: Tensor) -> bool:
         """Whether torch's own gradients are far slower here than those below."""
         if (
             not self.groups == self.in_channels == self.out_channels
-            or x.device.type != "cpu"
-            or not torch.is_grad_enabled()
             or self.dilation != (1, 1)
             or isinstance(self.padding, str)
             or any(pad >= window for pad, window in zip(self.padding, self.kernel_size, strict=True))
-            or torch.compiler.is_exporting()
+            or not _in_training(x, autocast=True)
         ):
             return False
         in_bf16 = x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
         return self.kernel_size[1] > WIDEST or (in_bf16 and self.stride != (1, 1))
+
+
+def _in_training(x: Tensor, *, autocast: bool = False) -> bool:
+    """Whether gradients of a convolution are wanted, on a CPU.  autocast: in mixed precision as well."""
+    return (
+        x.device.type == "cpu"
+        and torch.is_grad_enabled()
+        and not torch.compiler.is_exporting()
+        and (autocast or not torch.is_autocast_enabled("cpu"))
+    )
 
 
 class _Depthwise(torch.autograd.Function):
