@@ -12,13 +12,13 @@ from striate.api import require_train
 from striate.cli.console import print_found
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import asked_page
+from striate.cli.values import OUT, asked_page
 
 
 def compare(
     *runs: str,
     data: str | None = None,
-    out: Path | None = None,
+    out: Annotated[Path | None, OUT] = None,
     force: bool = False,
     device: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from striate.api import draw as drawing
 from striate.api import read
 from striate.cli.console import prose
-from striate.cli.values import input_shape, require_new
+from striate.cli.values import OUT, input_shape, require_new
 from striate.disk.atomic import write_atomic
 
 
@@ -24,7 +24,7 @@ def draw(
     at: str | None = None,
     image: Path | None = None,
     format: Literal["svg", "mermaid", "dot"] = "svg",
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    out: Annotated[Path | None, OUT] = None,
     force: bool = False,
 ) -> None:
     """Draw a network: its volumes, branches side by side, weights and multiply-adds as areas.

@@ -11,7 +11,7 @@ from striate.api import load_network, require_train
 from striate.cli.console import open_page, print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import require_outside
+from striate.cli.values import OUT, require_outside
 from striate.errors import StriateError, counted
 from striate.text.visible import visible
 
@@ -25,7 +25,7 @@ def explain(
     against: str | None = None,
     check: bool = False,
     thorough: bool = False,
-    out: Path = Path("explained"),
+    out: Annotated[Path, OUT] = Path("explained"),
     force: bool = False,
     open_: Annotated[bool, Parameter(name="--open")] = False,
     net: str | None = None,

@@ -12,7 +12,7 @@ from striate.api import require_train
 from striate.cli.console import open_page, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import require_outside, share
+from striate.cli.values import OUT, require_outside, share
 from striate.errors import StriateError, counted
 from striate.text.figures import size
 from striate.text.visible import visible
@@ -23,7 +23,7 @@ def export(
     data: str | None = None,
     /,
     *,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))] = Path("bundle"),
+    out: Annotated[Path, OUT] = Path("bundle"),
     int8: bool = False,
     lose_at_most: float = 0.5,
     wrong_at_most: str | None = None,

@@ -13,7 +13,7 @@ from striate.api import require_train
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import require_new
+from striate.cli.values import OUT, require_new
 from striate.disk.atomic import write_atomic
 
 
@@ -24,7 +24,7 @@ def features(
     *,
     at: str,
     mean: bool = False,
-    out: Path = Path("features.npz"),
+    out: Annotated[Path, OUT] = Path("features.npz"),
     force: bool = False,
     device: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,

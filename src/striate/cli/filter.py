@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Annotated
 
 from striate.api import filter as filter_image
 from striate.api import require_train
 from striate.cli.console import prose
 from striate.cli.process import set_up_process
-from striate.cli.values import require_new
+from striate.cli.values import OUT, require_new
 from striate.disk.atomic import write_atomic
 from striate.errors import StriateError
 
 
-def filter(flow: str, image: Path, /, *, out: Path = Path("filtered.png"), force: bool = False) -> None:
+def filter(
+    flow: str, image: Path, /, *, out: Annotated[Path, OUT] = Path("filtered.png"), force: bool = False
+) -> None:
     """Put an image through a filter, or any flow without trained weights, and write the image that comes out.
 
     For example:

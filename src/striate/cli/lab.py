@@ -12,6 +12,7 @@ from striate.api import require_train
 from striate.cli.console import open_page, print_json, prose, tabular
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
+from striate.cli.values import OUT
 
 if TYPE_CHECKING:
     from striate.lab.receipt import Receipt
@@ -25,7 +26,7 @@ def lab(
     seeds: int = 5,
     images: int = 10_000,
     quick: bool = False,
-    out: Path = Path("lab"),
+    out: Annotated[Path, OUT] = Path("lab"),
     json_: Annotated[bool, Parameter(name="--json")] = False,
     open_: Annotated[bool, Parameter(name="--open")] = False,
 ) -> None:

@@ -12,7 +12,7 @@ from striate.api import require_train
 from striate.cli.console import print_found
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import asked_page, asked_size
+from striate.cli.values import OUT, asked_page, asked_size
 
 
 def look(
@@ -25,7 +25,7 @@ def look(
     size: str | None = None,
     images: int = 64,
     seed: int = 0,
-    out: Path | None = None,
+    out: Annotated[Path | None, OUT] = None,
     force: bool = False,
     device: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,

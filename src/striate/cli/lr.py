@@ -13,7 +13,7 @@ from striate.api import require_train
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import asked_size, require_new
+from striate.cli.values import OUT, asked_size, require_new
 
 
 def lr(
@@ -25,7 +25,7 @@ def lr(
     size: str | None = None,
     recipe: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
-    out: Path = Path("rates.png"),
+    out: Annotated[Path, OUT] = Path("rates.png"),
     force: bool = False,
     device: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,

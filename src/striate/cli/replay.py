@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from striate.api import require_train
 from striate.cli.console import prose
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
+from striate.cli.values import OUT
 from striate.errors import RunError
 
 
-def replay(run: str, /, *, out: Path | None = None, device: str | None = None, quiet: bool = False) -> None:
+def replay(
+    run: str, /, *, out: Annotated[Path | None, OUT] = None, device: str | None = None, quiet: bool = False
+) -> None:
     """Train again from a run folder alone, and say whether the weights come out equal to the bit.
 
     The exit code is 0 where they do, 1 where they do not.

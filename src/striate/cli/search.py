@@ -11,7 +11,7 @@ from striate.api import begin_or_join, read, require_train
 from striate.cli.console import open_page, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import large_count, short_seconds
+from striate.cli.values import OUT, large_count, short_seconds
 from striate.recipe.given import byte_count, seconds
 
 
@@ -31,7 +31,7 @@ def search(
     memory: str | None = None,
     latency: str | None = None,
     seed: int = 0,
-    out: Path | None = None,
+    out: Annotated[Path | None, OUT] = None,
     resume: Path | None = None,
     storage: str | None = None,
     join: str | None = None,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from striate.cli.console import prose
 from striate.cli.screen import Screen
-from striate.cli.values import require_new, require_outside
+from striate.cli.values import OUT, require_new, require_outside
 from striate.data.sheet import EPOCHS, make_sheet
 from striate.disk.atomic import write_atomic
 from striate.errors import StriateError, counted
@@ -25,7 +25,7 @@ def show(
     count: int = 24,
     epoch: int = 0,
     seed: int = 0,
-    out: Path = Path("sheet.png"),
+    out: Annotated[Path, OUT] = Path("sheet.png"),
     force: bool = False,
 ) -> None:
     """A sheet of training images as the network sees them, before they are normalized.

@@ -11,6 +11,7 @@ from striate.api import read, require_train
 from striate.cli.console import prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
+from striate.cli.values import OUT
 
 
 def sweep(
@@ -23,7 +24,7 @@ def sweep(
     epochs: int | None = None,
     recipe: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
-    out: Path = Path("sweep"),
+    out: Annotated[Path, OUT] = Path("sweep"),
     device: str | None = None,
     quiet: bool = False,
 ) -> None:

@@ -12,7 +12,7 @@ from striate.api import begin_from, begin_with, one_start, read, require_train
 from striate.cli.console import open_page, prose
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
-from striate.cli.values import asked_size
+from striate.cli.values import OUT, asked_size
 from striate.errors import StriateError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def train(
     transfer: bool = False,
     recipe: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
-    out: Path | None = None,
+    out: Annotated[Path | None, OUT] = None,
     device: str | None = None,
     quiet: bool = False,
     open_: Annotated[bool, Parameter(name="--open")] = False,

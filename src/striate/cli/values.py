@@ -6,8 +6,13 @@ import os
 import re
 from pathlib import Path
 
+from cyclopts import Parameter
+
 from striate.errors import StriateError
 from striate.text.visible import visible
+
+# Where something is written: every command that writes has it under both names.
+OUT = Parameter(name=("--out", "-o"))
 
 
 def input_shape(text: str) -> tuple[int, int, int]:

@@ -37,6 +37,18 @@ INITIAL = {
     "large": "normal, std 1: tanh and sigmoid saturate at once.",
 }
 
+# What the arguments that layers share mean.  F: kernel, S: stride, P: pad, D: dilate, N: side of the map.
+MEANINGS = {
+    "kernel": "How many rows and columns a window has.",
+    "stride": "The window moves S rows or columns at a time: out = floor((N + 2P - D (F - 1) - 1) / S) + 1.",
+    "pad": "P rows and columns of zeros around the map; conv has D (F - 1) / 2 if left out, so that stride 1 keeps the size.",
+    "dilate": "The weights of a window stand D places apart: it sees D (F - 1) + 1 rows with the weights of F.",
+    "groups": "Channels in G groups, each seen by its own filters: weights and multiply-adds / G; as many groups as channels is depthwise.",
+    "valid": "No padding: N - F + 1 places at stride 1.",
+    "nobias": "No number is added to each channel; bn behind would take it out again.",
+    "ceil": "A last window that is partly outside of the map is kept: the size is rounded up.",
+}
+
 
 def words(word: str | None = None, /, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
     """List the words of the notation, or explain one: formula, arguments, shapes, use, source.
@@ -69,7 +81,10 @@ def words(word: str | None = None, /, *, json_: Annotated[bool, Parameter(name="
     if having := _having(word):
         name = _argument(word)
         first = arguments(WORDS[having[0]])[name]
-        console.print(f"`{name}`, an argument of {', '.join(having)}: {first.domain()}")
+        says = "a word that stands or not" if first.kind == "flag" else first.domain()
+        console.print(f"`{name}`, an argument of {', '.join(having)}: {says}")
+        if name in MEANINGS:
+            console.print(MEANINGS[name])
         console.print(f"`striate words {having[0]}` says what it does there.")
         return
     if word in STRUCTURE:
