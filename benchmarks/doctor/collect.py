@@ -127,7 +127,7 @@ def run(data: Path, net: str, recipe: dict[str, Any], out: Path) -> tuple[float 
     """Train; the accuracy on test images, the status, and what was said where it failed."""
     import striate.data.augment.batches as batches
     import striate.training.finish as finish
-    from striate.api import train as striate_train
+    from striate.api.trainings import train as striate_train
     from striate.errors import StriateError
 
     # The page takes a third of so short a run, and beside other jobs, waiting for a thread and the disk another.

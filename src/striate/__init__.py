@@ -10,29 +10,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from striate.api import (
-    NetText,
-    bench,
-    cache,
-    check,
-    compare,
-    cross_validate,
-    diagnose,
-    draw,
-    explain,
-    features,
-    filter,
-    load,
-    look,
-    lr,
-    plan,
-    read,
-    search,
-    show,
-    test,
-    train,
-    verify,
-)
+from striate.api.bundles import bench, cache, verify
+from striate.api.diagnosis import diagnose
+from striate.api.images import check, show
+from striate.api.networks import NetText, draw, filter, plan, read
+from striate.api.runs import compare, explain, features, load, look, test
+from striate.api.searches import search
+from striate.api.trainings import cross_validate, lr, train
 from striate.errors import StriateError
 from striate.version import __version__
 

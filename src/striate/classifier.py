@@ -16,7 +16,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor
 
-from striate.api import NetText, begin_with, read, require_train
+from striate.api.networks import NetText, read, require_train
+from striate.api.trainings import begin_with
 from striate.errors import DataError, StriateError, counted
 from striate.predict.trained import Trained
 

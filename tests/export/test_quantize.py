@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from export.living import lived
-from striate.api import read
+from striate.api.networks import read
 from striate.export.int8 import paired_loss
 from striate.export.onnx_graph import IMAGES, LOGITS, onnx_bytes
 from striate.export.quantize import (

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from export.living import lived
 from networks import fitting_networks
-from striate.api import read
+from striate.api.networks import read
 from striate.bundle.verify import agreement
 from striate.export.onnx_graph import CLASS_MAP, IMAGES, LOGITS, head_of, onnx_bytes
 from striate.modules.fold import folded

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from striate.api import load, train
+from striate.api.runs import load
+from striate.api.trainings import train
 from striate.errors import RunError
 from striate.export import runtime
 from striate.export.runtime import Timed, answered_by, answering, fastest, runtime_names

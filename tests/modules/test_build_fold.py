@@ -9,7 +9,7 @@ from torch import nn
 
 from export.living import lived, off
 from networks import fitting_networks
-from striate.api import read
+from striate.api.networks import read
 from striate.modules.fold import folded
 from striate.modules.initial import initialize
 from striate.modules.module import build

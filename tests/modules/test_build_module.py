@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 
 from networks import fitting_networks
-from striate.api import read
+from striate.api.networks import read
 from striate.modules.module import (
     Add,
     Concat,

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import striate
-from striate.api import begin_with
+from striate.api.trainings import begin_with
 from striate.errors import StriateError
 from striate.progress import Silence
 from striate.recipe.keys import Recipe, read_recipe, write_recipe

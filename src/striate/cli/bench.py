@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import bench as measure
+from striate.api.bundles import bench as measure
 from striate.bundle.certificate import Timing
 from striate.cli.console import print_json, prose
 from striate.errors import StriateError

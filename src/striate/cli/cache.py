@@ -50,7 +50,7 @@ def cache(
     json_
         Print everything as JSON.
     """
-    from striate.api import cache as cache_entries
+    from striate.api.bundles import cache as cache_entries
     from striate.disk.cache import cache_root
     from striate.disk.cached import KINDS, limit_bytes, remove
     from striate.text.visible import visible

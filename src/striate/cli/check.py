@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from striate.api import check as check_data
+from striate.api.images import check as check_data
 from striate.cli.console import open_page, print_json, prose, tabular
 from striate.cli.screen import Screen
 from striate.cli.values import require_new, require_outside

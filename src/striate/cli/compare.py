@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import compare as compare_runs
-from striate.api import require_train
+from striate.api.networks import require_train
+from striate.api.runs import compare as compare_runs
 from striate.cli.console import print_found
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen

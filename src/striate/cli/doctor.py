@@ -9,7 +9,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import is_data, look_at, require_train
+from striate.api.diagnosis import is_data, look_at
+from striate.api.networks import require_train
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen

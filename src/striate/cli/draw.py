@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from striate.api import draw as drawing
-from striate.api import read
+from striate.api.networks import draw as drawing
+from striate.api.networks import read
 from striate.cli.console import prose
 from striate.cli.values import OUT, input_shape, require_new
 from striate.disk.atomic import write_atomic

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import load_network, require_train
+from striate.api.networks import require_train
+from striate.api.runs import load_network
 from striate.cli.console import open_page, print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen

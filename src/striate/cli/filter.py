@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 from typing import Annotated
 
-from striate.api import filter as filter_image
-from striate.api import require_train
+from striate.api.networks import filter as filter_image
+from striate.api.networks import require_train
 from striate.cli.console import prose
 from striate.cli.process import set_up_process
 from striate.cli.values import OUT, require_new

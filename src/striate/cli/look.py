@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import look as look_at
-from striate.api import require_train
+from striate.api.networks import require_train
+from striate.api.runs import look as look_at
 from striate.cli.console import print_found
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import lr as range_test
-from striate.api import require_train
+from striate.api.networks import require_train
+from striate.api.trainings import lr as range_test
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from striate.api import CLASSES, NetText, read, require_train
+from striate.api.networks import CLASSES, NetText, read, require_train
 from striate.cli.console import print_json, prose
 from striate.cli.values import input_shape
 from striate.errors import MissingExtra, StriateError, counted, nearest

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from cyclopts import Parameter
 
-from striate.api import require_train
+from striate.api.networks import require_train
 from striate.bundle.bundle import is_bundle
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process

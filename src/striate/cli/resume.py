@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from striate.api import require_train
+from striate.api.networks import require_train
 from striate.cli.console import prose
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen

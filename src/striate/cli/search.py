@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import begin_or_join, read, require_train
+from striate.api.networks import read, require_train
+from striate.api.searches import begin_or_join
 from striate.cli.console import open_page, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen

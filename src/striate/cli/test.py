@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api import candidate_of, require_train
+from striate.api.networks import require_train
+from striate.api.runs import candidate_of
 from striate.bundle.bundle import Bundle, is_bundle
 from striate.cli.console import prose
 from striate.cli.process import set_up_process

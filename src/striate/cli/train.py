@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from striate.api import begin_from, begin_with, one_start, read, require_train
+from striate.api.networks import read, require_train
+from striate.api.trainings import begin_from, begin_with, one_start
 from striate.cli.console import open_page, prose
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
@@ -16,7 +17,7 @@ from striate.cli.values import OUT, asked_size
 from striate.errors import StriateError
 
 if TYPE_CHECKING:
-    from striate.api import NetText
+    from striate.api.networks import NetText
     from striate.recipe.keys import Recipe
 
 # What most trainings do without stands below, by what it is for.

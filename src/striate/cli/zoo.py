@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from striate.api import read
+from striate.api.networks import read
 from striate.cli.console import print_json, prose, tabular
 from striate.errors import FitError
 from striate.net.zoo.list import ZOO, ZooNet, zoo_net, zoo_text

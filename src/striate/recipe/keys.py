@@ -108,7 +108,8 @@ class Recipe(BaseModel):
         None, description="share of the side of the images that the training begins with, as 0.75"
     )
     progressive_augment: Annotated[float, Field(ge=0, le=1)] = Field(
-        1.0, description="share of the numbers of augment that the smallest images of progressive_resizing have, as 0.3"
+        1.0,
+        description="share of the numbers of augment that the smallest images of progressive_resizing have, as 0.3",
     )
     tta: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0,

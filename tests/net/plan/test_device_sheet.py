@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from striate.api import read
+from striate.api.networks import read
 from striate.net.plan.device import DeviceSheet, device_sheet
 from striate.net.zoo.list import zoo_names, zoo_net
 

@@ -1,0 +1,1 @@
+"""striate from Python: what each command does, by one call of its name."""
