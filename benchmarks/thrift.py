@@ -6,8 +6,9 @@ The plain step of a batch needs so much memory, as `striate plan --train` says (
 thrifty step has three times the images and must fit into the same: what it does for that (one tensor for a batch
 norm and its activation, parts recomputed in the backward pass, micro-batches) is what `--memory` would choose.
 VGG is left out: its step is nearly all weights, and to add up gradients of pieces takes more than it leaves.
-Both are striate's own training loop, in bf16 and channels_last, as in steps.py, and give back what they free, as under
-a `--memory` that leaves no more; told is the time of an image, and the measured peak of either step.
+Both are striate's own training loop as in steps.py, in channels_last and bf16, or fp32 where bf16 is slow, and give back
+what they free, as under a `--memory` that leaves no more; told is the time of an image, and the measured peak of either
+step.
 """
 
 from __future__ import annotations
@@ -24,9 +25,12 @@ from receipt import Row, Session, write_receipt
 from side import Side
 from steps import CASES, CLASSES, Case
 
+from striate.machine.device import choose_device
+from striate.training.selftest import self_test
+
 TIMES = 3
 NAMES = ("resnet20", "resnet18", "googlenet", "mobilenet_v2", "convnext_tiny")
-PRECISION, OPTIMIZER = "bf16", "momentum"
+OPTIMIZER = "momentum"
 
 
 def main() -> None:
@@ -37,25 +41,25 @@ def main() -> None:
     options = read(made)
     wanted = only(options, "resnet20") or NAMES
     seconds = 0.2 if options.quick else options.seconds
-    session = Session()
+    session, precision = Session(), "bf16" if self_test(choose_device("cpu")).bf16 else "fp32"
     # The smallest batch of each network in steps.py.
     cases = {case.name: case for case in reversed(CASES) if case.name in NAMES}
-    rows = [_row(case, options.rounds, seconds) for case in cases.values() if case.name in wanted]
+    rows = [_row(case, precision, options.rounds, seconds) for case in cases.values() if case.name in wanted]
     write_receipt(
         "thrift", rows, session, rounds=options.rounds, quick=options.quick, out=options.out, peers={},
-        settings={"seconds": seconds, "precision": PRECISION, "optimizer": OPTIMIZER},
+        settings={"seconds": seconds, "precision": precision, "optimizer": OPTIMIZER},
     )  # fmt: skip
 
 
-def _row(case: Case, rounds: int, seconds: float) -> Row:
+def _row(case: Case, precision: str, rounds: int, seconds: float) -> Row:
     import striate
     from striate.net.plan.memory import Thrift
     from striate.net.plan.memory_fit import Fitter
     from striate.training.loop.memory import MEASURED_STEPS, written
 
     layout = striate.read(case.net).lay(case.shape, CLASSES)
-    plain_bytes = Fitter(layout, case.batch, PRECISION, OPTIMIZER, False).memory(Thrift()).total
-    fit = Fitter(layout, TIMES * case.batch, PRECISION, OPTIMIZER, False).fit(plain_bytes)
+    plain_bytes = Fitter(layout, case.batch, precision, OPTIMIZER, False).memory(Thrift()).total
+    fit = Fitter(layout, TIMES * case.batch, precision, OPTIMIZER, False).fit(plain_bytes)
     assert fit is not None, f"{TIMES} times the batch of {case} cannot fit"
     recompute = written(fit.thrift, layout)
     ways = {
@@ -66,7 +70,7 @@ def _row(case: Case, rounds: int, seconds: float) -> Row:
     with ExitStack() as open_:
         sides = {}
         for name, (batch, keys) in ways.items():
-            keys = {**keys, "precision": PRECISION, "layout": "channels_last"}
+            keys = {**keys, "precision": precision, "layout": "channels_last"}
             said = {
                 "net": case.net, "shape": case.shape, "batch": batch, "classes": CLASSES, "keys": keys,
                 "tight": True,
