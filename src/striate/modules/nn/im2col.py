@@ -68,22 +68,26 @@ def weight_gradient(
     images = x.permute(0, 2, 3, 1)
     summed = x.new_zeros(out, high * wide * channels)
     row_bytes = columns * summed.shape[1] * x.element_size()
-    some = max(1, PIECE_BYTES // (rows * row_bytes))
+    some = min(count, max(1, PIECE_BYTES // (rows * row_bytes)))
     few = rows if some * rows * row_bytes <= PIECE_BYTES else max(1, PIECE_BYTES // row_bytes)
+    # Its edges stay zero: only what lies within is written anew.
+    height, width = (side + 2 * pad for side, pad in zip(x.shape[2:], padding, strict=True))
+    padded = x.new_zeros(some, height, width, channels)
+    within = padded[:, padding[0] : height - padding[0], padding[1] : width - padding[1]]
+    patches = x.new_empty(some * few * columns, summed.shape[1])
+    line = width * channels
     for first in range(0, count, some):
-        seen = images[first : first + some]
-        if padding != (0, 0):
-            seen = F.pad(seen, (0, 0, padding[1], padding[1], padding[0], padding[0]))
-        seen = seen.contiguous()
-        n, _, width, _ = seen.shape
-        line = width * channels
+        n = min(some, count - first)
+        within[:n] = images[first : first + n]
         for top in range(0, rows, few):
-            height = min(few, rows - top)
-            windows = seen.as_strided(
-                (n, height, columns, high, wide * channels),
-                (seen.shape[1] * line, stride[0] * line, stride[1] * channels, line, 1),
-                seen.storage_offset() + top * stride[0] * line,
+            m = min(few, rows - top)
+            windows = padded.as_strided(
+                (n, m, columns, high, wide * channels),
+                (height * line, stride[0] * line, stride[1] * channels, line, 1),
+                top * stride[0] * line,
             )
-            given = dy[first : first + n, top : top + height].reshape(-1, out)
-            summed.addmm_(given.t(), windows.reshape(-1, summed.shape[1]))
+            seen = patches[: n * m * columns]
+            seen.view(windows.shape).copy_(windows)
+            given = dy[first : first + n, top : top + m].reshape(-1, out)
+            summed.addmm_(given.t(), seen)
     return summed.view(out, high, wide, channels).permute(0, 3, 1, 2)
