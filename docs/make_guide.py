@@ -28,7 +28,7 @@ IMAGES = GUIDE / "images"
 PAGES = ("lecture", "photos", "device", "others")
 
 # Hours and minutes that a reader has and a test has not.
-SHORTER = {"--budget 1h": "--budget 60s", "--budget 10m": "--budget 40s", "--budget 5m": "--budget 60s"}
+SHORTER = {"--budget 1h": "--trials 4 --epochs 2 --size 32", "--budget 10m": "--budget 40s", "--budget 5m": "--epochs 6"}
 
 # The pictures of each page, and the files of its commands that they are of; of an HTML page the size of the window.
 PICTURES: dict[str, dict[str, tuple[str, int, int]]] = {

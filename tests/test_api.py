@@ -83,7 +83,9 @@ def test_what_notebooks_show(trained: Any, tmp_path: Path) -> None:
     assert striate.read("conv 8 -> fc classes")._repr_html_() == "<pre>conv 8 1x1 -&gt; fc classes</pre>"
     built = striate.read("conv 8 -> fc classes").build((1, 8, 8), 3)
     assert built._repr_html_().startswith('<img alt="drawing of the network"')
+    assert repr(plan) == str(plan)
     assert str(trained).startswith("test accuracy ")
+    assert str(trained.doctor()).splitlines()[-1].startswith("found     ")
     assert f"run     {trained.run.path}" in str(trained)
     checked = striate.check(trained.record.source)
     assert str(checked).splitlines()[0].startswith(f"{checked.source}: ")

@@ -14,7 +14,7 @@ from striate.report.facts import read_facts
 from striate.report.page import notebook_frame, page
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run(Trained):
     """A run, loaded: it predicts, is tested, and explains itself."""
 
@@ -37,6 +37,9 @@ class Run(Trained):
     def __str__(self) -> str:
         """What `striate train` printed at its end."""
         return "\n".join(summary_lines(self.run, self.record))
+
+    # At the prompt, too: not a line of all its fields.
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """Its report in a notebook: curves, score, mistakes, network and recipe."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CLASSES = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class NetText:
     """A network that was read.
 
@@ -45,6 +45,9 @@ class NetText:
     def __str__(self) -> str:
         """The canonical text."""
         return write_text(self.network)
+
+    # At the prompt, too: not a line of all its fields.
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """In a notebook: its drawing where it is of the zoo, which knows the images, else its text."""

@@ -18,6 +18,7 @@ from striate.data.labelled import Image, Wanted, label_images
 from striate.errors import BundleError, DataError, counted, nearest
 from striate.runs.record import Count, Part, PreparationRecord, Share, Text
 from striate.text.figures import wilson
+from striate.text.visible import visible
 
 # The largest difference that is allowed, as a share of the largest logit.  Between two processors int8 differs by a
 # step of rounding here and there, float32 by the order of sums.
@@ -120,7 +121,7 @@ def drawn_images(record: PreparationRecord, count: int = DRAWN) -> NDArray[Any]:
     return (low + (high - low) * made.astype(np.float32) / 255).astype(np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verified:
     """What came out.  checks: one for each way to ask.  measured: on labelled images, if they were given.
 
@@ -143,6 +144,30 @@ class Verified:
     def verdict(self) -> Verdict:
         """Whether all is as it was proven."""
         return "failed" if self.failed or not self.kept else "proven"
+
+    def __str__(self) -> str:
+        """Each check, the accuracy on images that were given, and the verdict."""
+        lines = [
+            f"{'holds' if holds(check, self.manifest.precision) else 'FAILS':9} {check.what}: difference {check.share:.2g} of the "
+            f"largest logit, {check.decided_equal:,} of {check.decided:,} decided labels equal"
+            for check in self.checks
+        ]
+        if self.measured is not None:
+            low, high = self.measured.interval
+            lines.append(
+                f"accuracy  {self.measured.accuracy:.2%} of {counted(self.measured.images, 'image')} (95 % interval {low:.2%} to "
+                f"{high:.2%})"
+            )
+        if self.left_out:
+            lines.append(f"left out  {counted(len(self.left_out), 'file')} that cannot be used")
+        if self.promised:
+            lines.append(f"{'sure' if self.kept else 'FAILS':9} {self.promised}")
+        if self.verdict == "proven":
+            lines.append(f"proven    {visible(self.manifest.name)}, {self.manifest.precision}")
+        return "\n".join(lines)
+
+    # At the prompt, too: not a line of all its fields.
+    __repr__ = __str__
 
     def to_record(self) -> dict[str, Any]:
         """As plain values."""

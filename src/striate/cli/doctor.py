@@ -166,10 +166,7 @@ def described(facts: RunFacts) -> str:
 def print_diagnosis(
     title: str, found: Diagnosis, gaps: Sequence[str], *, every: bool, steps: Sequence[tuple[str, str]] = ()
 ) -> None:
-    """Findings, the gravest first, each with its evidence, why it matters and what to try.
-
-    steps: what was measured, by name, before them.
-    """
+    """What was looked at, and what was found.  steps: what was measured, by name."""
     console = prose()
     console.print(title)
     width = max((len(name) for name, _ in steps), default=0)
@@ -177,26 +174,5 @@ def print_diagnosis(
         console.print(f"  {name:{width}}  {said}")
     for gap in gaps:
         console.print(f"gap       {gap}")
-    for each in found.findings:
-        where = f" at {each.layer}" if each.layer else ""
-        console.print(f"\n{each.severity:8}  {each.code}{where}")
-        console.print(f"          {each.evidence}")
-        console.print(f"          why: {each.why}")
-        console.print(f"          try: {each.cure}")
-    if every and found.not_applicable:
-        console.print()
-        for skipped in found.not_applicable:
-            console.print(f"not applicable  {skipped.code}, because {skipped.reason}")
     console.print()
-    counts = [
-        sum(each.severity == which for each in found.findings) for which in ("error", "warning", "note")
-    ]
-    told = ", ".join(
-        counted(number, which) for number, which in zip(counts, ("error", "warning", "note"), strict=True)
-    )
-    hidden = f"; {counted(len(found.not_applicable), 'check')} not applicable" + (
-        "" if every else " (--all says why)"
-    )
-    console.print(
-        f"found     {told if found.findings else 'nothing wrong'}{hidden if found.not_applicable else ''}"
-    )
+    console.print(found.text(every=every))

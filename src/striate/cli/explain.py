@@ -114,14 +114,7 @@ def explain(
         print_json({"page": str(page), **found.to_record()}, indent=2)
     else:
         console = prose()
-        for image in found.images:
-            answer = found.classes[int(image.logits.argmax())]
-            console.print(f"{visible(image.name)}: {answer}, logit {float(image.logits.max()):.2f}")
-            for heat in image.heats:
-                told = "no evidence" if heat.empty else heat.adds or heat.said
-                console.print(f"  {heat.title.lower():22}{told.replace('`', '')}")
-        for note in found.notes:
-            console.print(f"note      {note}")
+        console.print(str(found))
         count = len(list(out.glob("*.png")))
         console.print(f"page      {visible(str(page))}, and {counted(count, 'picture')} beside it")
     if open_:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from striate.cli.console import print_json, prose
-from striate.errors import BundleError, counted
+from striate.errors import BundleError
 from striate.text.visible import visible
 
 
@@ -44,31 +44,13 @@ def verify(
     json_
         Print one JSON object.
     """
-    from striate.bundle.verify import holds
     from striate.bundle.verify import verify as prove
 
     found = prove(bundle, data, runtime=runtime)
     if json_:
         print_json(found.to_record())
     else:
-        console = prose()
-        for check in found.checks:
-            console.print(
-                f"{'holds' if holds(check, found.manifest.precision) else 'FAILS':9} {check.what}: difference "
-                f"{check.share:.2g} of the largest logit, {check.decided_equal:,} of {check.decided:,} decided labels equal"
-            )
-        if found.measured is not None:
-            low, high = found.measured.interval
-            console.print(
-                f"accuracy  {found.measured.accuracy:.2%} of {counted(found.measured.images, 'image')} (95 % interval {low:.2%} "
-                f"to {high:.2%})"
-            )
-        if found.left_out:
-            console.print(f"left out  {counted(len(found.left_out), 'file')} that cannot be used")
-        if found.promised:
-            console.print(f"{'sure' if found.kept else 'FAILS':9} {found.promised}")
-        if found.verdict == "proven":
-            console.print(f"proven    {visible(found.manifest.name)}, {found.manifest.precision}")
+        prose().print(str(found))
     if found.verdict == "failed":
         raise BundleError(
             "the bundle does not answer here as it was proven to"

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, final
 
+from striate.errors import counted
+
 VERSION = 1
 """Of the JSON; a key is added within a version, never renamed or removed."""
 
@@ -124,7 +126,7 @@ class Rule:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Diagnosis:
     """All that was found of one run or data set, the gravest first."""
 
@@ -145,6 +147,35 @@ class Diagnosis:
         codes = {each.code for each in checked}
         rest = dict.fromkeys((*self.not_applicable, *other.not_applicable))
         return diagnosis_of([*checked, *(each for each in rest if each.code not in codes)])
+
+    def text(self, *, every: bool = False) -> str:
+        """Findings, the gravest first, each with its evidence, why it matters and what to try; and how many.
+
+        every: what could not be checked as well, and why.
+        """
+        lines = []
+        for each in self.findings:
+            where = f" at {each.layer}" if each.layer else ""
+            lines += [f"{each.severity:8}  {each.code}{where}", f"          {each.evidence}"]
+            lines += [f"          why: {each.why}", f"          try: {each.cure}", ""]
+        if every and self.not_applicable:
+            lines += [f"not applicable  {each.code}, because {each.reason}" for each in self.not_applicable]
+            lines.append("")
+        told = ", ".join(
+            counted(sum(each.severity == which for each in self.findings), which) for which in _ORDER
+        )
+        hidden = f"; {counted(len(self.not_applicable), 'check')} not applicable"
+        lines.append(
+            f"found     {told if self.findings else 'nothing wrong'}"
+            + (hidden + ("" if every else " (--all says why)") if self.not_applicable else "")
+        )
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    # At the prompt, too: not a line of all its fields.
+    __repr__ = __str__
 
     def to_record(self) -> dict[str, Any]:
         """The JSON of `striate doctor --json`, as plain values."""

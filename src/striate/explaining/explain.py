@@ -40,6 +40,7 @@ from striate.predict.trained import read_images
 from striate.progress import Silence, Watch, counting
 from striate.recipe.keys import read_run_recipe
 from striate.text.figures import decimal, percent
+from striate.text.visible import visible
 
 # Multiply-adds that each method may take for an image, and looking through the training images once.
 GRADIENTS_WORK, OCCLUSION_WORK, TRAINING_WORK = 30e9, 30e9, 400e9
@@ -94,7 +95,7 @@ class Explained:
     confidence: tuple[Confidence, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """The explanation of one or several images by one network.
 
@@ -119,6 +120,20 @@ class Explanation:
         from striate.explaining.page import notebook_part
 
         return str(notebook_part(self))
+
+    def __str__(self) -> str:
+        """Each image with its answer and what each map says, and what could not be shown."""
+        lines = []
+        for image in self.images:
+            answer = self.classes[int(image.logits.argmax())]
+            lines.append(f"{visible(image.name)}: {answer}, logit {float(image.logits.max()):.2f}")
+            for heat in image.heats:
+                told = "no evidence" if heat.empty else heat.adds or heat.said
+                lines.append(f"  {heat.title.lower():22}{told.replace('`', '')}")
+        return "\n".join([*lines, *(f"note      {note}" for note in self.notes)])
+
+    # At the prompt, too: not a line of all its fields.
+    __repr__ = __str__
 
     def files(self) -> dict[str, bytes]:
         """The page and each of its pictures, by name."""

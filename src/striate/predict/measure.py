@@ -51,7 +51,7 @@ class Candidate:
     answer: Callable[[NDArray[Any]], NDArray[np.float32]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Measured:
     """What came out.
 
@@ -97,6 +97,9 @@ class Measured:
     def __str__(self) -> str:
         """What `striate test` prints."""
         return "\n".join(self.lines())
+
+    # At the prompt, too: not a line of all its fields.
+    __repr__ = __str__
 
     def lines(self) -> Iterator[str]:
         """What `striate test` prints."""

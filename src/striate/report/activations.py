@@ -151,7 +151,7 @@ class Moment:
     layers: dict[str, tuple[float | None, float | None]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Activations:
     """What came out.
 
@@ -194,6 +194,9 @@ class Activations:
     def __str__(self) -> str:
         """What `striate look` prints: a block for each variant, a line a layer."""
         return "\n\n".join("\n".join(_lines(each)) for each in self.variants)
+
+    # At the prompt, too: not a line of all its fields.
+    __repr__ = __str__
 
 
 def _lines(variant: Variant) -> Iterator[str]:

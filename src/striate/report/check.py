@@ -197,6 +197,9 @@ class Check(Checked):
         """What `striate check` prints."""
         return "\n".join(check_lines(self))
 
+    # At the prompt, too: not a line of all its fields.
+    __repr__ = __str__
+
 
 def shown(checked: Checked) -> Check:
     """The same with what Python and notebooks show."""

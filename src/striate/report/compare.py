@@ -126,7 +126,7 @@ class Difference:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Comparison:
     """What came out.  data: as the user named it.  split: whose images these are; notes: a sentence each."""
 
@@ -163,6 +163,9 @@ class Comparison:
     def __str__(self) -> str:
         """What `striate compare` prints."""
         return "\n".join(_lines(self))
+
+    # At the prompt, too: not a line of all its fields.
+    __repr__ = __str__
 
 
 def p_value(p: float) -> str:

@@ -28,7 +28,7 @@ SMOOTHING = 0.9
 TOO_HIGH = 4.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RangeTest:
     """The rates that were tried and the smoothed loss at each.
 
@@ -52,6 +52,9 @@ class RangeTest:
             f"the loss falls fastest at {self.steepest:.2g} and is lowest at {self.lowest:.2g}\n"
             f"suggested: --set learning_rate={self.suggested:.2g}"
         )
+
+    # At the prompt, too: not a line of all its fields.
+    __repr__ = __str__
 
 
 def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:

@@ -21,7 +21,7 @@ from striate.net.shape import Map
 from striate.text.figures import size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan:
     """The table of a network and its sums; printed, it is what `striate plan` says.
 
@@ -74,6 +74,9 @@ class Plan:
     def __str__(self) -> str:
         """What `striate plan` prints."""
         return "\n".join(self.lines())
+
+    # At the prompt, too: not a line of all its fields.
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """The same in a notebook."""
