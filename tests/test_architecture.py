@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md names places that exist."""
+"""ARCHITECTURE.md names places that exist; pages have their pictures."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ def test_every_room_is_named() -> None:
     house = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("```")[1]
     rooms = {path.name for path in (ROOT / "src" / "striate").iterdir() if (path / "__init__.py").exists()}
     assert sorted(room for room in rooms if f"{room}/" not in house) == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
 def test_every_picture_of_the_docs_is_there() -> None:

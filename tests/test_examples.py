@@ -14,7 +14,7 @@ from striate.cli.main import COMMANDS, application
 from striate.cli.values import with_whole_sizes
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "commands.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 
 
 def commands_of_page(path: Path) -> list[str]:
