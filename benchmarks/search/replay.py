@@ -89,7 +89,8 @@ def striate_search(
         if rung == len(parts) - 1:
             return best_of(table, alive, part)[0]
         seen = [
-            Seen(each, tuple(points[each]), losses[each], diverged=points[each][-1][1] < 0) for each in alive
+            Seen(each, tuple(points[each]), losses[each], "nan" if points[each][-1][1] < 0 else "")
+            for each in alive
         ]
         chosen = choose(seen, rung, steps, images)
         table.stated += chosen.wrong
@@ -209,11 +210,10 @@ def optuna_hyperband(table: Table, chance: random.Random, values: dict[int, dict
             ends[number] = value
         study.tell(trial, value if state == optuna.trial.TrialState.COMPLETE else None, state=state)
     if not ends:
-        best = max(
+        return max(
             (each for each in table.at if table.at[each] >= 0),
             key=lambda each: table.curves[each][table.at[each]][0],
         )
-        return best
     return max(ends, key=lambda each: ends[each])
 
 

@@ -54,6 +54,22 @@ def test_train_from_a_folder(call: Call, photos: Path, here: Path) -> None:
     assert not any(line != line.rstrip() for line in lines if "epoch" in line)
 
 
+def test_search_with_folds(call: Call, bars: Path, here: Path) -> None:
+    """Folds that cannot be are refused before the search; the winner is cross-validated behind it."""
+    words = ("search", str(bars), *FAST, "--set", "precision=fp32", "--trials", "2", "--out", "s")
+    said = call(*words, "--folds", "99")
+    assert said.code == 1
+    assert "--folds: there are 99 folds, and the rarest class has " in said.err
+    assert not (here / "s").exists()
+    said = call(*words, "--folds", "2")
+    assert (said.code, said.err) == (0, "")
+    assert any(
+        re.fullmatch(r"cross-validated accuracy .+ over 2 trainings: .+", line)
+        for line in said.out.splitlines()
+    )
+    assert (here / "s" / "folds" / "predictions.csv").exists()
+
+
 def test_train_with_a_test_split(call: Call, bars: Path) -> None:
     said = call("train", str(bars), *FAST, "--out", "mine", "--quiet")
     assert (said.code, said.err) == (0, "")

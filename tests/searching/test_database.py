@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from striate.errors import StriateError
+from striate.runs.folder import RunFolder
 from striate.searching import database as module
+from striate.searching.checkpoints import Checkpoints, steps_reached
 from striate.searching.database import Database, Rung, is_abandoned, searches_in, shown_address
 
 
@@ -105,3 +107,31 @@ def test_no_address_and_no_password() -> None:
     )
     assert shown_address("postgresql+psycopg://me:secret@host/db") == "postgresql+psycopg://me:***@host/db"
     assert module.LEASE_S > module.RENEWALS
+
+
+def test_checkpoints_of_other_workers(tmp_path: Path) -> None:
+    kept = Checkpoints(str(tmp_path / "shared"), "s")
+    run = RunFolder(tmp_path / "0003")
+    run.make_state()
+    (run.state / "00000012-0.safetensors").write_bytes(b"weights")
+    run.record.write_text("{}")
+    assert steps_reached(run) == 12
+    assert kept.keep(3, run) is None
+    other = RunFolder(tmp_path / "other" / "0003")
+    assert steps_reached(other) == -1
+    assert kept.fetch(3, other) is None
+    assert steps_reached(other) == 12
+    assert other.record.read_text() == "{}"
+    assert kept.fetch(4, other) == "it is not there"
+    kept.forget(3)
+    kept.forget(3)
+    assert kept.fetch(3, other) == "it is not there"
+    (tmp_path / "full").touch()
+    assert Checkpoints(str(tmp_path / "full"), "s").keep(3, run) is not None
+    with pytest.raises(StriateError) as caught:
+        Checkpoints("nowhere://bucket", "s")
+    assert str(caught.value) == (
+        "--checkpoints: `nowhere://bucket` is not a place for checkpoints: Protocol not known: nowhere\n"
+        "  expected: a folder that every worker sees, or a URL as s3://bucket/folder\n"
+        "  try: --checkpoints /mnt/shared/checkpoints"
+    )

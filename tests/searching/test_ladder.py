@@ -7,7 +7,7 @@ import math
 import pytest
 
 from striate.searching.folds import interval_of_folds
-from striate.searching.ladder import Seen, chances_to_win, choose, expected_drop, extrapolate, ladder
+from striate.searching.ladder import Seen, chance_to_win, choose, expected_drop, ladder
 
 RUNGS = (10, 30, 90, 270)
 
@@ -31,45 +31,43 @@ def test_the_best_third_goes_on() -> None:
     alike = [
         Seen(0, ((10, 0.5),), 2.0),
         Seen(1, ((10, 0.5),), 1.0),
-        Seen(2, ((10, 0.9),), 0.1, diverged=True),
+        Seen(2, ((10, 0.9),), 0.1, lost="nan"),
     ]
     assert choose(alike, 0, RUNGS, 100).on == (1,)
-    assert choose([Seen(0, (), diverged=True)], 0, RUNGS, 100).on == ()
+    assert choose([Seen(0, (), lost="nan")], 0, RUNGS, 100).on == ()
 
 
 def test_two_go_on_to_the_last_rung() -> None:
-    curves = [Seen(at, ((10, 0.5), (30, 0.6), (90, each))) for at, each in enumerate((0.7, 0.8, 0.79, 0.6))]
-    assert choose(curves, 2, RUNGS, 100).on == (1, 2)
+    def curves(*metrics: float) -> list[Seen]:
+        return [Seen(at, ((10, 0.5), (30, 0.6), (90, each))) for at, each in enumerate(metrics)]
+
+    assert choose(curves(0.6, 0.8, 0.79, 0.6), 2, RUNGS, 100).on == (1, 2)
+    # A third that is close, where there is time for it.
+    assert choose(curves(0.78, 0.8, 0.79, 0.6), 2, RUNGS, 100).on == (1, 2, 0)
+    assert choose(curves(0.78, 0.8, 0.79, 0.6), 2, RUNGS, 100, third=False).on == (1, 2)
     # One, where the second cannot win.
-    far = [Seen(at, ((10, 0.5), (30, 0.6), (90, each))) for at, each in enumerate((0.6, 0.9))]
-    assert choose(far, 2, RUNGS, 10_000).on == (1,)
+    assert choose(curves(0.6, 0.9), 2, RUNGS, 10_000).on == (1,)
 
 
 def test_a_curve_that_cannot_win_ends() -> None:
     slow = Seen(0, ((10, 0.3), (30, 0.31)))
-    quick = Seen(1, ((10, 0.5), (30, 0.8)))
+    quick = Seen(1, ((10, 0.5), (30, 0.95)))
     rest = [Seen(at, ((10, 0.1), (30, 0.1))) for at in range(2, 6)]
     chosen = choose([slow, quick, *rest], 1, RUNGS, 1000)
     assert (chosen.on, chosen.hopeless) == ((1,), (0,))
     assert 0 <= chosen.wrong < 0.05
 
 
-def test_a_power_law_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    curve = [(each, 1 - 0.9 * each**-0.4) for each in (10, 30, 90)]
-    std = extrapolate(curve, 270, 10**9)[1]
-    # Fewer images, and fewer points, are less sure.
-    assert extrapolate(curve, 270, 50)[1] > std
-    assert extrapolate(curve[-1:], 270, 10**9)[1] > std
-    # Where nothing is noise the law itself is left.
-    monkeypatch.setattr("striate.searching.ladder.SEED_STD", 0.001)
-    mean, std = extrapolate(curve, 270, 10**9)
-    assert mean == pytest.approx(1 - 0.9 * 270**-0.4, abs=0.005)
-    assert std < 0.005
-
-
 def test_the_chance_to_win() -> None:
-    alike = [(10, 0.5), (30, 0.7)]
-    assert chances_to_win([alike, alike], 270, 100) == [1.0, pytest.approx(0.5)]
+    # Alike: 1/2.  Far from the end, or with few images, nothing is sure.
+    assert chance_to_win(0.7, 0.7, 90, 270, 100) == pytest.approx(0.5)
+    # Errors of 0.2 and 0.1, a third of the way done, no noise of the images: log 2 / sqrt(2 (0.45 log 3)^2) = 0.9914.
+    assert chance_to_win(0.8, 0.9, 90, 270, 10**9) == pytest.approx(0.1607, abs=2e-4)
+    # With 100 images (1 - 0.2) / (0.2 100) + (1 - 0.1) / (0.1 100) = 0.13 more: log 2 / sqrt(0.4888 + 0.13) = 0.8812.
+    assert chance_to_win(0.8, 0.9, 90, 270, 100) == pytest.approx(0.1891, abs=2e-4)
+    assert chance_to_win(0.8, 0.9, 10, 270, 10**9) > 0.3
+    # No error that images show is one of half an image.
+    assert 0 < chance_to_win(0.5, 1.0, 90, 270, 100) < 0.001
 
 
 def test_the_winners_curse() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,7 +150,12 @@ def outcomes() -> list[Outcome]:
     rates = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.2, 0.5, 1.0]
     scores = [0.5, 0.6, 0.7, 0.9, 0.95, 0.85, None, None, None]
     return [
-        Outcome({"learning_rate": rate, "batch": batch}, None if s is None else s + 0.001 * at, s is not None)
+        Outcome(
+            {"learning_rate": rate, "batch": batch},
+            None if s is None else s + 0.001 * at,
+            s is not None,
+            "" if s is not None else "nan" if rate > 0.2 else "rate-too-high",
+        )
         for at, batch in enumerate((16, 32, 64))
         for rate, s in zip(rates, scores, strict=True)
     ]
@@ -163,11 +169,20 @@ SPACE = (
 
 def test_the_words_of_a_stage() -> None:
     assert describe_stage(SPACE, outcomes()) == [
-        "learning rates above 0.05 diverged in 9 of 9",
+        "learning rates above 0.05 diverged in 9 of 9 (nan 6, rate-too-high 3)",
         "learning rate: between 0.01 and 0.02 lie the best four of 27",
         "batch made no difference that 27 trials show",
     ]
     assert describe_stage(SPACE, outcomes()[:5]) == []
+    # Of those with a learning rate of 0.2 none was ended, and none learned.
+    some = [
+        replace(each, metric=0.1, lost="") if each.values["learning_rate"] == 0.2 else each
+        for each in outcomes()
+    ]
+    assert (
+        describe_stage(SPACE, some)[0]
+        == "learning rates above 0.05 diverged or learned nothing in 9 of 9 (nan 6)"
+    )
 
 
 def test_what_is_left_of_a_space() -> None:

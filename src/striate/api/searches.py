@@ -32,6 +32,7 @@ def search(
     out: str | Path | None = None,
     resume: str | Path | None = None,
     storage: str | None = None,
+    checkpoints: str | Path | None = None,
     join: str | None = None,
     name: str | None = None,
     device: str | None = None,
@@ -58,7 +59,8 @@ def search(
         data, net=net, space=space, settings=settings, trials=trials, budget_s=budget_s, epochs=epochs,
         recipe=recipe, weights_at_most=weights_at_most, mult_adds_at_most=mult_adds_at_most,
         memory_bytes=memory_bytes, latency_s=latency_s, seed=seed, out=out, resume=resume, storage=storage,
-        join=join, name=name, device=device, strict=strict, watch=watch or Silence(),
+        checkpoints=None if checkpoints is None else str(checkpoints), join=join, name=name, device=device,
+        folds=None, strict=strict, watch=watch or Silence(),
     )  # fmt: skip
     return work(begun)
 
@@ -81,13 +83,18 @@ def begin_or_join(
     out: str | Path | None,
     resume: str | Path | None,
     storage: str | None,
+    checkpoints: str | None,
     join: str | None,
     name: str | None,
+    folds: int | None,
     device: str | None,
     strict: bool,
     watch: Watch,
 ) -> Search:
-    """A search that is ready to be worked on: a new one, the one of a folder, or one in a database."""
+    """A search that is ready to be worked on: a new one, the one of a folder, or one in a database.
+
+    folds: in which the winner will be cross-validated; that they can be is checked before anything is trained.
+    """
     from striate.searching.database import searches_in
     from striate.searching.search import begin_search, find_search, join_search, new_folder
     from striate.searching.space import read_space
@@ -95,22 +102,29 @@ def begin_or_join(
 
     source = None if data is None else str(data)
     if resume is not None or join is not None:
-        for flag, value in (
-            ("--net", net),
-            ("--space", space),
-            ("--set", settings or None),
-            ("--recipe", recipe),
-        ):
+        flag = "--resume" if resume is not None else "--join"
+        for other, value in (
+            ("--net", net), ("--space", space), ("--set", settings or None), ("--recipe", recipe),
+            ("--trials", trials), ("--budget", budget_s), ("--epochs", epochs), ("--seed", seed or None),
+            ("--weights-at-most", weights_at_most), ("--mult-adds-at-most", mult_adds_at_most),
+            ("--memory", memory_bytes), ("--latency", latency_s), ("--storage", storage),
+            ("--checkpoints", checkpoints),
+            ("--join", join if resume is not None else None), ("--out", out if resume is not None else None),
+        ):  # fmt: skip
             if value is not None:
                 raise StriateError(
-                    f"{flag} is given beside a search that was begun, which has its own",
-                    place=flag,
-                    expected="one of them",
-                    cure=f"leave out {flag}",
+                    f"{other} is given beside {flag}, and a search that was begun has its own",
+                    place=other,
+                    expected=f"{flag}, and where the data are on this machine if they are elsewhere",
+                    cure=f"leave out {other}",
                 )
     if resume is not None:
         url, named = find_search(Path(resume))
-        return join_search(url, named, new_folder(Path(resume)), source=source, device=device, watch=watch)
+        # To open a database that is gone would make an empty one.
+        searches_in(url)
+        return join_search(
+            url, named, new_folder(Path(resume)), source=source, folds=folds, device=device, watch=watch
+        )
     if join is not None:
         there = searches_in(join)
         if not there:
@@ -122,7 +136,7 @@ def begin_or_join(
             )
         named = name or there[-1]
         folder = new_folder(Path(out) if out is not None else None)
-        return join_search(join, named, folder, source=source, device=device, watch=watch)
+        return join_search(join, named, folder, source=source, folds=folds, device=device, watch=watch)
     if source is None:
         raise StriateError(
             "no data were given",
@@ -141,5 +155,5 @@ def begin_or_join(
         space=read_space(None if space is None else str(space), settings, None if text is None else text.network),
         limits=Limits(weights_at_most, mult_adds_at_most, memory_bytes, latency_s), trials=trials,
         budget_s=budget_s, epochs=epochs, seed=seed, folder=new_folder(None if out is None else Path(out)),
-        storage=storage, device=device, strict=strict, watch=watch,
+        storage=storage, checkpoints=checkpoints, folds=folds, device=device, strict=strict, watch=watch,
     )  # fmt: skip

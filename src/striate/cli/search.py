@@ -35,6 +35,7 @@ def search(
     out: Annotated[Path | None, OUT] = None,
     resume: Path | None = None,
     storage: str | None = None,
+    checkpoints: str | None = None,
     join: str | None = None,
     name: str | None = None,
     folds: int | None = None,
@@ -96,6 +97,9 @@ def search(
         Go on with the search in this folder.
     storage
         The database, as SQLAlchemy takes its address; study.db in the folder if left out. Optuna's dashboard opens it.
+    checkpoints
+        A folder that every worker sees, or a URL as fsspec takes it, as s3://bucket/folder: a trial that another worker
+        began goes on from there. Without it, and with other folders for --out, such a trial starts over and says so.
     join
         Work on the search in this database, beside whoever else does.
     name
@@ -136,8 +140,10 @@ def search(
             out=out,
             resume=resume,
             storage=storage,
+            checkpoints=checkpoints,
             join=join,
             name=name,
+            folds=folds,
             device=device,
             strict=strict,
             watch=screen,

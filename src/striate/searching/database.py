@@ -74,7 +74,7 @@ class Rung:
 
     steps: up to which it trains.  owner, expires: who works on it, and until when it is theirs.
     metric, accuracy, loss: on the validation images behind them.  seconds: what they took.
-    note: why it ended early, or that it began anew.
+    note: why it was ended, by the doctor's code, or that it started over.
     """
 
     trial: int
@@ -325,7 +325,7 @@ def open_engine(url: str) -> sql.Engine:
 
 
 def searches_in(url: str) -> list[str]:
-    """The names of the searches in a database, in the order of their names.  Raises StriateError."""
+    """The names of the searches in a database, the newest last.  Raises StriateError."""
     engine = open_engine(url)
     file = engine.url.database if engine.url.get_backend_name() == "sqlite" else None
     if file is not None and not os.path.exists(file):
@@ -335,9 +335,9 @@ def searches_in(url: str) -> list[str]:
         with engine.connect() as connection:
             if not sql.inspect(connection).has_table(_searches.name):
                 return []
-            return list(
-                connection.execute(sql.select(_searches.c.name).distinct().order_by("name")).scalars()
-            )
+            began = sql.func.max(sql.case((_searches.c.key == "began", _searches.c.value), else_=""))
+            names = sql.select(_searches.c.name).group_by(_searches.c.name).order_by(began, _searches.c.name)
+            return list(connection.execute(names).scalars())
     except SQLAlchemyError as error:
         raise unreachable(url, error) from None
     finally:

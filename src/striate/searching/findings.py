@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,11 +24,15 @@ MARGIN = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A trial at the end of a stage.  metric: None where it diverged.  learnt: more than guessing gives."""
+    """A trial at the end of a stage.
+
+    metric: None where it was ended as surely lost.  learnt: more than guessing gives.  lost: then the doctor's code.
+    """
 
     values: Mapping[str, Value]
     metric: float | None
     learnt: bool
+    lost: str = ""
 
     @property
     def score(self) -> float:
@@ -175,10 +180,10 @@ def _failing(parameter: Parameter, outcomes: Sequence[Outcome]) -> str | None:
     if parameter.kind == "option":
         for option in parameter.options:
             tried = [each for each in outcomes if each.values[name] == option]
-            failed = sum(not each.learnt for each in tried)
+            useless = [each for each in tried if not each.learnt]
             rest = [each for each in outcomes if each.values[name] != option]
-            if len(tried) >= 3 and failed == len(tried) and sum(each.learnt for each in rest) > len(rest) / 2:
-                return f"{_noun(name)} {parameter.written(option)} learned nothing in {failed} of {failed}"
+            if len(tried) >= 3 and useless == tried and sum(each.learnt for each in rest) > len(rest) / 2:
+                return f"{_noun(name)} {parameter.written(option)} {_how(useless)}"
         return None
     order = sorted(outcomes, key=lambda each: parameter.position(each.values[name]))
     for ends, word in ((order[::-1], "above"), (order, "below")):
@@ -187,10 +192,17 @@ def _failing(parameter: Parameter, outcomes: Sequence[Outcome]) -> str | None:
             failed += 1
         if 3 <= failed < len(ends):
             edge = parameter.written(ends[failed].values[name])
-            nan = sum(each.metric is None for each in ends[:failed])
-            how = "diverged" if nan * 2 > failed else "learned nothing"
-            return f"{_noun(name, many=True)} {word} {edge} {how} in {failed} of {failed}"
+            return f"{_noun(name, many=True)} {word} {edge} {_how(ends[:failed])}"
     return None
+
+
+def _how(failed: Sequence[Outcome]) -> str:
+    """What came of trials of which none learned, with the codes of those that the doctor ended."""
+    codes = Counter(each.lost for each in failed if each.metric is None)
+    lost, many = codes.total(), len(failed)
+    how = "diverged" if lost == many else "diverged or learned nothing" if lost else "learned nothing"
+    listed = ", ".join(f"{code} {number}" for code, number in codes.most_common() if code)
+    return f"{how} in {many} of {many}" + (f" ({listed})" if listed else "")
 
 
 def _where(parameter: Parameter, outcomes: Sequence[Outcome]) -> str:

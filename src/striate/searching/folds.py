@@ -80,8 +80,6 @@ def cross_validate(
 
     Raises StriateError where there are fewer images of a class than folds, or what `new_job` raises.
     """
-    if folds < 2:
-        raise StriateError(f"{folds} folds are none", place="--folds", expected="2 or more", cure="--folds 5")
     if repeats < 1:
         raise StriateError(
             f"{repeats} repeats are none", place="--repeats", expected="1 or more", cure="--repeats 3"
@@ -91,6 +89,7 @@ def cross_validate(
         "net": None if network is None else write_text(network), "source": source,
     }  # fmt: skip
     _require_same(out, asked)
+    _require_two(folds)
     data = gather_for(source, recipe, strict, watch)
     whole = joined_split(data.train, data.val)
     sides = fold_sides(whole, folds, repeats, recipe.seed)
@@ -131,6 +130,17 @@ def cross_validate(
         tuple(accuracies), float(np.mean(accuracies)), interval_of_folds(accuracies, folds),
         out / "predictions.csv", tuple(runs),
     )  # fmt: skip
+
+
+def require_folds(data: Data, folds: int, seed: int) -> None:
+    """Raise StriateError or DataError where data cannot be cut in so many folds."""
+    _require_two(folds)
+    fold_sides(joined_split(data.train, data.val), folds, 1, seed)
+
+
+def _require_two(folds: int) -> None:
+    if folds < 2:
+        raise StriateError(f"{folds} folds are none", place="--folds", expected="2 or more", cure="--folds 5")
 
 
 def _require_same(out: Path, asked: dict[str, object]) -> None:

@@ -13,6 +13,7 @@ from striate.report.search import search_page
 from striate.runs.folder import RunFolder
 from striate.runs.record import to_json
 from striate.runs.search import ParameterRecord, SearchRecord, StageRecord, TrialRecord
+from striate.searching.checkpoints import steps_reached
 from striate.searching.database import Rung, Trial
 from striate.searching.findings import importance
 from striate.searching.ladder import (
@@ -37,10 +38,13 @@ def finish_search(search: Search, refused: Counter[str]) -> SearchRecord:
             cure='--set "learning_rate=?(0.0001 .. 0.01)"',
         )
     best = max(final, key=lambda each: (each.metric or 0.0, -(each.loss or 0.0)))
-    if not search.bench.run_of(best.trial).record.exists():
-        search.watch.say(f"trial {best.trial} was trained elsewhere, and is trained again in this folder")
+    if steps_reached(search.bench.run_of(best.trial)) < best.steps and not search.folder.best.exists():
         reporter = Reporter(lambda note: None, search.watch.stopping)
-        train_to(search.bench, best.trial, values_of(search, best.trial), best.steps, True, reporter)
+        ended = train_to(
+            search.bench, best.trial, values_of(search, best.trial), best.steps, best.steps, reporter
+        )
+        if ended.note:
+            search.watch.say(f"trial {best.trial} {ended.note}")
     # Others may be at the end, too.
     with FileLock(search.folder.path / ".lock"):
         run = finish_best(search.bench, best.trial, RunFolder(search.folder.best), search.watch)

@@ -16,16 +16,16 @@ from typing import Any
 
 from striate.disk.atomic import write_atomic
 from striate.disk.small import parse_toml, read_small_text
-from striate.errors import RunError, StriateError, counted
+from striate.errors import RecipeError, RunError, StriateError, counted
 from striate.net.network import Network
 from striate.net.notation.reader import read_text
 from striate.net.notation.writer import write_text
 from striate.progress import Watch
 from striate.runs.search import SearchFolder
-from striate.searching.database import Database, open_engine
-from striate.searching.ladder import (
-    ladder,
-)
+from striate.searching.checkpoints import Checkpoints
+from striate.searching.database import Database, open_engine, searches_in, shown_address
+from striate.searching.folds import require_folds
+from striate.searching.ladder import ladder
 from striate.searching.sampler import Mirror, draw
 from striate.searching.space import Parameter, Space, default_space, describe_space
 from striate.searching.trial import Bench, Limits, cost_of, first_feasible
@@ -115,6 +115,8 @@ def begin_search(
     seed: int,
     folder: SearchFolder,
     storage: str | None,
+    checkpoints: str | None,
+    folds: int | None,
     device: str | None,
     strict: bool,
     watch: Watch,
@@ -122,7 +124,8 @@ def begin_search(
     """Read the data, decide what all trials share, and make the database; nothing is trained yet.
 
     network: with holes perhaps, or None to choose one.  space: as it was read; what is searched where no key is said
-    is added.  trials, budget_s: whichever is reached first ends the search.
+    is added.  trials, budget_s: whichever is reached first ends the search.  checkpoints: where workers without this
+    folder find them.
 
     Raises StriateError where the folder is in use, or nothing of the space fits.
     """
@@ -136,6 +139,9 @@ def begin_search(
     if storage is not None:
         # Before anything is read: who mistyped it is told at once.
         open_engine(storage).dispose()
+    if checkpoints is not None and "://" not in checkpoints:
+        checkpoints = str(Path(checkpoints).resolve())
+    _shared(checkpoints, "")
     began = time.monotonic()
     given: dict[str, Any] = {"seed": seed}
     if epochs is not None:
@@ -145,7 +151,17 @@ def begin_search(
     bench = Bench(source, network, recipe, given, space, limits, folder.trials, device, strict)
     # The keys that stand in the space are drawn later; here they are as if nobody had said them.
     base = bench.recipe_of({})
+    for key in ("target", "patience"):
+        if getattr(base, key) is not None:
+            raise RecipeError(
+                f"{key} ends a training early, and the trials of a search are compared at one length",
+                place="recipe",
+                expected=f"a recipe without {key}",
+                cure=f"--set {key}=none",
+            )
     data = bench.data_of(base, watch)
+    if folds is not None:
+        require_folds(data, folds, seed)
     values: dict[str, Any] = {}
     holes = [each for each in space.parameters if each.net]
     if holes:
@@ -189,17 +205,19 @@ def begin_search(
         "epochs": found.epochs, "full": full, "rungs": list(ladder(full, a_round, epoch)),
         "validation": len(data.val.labels), "chance": _chance(data.val.labels), "data": _data_hash(data.record),
         "metric": found.metric, "spent_s": 0.0, "classes": len(data.classes), "name": data.name,
-        "trials_at": str(folder.trials.resolve()),
+        "trials_at": str(folder.trials.resolve()), "checkpoints": checkpoints,
     }  # fmt: skip
     if made.step_time is not None and budget_s is not None:
         require_time(made.step_time.step_s(found.batch) * full, budget_s)
     folder.path.mkdir(parents=True, exist_ok=True)
     url = storage or f"sqlite:///{folder.database.resolve()}"
-    name = f"{data.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = f"{data.name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    shared = _shared(checkpoints, name)
     database = Database(url, name)
+    database.note("began", f"{time.time():.6f}")
     database.note("settings", settings)
     write_atomic(folder.path / "search.toml", _pointer(url, name))
-    bench = dataclasses.replace(bench, network=network, keys=decided, space=space)
+    bench = dataclasses.replace(bench, network=network, keys=decided, space=space, checkpoints=shared)
     search = Search(folder, database, bench, settings, watch, began)
     watch.say(f"search    {describe_plan(search)}")
     for line in describe_space(space):
@@ -208,7 +226,14 @@ def begin_search(
 
 
 def join_search(
-    url: str, name: str, folder: SearchFolder, *, source: str | None, device: str | None, watch: Watch
+    url: str,
+    name: str,
+    folder: SearchFolder,
+    *,
+    source: str | None,
+    folds: int | None,
+    device: str | None,
+    watch: Watch,
 ) -> Search:
     """A search that was begun before, here or elsewhere, to be worked on.
 
@@ -218,17 +243,21 @@ def join_search(
     database = Database(url, name)
     settings = database.noted("settings")
     if settings is None:
+        there = searches_in(url)
         raise StriateError(
-            f"there is no search `{name}` in this database",
-            place="--join",
-            expected="a database that `striate search` writes",
-            cure="striate search DATA --storage with the same address begins one",
+            f"there is no search `{name}` in {shown_address(url)}",
+            place="--name",
+            expected=f"one of {', '.join(there)}" if there else "a database that `striate search` writes",
+            cure=f"--name {there[-1]}"
+            if there
+            else "striate search DATA --storage with the same address begins one",
         )
     where = source or settings["source"]
     network = read_text(settings["net"], "network")
     bench = Bench(
         where, network, settings["recipe"], settings["keys"], space_of(settings["space"]),
         Limits(**settings["limits"]), folder.trials, device, settings["strict"],
+        _shared(settings.get("checkpoints"), name),
     )  # fmt: skip
     data = bench.data_of(bench.recipe_of({}), watch)
     if _data_hash(data.record) != settings["data"]:
@@ -236,9 +265,16 @@ def join_search(
             "the data are not those that the search began with",
             place=str(where),
             expected=f"the images, labels and splits of {settings['source']}",
-            cure="--data WHERE THEY ARE; or striate search, which begins another one",
+            cure="the same command with the place of those images before its flags; or a new search, without --resume "
+            "and --join",
         )
+    if folds is not None:
+        require_folds(data, folds, settings["seed"])
     return Search(folder, database, bench, settings, watch, time.monotonic())
+
+
+def _shared(checkpoints: str | None, name: str) -> Checkpoints | None:
+    return None if checkpoints is None else Checkpoints(checkpoints, name)
 
 
 def new_folder(out: Path | None) -> SearchFolder:

@@ -61,8 +61,13 @@ def seen_at(search: Search, trial: Trial, rungs: Sequence[Rung]) -> Seen:
     points = tuple((int(parts[each.rung]), float(each.metric or 0.0)) for each in done)
     return Seen(
         trial.trial, points, float(done[-1].loss or 0.0) if done else 0.0,
-        any(each.state == "diverged" for each in own),
+        next((lost_code(each) for each in own if each.state == "diverged"), ""),
     )  # fmt: skip
+
+
+def lost_code(rung: Rung) -> str:
+    """The doctor's code of a rung on which a trial was lost, as its note begins."""
+    return (rung.note or "").partition(":")[0] or "nan"
 
 
 def decide_stage(
@@ -72,7 +77,13 @@ def decide_stage(
     ended = {each.trial for each in rungs if each.rung == rung and each.state in ("done", "diverged")}
     of_rung = [each for each in trials if each.trial in ended]
     seen = [seen_at(search, each, [r for r in rungs if r.rung <= rung]) for each in of_rung]
-    chosen = choose(seen, rung, search.settings["rungs"], int(search.settings["validation"]))
+    chosen = choose(
+        seen,
+        rung,
+        search.settings["rungs"],
+        int(search.settings["validation"]),
+        third=search.budget_s is None,
+    )
     for trial in chosen.on:
         values = next(each.values for each in of_rung if each.trial == trial)
         search.database.open_rung(trial, rung + 1, search.rungs_of(values)[rung + 1])
@@ -127,8 +138,10 @@ def outcomes_of(search: Search, trials: Sequence[Trial], seen: Sequence[Seen]) -
     found = []
     for each in trials:
         what = by_trial[each.trial]
-        metric = None if what.diverged or not what.points else what.metric
-        found.append(Outcome(each.values, metric, metric is not None and metric >= min(least, 0.99)))
+        metric = None if what.lost or not what.points else what.metric
+        found.append(
+            Outcome(each.values, metric, metric is not None and metric >= min(least, 0.99), what.lost)
+        )
     return found
 
 

@@ -94,7 +94,7 @@ def sweep(
             whole = _steps(bench, values, watch)
             reporter = Reporter(partial(watch.advance, done), watch.stopping)
             try:
-                ended = train_to(bench, number, values, whole, True, reporter)
+                ended = train_to(bench, number, values, whole, 0, reporter)
             except Stopped:
                 raise Stopped(
                     "stopped; every training is saved",

@@ -188,9 +188,15 @@ def _train(search: Search, leased: Rung, trials: Sequence[Trial], refused: Count
             lambda note: _show(search, note), lambda: search.watch.stopping() or lost.is_set()
         )
         try:
-            ended = train_to(
-                search.bench, trial.trial, trial.values, leased.steps, leased.rung == 0, reporter
-            )
+            before = search.rungs_of(trial.values)[leased.rung - 1] if leased.rung else 0
+            ended = train_to(search.bench, trial.trial, trial.values, leased.steps, before, reporter)
+            if search.bench.checkpoints is not None and ended.scored is not None:
+                # Before its result: whoever goes on with it finds it.
+                why = search.bench.checkpoints.keep(trial.trial, search.bench.run_of(trial.trial))
+                if why is not None:
+                    search.watch.say(
+                        f"trial {trial.trial} could not be copied to {search.bench.checkpoints.url}: {why}"
+                    )
         except Stopped:
             search.database.release(leased)
             if lost.is_set():

@@ -30,6 +30,7 @@ from striate.text.figures import duration
 from striate.training.loop.checkpoint import save_checkpoint
 from striate.training.loop.frozen import Thaw
 from striate.training.loop.live import LiveDoctor
+from striate.training.loop.lost import Loss
 from striate.training.loop.memory import Meter
 from striate.training.loop.state import State
 from striate.training.loop.vitals import Vitals
@@ -57,7 +58,9 @@ class Stopped(StriateError):
 
 
 class Diverged(StriateError):
-    """The loss becomes NaN."""
+    """The loss becomes NaN, or a training that pauses is surely lost.  code: of the doctor's rule."""
+
+    code = "nan"
 
 
 class Paused(Exception):
@@ -114,7 +117,8 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     by time and at the end; when `watch` asks to stop, one is written and Stopped raised.  At `pause_at` one is
     written and Paused raised; a training that goes on from it takes the same steps as one that never paused.
     Raises Diverged
-    where the loss, the gradient or a weight is not finite; no checkpoint ever holds such weights.
+    where the loss, the gradient or a weight is not finite; no checkpoint ever holds such weights.  One that is to
+    pause is a trial of a search: Diverged ends it, too, where it is surely lost (`lost`).
     """
     recipe, pace = loop.recipe, state.pace
     events = loop.run.events
@@ -161,6 +165,10 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
                     state.vitals, state.step, state.epoch, loss=taken.loss, length=taken.length, clip=recipe.clip,
                     learning_rate=learning_rate, size=state.size, whole=state.size == loop.batches.size,
                 )  # fmt: skip
+            if loop.pause_at is not None and (
+                lost := state.signs.after_step(state.net, state.step, taken.loss)
+            ):
+                raise _lost(loop, state, lost, learning_rate)
             state.epoch_step += 1
             state.loss_sum += taken.loss * len(batch.labels)
             state.right += taken.right
@@ -425,6 +433,16 @@ def _diverged(loop: Loop, state: State, what: str, learning_rate: float) -> Dive
         expected="a finite loss; NaN or infinity nearly always means that the learning rate is too high",
         cure=lower_rate(loop.recipe),
     )
+
+
+def _lost(loop: Loop, state: State, lost: Loss, learning_rate: float) -> Diverged:
+    found = Diverged(
+        f"{lost.said}; the learning rate is {learning_rate:.3g}",
+        expected="a training that can still learn",
+        cure=lower_rate(loop.recipe),
+    )
+    found.code = lost.code
+    return found
 
 
 def lower_rate(recipe: Recipe, share: float = 0.1) -> str:

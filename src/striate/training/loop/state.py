@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from striate.modules.module import Net
+from striate.training.loop.lost import Signs
 from striate.training.loop.pace import Pace
 from striate.training.loop.vitals import VitalsState
 
@@ -32,6 +33,7 @@ class State:
     events_bytes: length of the event file at this point.  told_s: when an epoch was told last.
     rollbacks: how often the run went back because the loss was NaN.  rate_share: what the rate is
     multiplied with since.  size: of the images in this epoch, height and width.  vitals: of the looks so far.
+    signs: that it is lost.
     """
 
     net: Net
@@ -56,6 +58,7 @@ class State:
     rate_share: float = 1.0
     size: tuple[int, int] = (0, 0)
     vitals: VitalsState = field(default_factory=VitalsState)
+    signs: Signs = field(default_factory=Signs)
 
     def averaged(self) -> Net:
         """The network that is validated and kept: the running mean where there is one."""
@@ -173,6 +176,7 @@ class State:
             "rate_share": self.rate_share,
             "size": list(self.size),
             "vitals": self.vitals.numbers(),
+            "signs": vars(self.signs),
             "remaining": self.pace.remaining,
             "progress": self.pace.progress,
             "elapsed_s": self.pace.elapsed_s(),
@@ -214,6 +218,7 @@ class State:
         self.size = int(height), int(width)
         self.loss_sum = float(numbers["loss_sum"])
         self.vitals = VitalsState.restored(numbers.get("vitals"))
+        self.signs = Signs.restored(numbers.get("signs"))
         self.best_metric = float(numbers["best_metric"])
         self.best_loss = float("inf") if numbers["best_loss"] is None else float(numbers["best_loss"])
         self.pace.remaining = int(numbers["remaining"])
