@@ -30,13 +30,13 @@ PARTS = (1 / 9, 1 / 3, 1, 3, 9, 27)
 SHARES = [each / 27 for each in PARTS]
 
 
-def read_table(path: Path) -> tuple[dict[int, Curve], dict[int, dict[str, str]]]:
-    """Of the first seed, by the number of the configuration; and what each configuration is."""
+def read_table(path: Path, seed: int) -> tuple[dict[int, Curve], dict[int, dict[str, str]]]:
+    """Of one seed, by the number of the configuration; and what each configuration is."""
     curves: dict[int, Curve] = {}
     values: dict[int, dict[str, str]] = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
-            if row["seed"] != "0":
+            if row["seed"] != str(seed):
                 continue
             number = int(row["number"])
             got = (float(row["accuracy"]), float(row["loss"])) if row["accuracy"] else (-1.0, 99.0)
@@ -229,9 +229,10 @@ def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("table", type=Path)
     asked.add_argument("--images", type=int, default=432, help="validation images of the recording")
+    asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--replays", type=int, default=REPLAYS)
     given = asked.parse_args()
-    curves, values = read_table(given.table)
+    curves, values = read_table(given.table, given.seed)
     final = {each: curve[-1][0] for each, curve in curves.items()}
     best = max(final.values())
     methods: dict[str, tuple[bool, Callable[[Table, random.Random], int]]] = {
@@ -275,7 +276,8 @@ def main() -> None:
     print(" | ".join(heads))
     for row in rows:
         print(" | ".join(str(row[each]) for each in heads))
-    given.table.with_suffix(".json").write_text(
+    name = given.table.stem + (f"-seed-{given.seed}" if given.seed else "")
+    given.table.with_name(f"{name}.json").write_text(
         json.dumps(
             {"configurations": len(curves), "replays": given.replays, "best": best, "rows": rows}, indent=1
         )

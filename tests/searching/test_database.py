@@ -112,7 +112,7 @@ def test_no_address_and_no_password() -> None:
 def test_checkpoints_of_other_workers(tmp_path: Path) -> None:
     kept = Checkpoints(str(tmp_path / "shared"), "s")
     run = RunFolder(tmp_path / "0003")
-    run.make_state()
+    run.state.mkdir(parents=True)
     (run.state / "00000012-0.safetensors").write_bytes(b"weights")
     run.record.write_text("{}")
     assert steps_reached(run) == 12

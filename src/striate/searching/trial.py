@@ -293,7 +293,8 @@ def first_feasible(
         try:
             return values, cost_of(bench, values, watch), refused
         except (FitError, RecipeError, ResourceError) as error:
-            refused.append(f"{error.place}: {error.problem}" if error.place else error.problem)
+            place = "--memory" if isinstance(error, ResourceError) else error.place
+            refused.append(f"{place}: {error.problem}" if place else error.problem)
             last = error
     assert last is not None
     raise FitError(
