@@ -27,8 +27,8 @@ CLOSE = 1 / 3
 # A trial whose chance of beating the leader of its rung in the end is smaller is not trained further.
 HOPELESS = 0.1
 
-# Errors fall as t^-b, and what b will be from now on differs from trial to trial by so much: the root mean square over
-# recorded curves (benchmarks/search).  What it was so far says little of it: a correlation of 0.3 behind 3 epochs of
+# Errors fall as t^-b, and what b will be from now on differs from trial to trial by so much: as recorded curves do behind
+# an epoch of 27, and more than they do behind 3 and 9 (benchmarks/search).  What it was so far says little of it: a correlation of 0.3 behind 3 epochs of
 # 27, and none behind 9.
 EXPONENT_STD = 0.45
 
