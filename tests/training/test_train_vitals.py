@@ -16,6 +16,7 @@ from striate.doctor.facts import read_facts
 from striate.modules.initial import initialize
 from striate.runs.folder import RunFolder
 from striate.runs.vitals import MOST_VITALS_BYTES, Answers, Begin, Look
+from striate.training.loop import live as live_doctor
 from striate.training.loop import vitals as recorder
 from striate.training.loop.live import LiveDoctor
 from striate.training.loop.vitals import Vitals, VitalsState
@@ -140,15 +141,16 @@ def test_a_file_of_the_largest_run_stays_below_2_mb(tmp_path: Path) -> None:
 
 def test_looks_thin_out_in_a_long_run() -> None:
     vitals = Vitals.__new__(Vitals)
-    vitals._x, vitals.batch = torch.zeros(32, 1), 64
+    vitals._x, vitals.batch, vitals._spacings = torch.zeros(32, 1), 64, {}
     assert [vitals.spacing(looks) for looks in (0, 1, 20, 21, 41, 61)] == [200, 200, 200, 400, 800, 1600]
-    vitals.batch = 4
+    vitals.batch, vitals._spacings = 4, {}
     assert vitals.spacing(1) == 3200
 
 
-def test_one_line_while_it_trains(arrays: Path, tmp_path: Path) -> None:
+def test_one_line_while_it_trains(arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was found twice in a row is said, once, and steers nothing."""
     clock, ear = Clock(), Ear()
+    monkeypatch.setattr(live_doctor, "FIRST_S", 0.0)
     train(arrays, tmp_path / "run", ear, net=DEAD, learning_rate=1e-9, epochs=40, clock=clock)
     said = [each for each in ear.said if each.startswith("doctor")]
     assert len(said) == len({each.split(":")[0] for each in said})
@@ -158,7 +160,7 @@ def test_one_line_while_it_trains(arrays: Path, tmp_path: Path) -> None:
 
 
 def test_live_looks_take_a_share_of_the_time(tmp_path: Path) -> None:
-    """One that took half a second is followed by none for a hundred."""
+    """None in the first seconds; one that took half a second is followed by none for a hundred."""
     looked: list[int] = []
 
     class Slow(Clock):
@@ -171,7 +173,7 @@ def test_live_looks_take_a_share_of_the_time(tmp_path: Path) -> None:
         before = live._next_s
         live.look(float(elapsed_s), Ear())
         looked += [elapsed_s] if live._next_s != before else []
-    assert looked == [0, 100, 200, 300]
+    assert looked == [20, 120, 220, 320]
 
 
 def test_the_doctor_of_a_network_that_answers(arrays: Path, tmp_path: Path) -> None:

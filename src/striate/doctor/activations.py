@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from striate.doctor.facts import Layer, RunFacts, Seen
-from striate.doctor.finding import MEASURED, POOR, WELL, Finding, NotApplicable, Rule, Threshold
+from striate.doctor.finding import MEASURED, POOR, Finding, NotApplicable, Rule, Threshold
 from striate.doctor.remedy import again, known
 from striate.errors import counted
 from striate.text.figures import percent
@@ -26,6 +26,11 @@ SATURATED = Threshold(
 SHRINKS = Threshold(
     0.01,
     reason="standard deviation behind the first weights against that of the input: less tells no image from another",
+    source=f"He, Zhang, Ren and Sun 2015, section 2.2; {MEASURED}",
+)
+SMALL = Threshold(
+    0.25,
+    reason="length of the first weights against that of He's, in the median of the layers; usual ones have 0.7 to 1.4",
     source=f"He, Zhang, Ren and Sun 2015, section 2.2; {MEASURED}",
 )
 GROWS = Threshold(
@@ -64,7 +69,7 @@ SATURATED_RULE = Rule(
 INIT_SHRINKS = Rule(
     "init-shrinks", "error", "With the first weights the signal fades from layer to layer.",
     "All images look alike to the last layers, and the gradient fades on its way back likewise.",
-    (("SHRINKS", SHRINKS),),
+    (("SHRINKS", SHRINKS), ("SMALL", SMALL)),
     cause=True,
 )  # fmt: skip
 INIT_GROWS = Rule(
@@ -110,8 +115,6 @@ def _inputs(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if std <= 0:
         yield INPUTS_NOT_CENTRED.not_applicable("all images of the probe are alike")
         return
-    if facts.gain >= WELL and facts.judged:
-        return
     if abs(mean) > OFF_CENTER * std or not 1 / OFF_SCALE <= std <= OFF_SCALE:
         yield INPUTS_NOT_CENTRED.finding(
             f"what the network reads has mean {mean:.3g} and standard deviation {std:.3g}",
@@ -133,39 +136,37 @@ def _initial(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
             yield rule.not_applicable("the run did not begin with drawn weights")
         return
     look = first.looks[0]
-    yield from _grown(facts, look)
+    inner, std, size = _inner(look), _std(facts), _size(facts, look)
+    if not inner or not std or size is None:
+        for rule in (INIT_SHRINKS, INIT_GROWS):
+            yield rule.not_applicable("it takes two layers with weights")
+        return
+    sized = (
+        f"the first weights are {size:.2g} times as long as those of He's rule, in the median of the layers"
+    )
+    cure = again(facts, "initial=auto")
+    last = max(inner[-1], list(look.layers.values())[-1], key=lambda each: each.std)
+    if size > LARGE:
+        yield INIT_GROWS.finding(sized, cure, last.path)
+    elif last.std > GROWS * std and facts.gain < POOR:
+        yield INIT_GROWS.finding(_signal(last, std), cure, last.path)
     if first.normed or any(
         each.layer.word in ("bn", "ln", "lrn") for each in (facts.layout.layers() if facts.layout else ())
     ):
         yield INIT_SHRINKS.not_applicable("the network has norms, which bring its signal back to size")
-        return
-    inner, std = _inner(look), _std(facts)
-    if not inner or not std:
-        yield INIT_SHRINKS.not_applicable("it takes two layers with weights")
-        return
-    last = inner[-1]
-    if last.std < SHRINKS * std and facts.gain < WELL:
-        yield INIT_SHRINKS.finding(_signal(last, std), again(facts, "initial=auto"), last.path)
+    elif inner[-1].std < SHRINKS * std:
+        yield INIT_SHRINKS.finding(_signal(inner[-1], std), cure, inner[-1].path)
+    elif size < SMALL:
+        yield INIT_SHRINKS.finding(sized, cure, inner[-1].path)
 
 
-def _grown(facts: RunFacts, look: Seen) -> Iterator[Finding | NotApplicable]:
+def _size(facts: RunFacts, look: Seen) -> float | None:
+    """Length of the weights against those of He's rule, sqrt(2 * units), in the median of the layers."""
     units = {each.path: each.output.channels for each in facts.layout.layers()} if facts.layout else {}
-    # Weights drawn by He's rule have the length sqrt(2 * units).
     sizes = [
         each.length / math.sqrt(2 * units[path]) for path, each in look.weights.items() if units.get(path)
     ]
-    inner, std = _inner(look), _std(facts)
-    if not inner or not std or len(sizes) < 2:
-        yield INIT_GROWS.not_applicable("it takes two layers with weights")
-        return
-    last = max(inner[-1], list(look.layers.values())[-1], key=lambda each: each.std)
-    if median(sizes) > LARGE:
-        seen = f"the first weights are {median(sizes):.2g} times as long as those of He's rule, in the median of the layers"
-    elif last.std > GROWS * std and facts.gain < POOR:
-        seen = _signal(last, std)
-    else:
-        return
-    yield INIT_GROWS.finding(seen, again(facts, "initial=auto"), last.path)
+    return median(sizes) if len(sizes) > 1 else None
 
 
 def _inner(look: Seen) -> list[Layer]:

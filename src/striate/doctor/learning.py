@@ -57,7 +57,7 @@ UNDERFIT = Threshold(
 )
 NARROW_FIT = Threshold(
     0.8,
-    reason="as UNDERFIT, where a layer gives one or two channels, or fewer numbers than a third of the classes",
+    reason="as UNDERFIT, where a layer gives one or two channels, or fewer numbers than half of the classes",
     source=MEASURED,
 )
 AT_REST = Threshold(
@@ -259,32 +259,34 @@ def _overfitting(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
 
 def _underfitting(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     losses = facts.losses()
-    if not facts.ended or len(losses) < 50 or facts.steps < ENOUGH_STEPS:
+    few = next(iter(narrow(facts.layout, facts.classes)), None)
+    if not facts.ended or not facts.epochs or (not few and (len(losses) < 50 or facts.steps < ENOUGH_STEPS)):
         yield UNDERFITTING.not_applicable("the training is short" if facts.ended else facts.too_early)
         return
-    if not facts.learned:
+    if not facts.learned and not few:
         yield UNDERFITTING.not_applicable("nothing was learned at all")
         return
-    fifth = len(losses) // 5
-    before, after = fmean(losses[-2 * fifth : -fifth]), fmean(losses[-fifth:])
     last = facts.epochs[-1]
     baseline = facts.most_common("train")
     gain = (max(last.train_accuracy, last.val_accuracy) - baseline) / max(1e-9, 1 - baseline)
-    few = next(iter(narrow(facts.layout, facts.classes)), None)
-    if gain < (NARROW_FIT if few else UNDERFIT) and (few or after > (1 - AT_REST) * before):
+    seen = f"training is {percent(last.train_accuracy)} right, validation {percent(last.val_accuracy)}"
+    weights = f"; the network has {facts.plan.weights:,} weights" if facts.plan else ""
+    if few and gain < NARROW_FIT:
         yield UNDERFITTING.finding(
-            f"training is {percent(last.train_accuracy)} right, validation {percent(last.val_accuracy)}, and the loss went "
-            f"from {before:.3g} to {after:.3g} over the last two fifths of the steps"
-            + (f"; the network has {facts.plan.weights:,} weights" if facts.plan else "")
-            + (
-                f", and {counted(few.output.channels, 'channel')} behind {few.path} for {facts.classes} classes"
-                if few
-                else ""
-            ),
-            again(facts)
-            if known(facts)
-            else f"`striate train {facts.quoted_source}`, which chooses a network",
+            f"{seen}{weights}, and {counted(few.output.channels, 'channel')} behind {few.path} for {facts.classes} classes",
+            again(facts),
+            few.path,
         )
+    elif not few and gain < UNDERFIT:
+        fifth = len(losses) // 5
+        before, after = fmean(losses[-2 * fifth : -fifth]), fmean(losses[-fifth:])
+        if after > (1 - AT_REST) * before:
+            yield UNDERFITTING.finding(
+                f"{seen}, and the loss went from {before:.3g} to {after:.3g} over the last two fifths of the steps{weights}",
+                again(facts)
+                if known(facts)
+                else f"`striate train {facts.quoted_source}`, which chooses a network",
+            )
 
 
 def _too_few(facts: RunFacts) -> Iterator[Finding | NotApplicable]:

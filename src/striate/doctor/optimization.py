@@ -35,6 +35,11 @@ RATIO_LOW = Threshold(
     reason="a tenth of the usual 0.001; the smallest peak of a healthy run was 0.0002",
     source=f"CS231n, Neural Networks Part 3; {MEASURED}",
 )
+RATE_ABSURD = Threshold(
+    50,
+    reason="times the usual rate, momentum counted: no schedule or norm makes up for that much",
+    source=f"Smith 2018, section 4; {MEASURED}",
+)
 UNSTABLE = Threshold(
     0.25,
     reason="share of the steps of the last half whose loss is 1.5 times the median of those around it",
@@ -78,7 +83,7 @@ NAN = Rule(
 RATE_TOO_HIGH = Rule(
     "rate-too-high", "error", "Steps are so large that they undo what was learned.",
     "The weights jump over every minimum; ReLUs die on the way, and stay dead.",
-    (("RATIO_HIGH", RATIO_HIGH), ("RATIO_HIGH_MUON", RATIO_HIGH_MUON), ("RATE_FAR", RATE_FAR)),
+    (("RATIO_HIGH", RATIO_HIGH), ("RATIO_HIGH_MUON", RATIO_HIGH_MUON), ("RATE_FAR", RATE_FAR), ("RATE_ABSURD", RATE_ABSURD)),
     cause=True,
 )  # fmt: skip
 RATE_TOO_LOW = Rule(
@@ -200,7 +205,7 @@ def _rate(facts: RunFacts, learning_rate: float) -> Iterator[Finding | NotApplic
         for rule in (RATE_TOO_HIGH, RATE_TOO_LOW):
             yield rule.not_applicable(facts.too_early)
         return
-    thrown = times >= RATE_FAR and ratio is not None and ratio > 2 * limit
+    thrown = times >= RATE_ABSURD or (times >= RATE_FAR and ratio is not None and ratio > 2 * limit)
     if (high and times > 1 and facts.gain < POOR) or thrown:
         yield RATE_TOO_HIGH.finding(f"{_outcome(facts)}; {seen}", cure)
     if facts.recipe.get("weights") or facts.recipe.get("freeze"):

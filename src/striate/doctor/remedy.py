@@ -159,7 +159,8 @@ def meant_for_adam(facts: RunFacts) -> bool:
 
 def frozen_as_drawn(facts: RunFacts) -> bool:
     """Whether layers are kept as they were drawn: frozen, and no trained weights were loaded."""
-    return facts.recipe.get("freeze") not in (None, "none") and not facts.recipe.get("weights")
+    recipe = facts.recipe
+    return recipe.get("freeze") not in (None, "none") and not recipe.get("weights") and not recipe.get("thaw")
 
 
 def destructive(facts: RunFacts) -> tuple[str, ...]:
@@ -192,7 +193,7 @@ def narrow(layout: Layout | None, classes: int) -> list[Placed]:
     return [
         each
         for each in inner
-        if each.output.elements <= classes / 3 or (isinstance(each.layer, Conv) and each.output.channels <= 2)
+        if each.output.elements < classes / 2 or (isinstance(each.layer, Conv) and each.output.channels <= 2)
     ]
 
 

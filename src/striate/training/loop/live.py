@@ -11,6 +11,9 @@ from striate.runs.folder import RunFolder
 # Looking takes this share of the time at most.
 COST_SHARE = 0.005
 
+# What ends sooner is over before anybody reads a line.
+FIRST_S = 5.0
+
 # What is told anyway: a rollback by its own line, a stall by nobody who stalls.
 _TOLD = ("nan", "stalled")
 
@@ -23,7 +26,7 @@ class LiveDoctor:
         self.clock = clock
         self._before: frozenset[str] = frozenset()
         self._said: set[str] = set()
-        self._next_s = 0.0
+        self._next_s = FIRST_S
 
     def look(self, elapsed_s: float, watch: Watch) -> None:
         """An epoch has ended, so many seconds after the beginning; nothing where the look before is too near."""

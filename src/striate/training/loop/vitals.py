@@ -37,8 +37,9 @@ LEAST_STEPS, TIMES_THE_PROBE = 200, 400
 # The last step is looked at where so many lie behind the look before.
 LAST_STEPS = 10
 
-# Weights are measured every so many steps: the largest change between two looks is kept, as a rate rises and falls.
-WEIGHTS_STEPS = 40
+# Weights are measured every so many steps, and so many images: the largest change between two looks is kept, as a rate
+# rises and falls.
+WEIGHTS_STEPS, WEIGHTS_IMAGES = 40, 1280
 
 # After so many looks the steps between them double; so long runs stay within MOST_VITALS_BYTES.
 LOOKS_AN_OCTAVE, MOST_LOOKS = 20, 200
@@ -135,22 +136,28 @@ class Vitals:
         ]
         self._now: _Outputs | None = None
         self._before: list[Tensor] | None = None
+        self._weights_every = max(WEIGHTS_STEPS, math.ceil(WEIGHTS_IMAGES / batch))
+        # By the number of looks: asked for twice in every step.
+        self._spacings: dict[int, int] = {}
 
     def spacing(self, looks: int) -> int:
         """Steps between two looks, where there were so many before."""
-        least = max(LEAST_STEPS, math.ceil(TIMES_THE_PROBE * len(self._x) / self.batch))
-        return int(least * 2 ** max(0, (looks - 1) // LOOKS_AN_OCTAVE))
+        known = self._spacings.get(looks)
+        if known is None:
+            least = max(LEAST_STEPS, math.ceil(TIMES_THE_PROBE * len(self._x) / self.batch))
+            known = self._spacings[looks] = int(least * 2 ** max(0, (looks - 1) // LOOKS_AN_OCTAVE))
+        return known
 
     def before_step(self, state: VitalsState, step: int, *, size: tuple[int, int], last: bool) -> None:
         """A step comes, `step` having been taken.  size: of its images.  last: the training ends with it."""
+        if state.looks >= MOST_LOOKS:
+            return
         since = step + 1 - state.looked_at
-        due = (
-            state.begun != self.stage or since >= self.spacing(state.looks) or (last and since >= LAST_STEPS)
-        )
-        due = due and state.looks < MOST_LOOKS and len(self._x) > 1
-        self._now = self._outputs(size) if due else None
-        self._before = None
-        if due or (step % WEIGHTS_STEPS == 0 and state.looks < MOST_LOOKS):
+        first = state.begun != self.stage
+        due = first or since >= self.spacing(state.looks) or (last and since >= LAST_STEPS)
+        if due and len(self._x) > 1:
+            self._now = self._outputs(size, running=not first)
+        if self._now is not None or step % self._weights_every == 0:
             self._before = [weight.detach().clone() for _, weight in self._weights]
 
     def after_step(
@@ -161,14 +168,16 @@ class Vitals:
 
         length: of its gradient, before it was clipped to `clip`.  size: of its images.
         """
-        span = math.ceil(self.spacing(state.looks) / MOST_SPANS)
-        if not state.counts or state.counts[-1] >= span:
-            state.losses.append(0.0)
-            state.lengths.append(0.0)
-            state.counts.append(0)
-        state.losses[-1] += loss
-        state.lengths[-1] = max(state.lengths[-1], length)
-        state.counts[-1] += 1
+        span = -(-self.spacing(state.looks) // MOST_SPANS)
+        losses, lengths, counts = state.losses, state.lengths, state.counts
+        if not counts or counts[-1] >= span:
+            losses.append(loss)
+            lengths.append(length)
+            counts.append(1)
+        else:
+            losses[-1] += loss
+            lengths[-1] = max(lengths[-1], length)
+            counts[-1] += 1
         if self._before is None:
             return None
         weights = self._changes(self._before, max(1.0, length / clip) if clip else 1.0)
@@ -249,8 +258,11 @@ class Vitals:
         return ".".join([str(int(first) + self.skipped) if first.isdigit() else first, *rest])
 
     @torch.no_grad()
-    def _outputs(self, size: tuple[int, int]) -> _Outputs:
-        """Look at the probe, as training sees it but for what is drawn, and in evaluation mode."""
+    def _outputs(self, size: tuple[int, int], *, running: bool) -> _Outputs:
+        """Look at the probe, as training sees it but for what is drawn, and in evaluation mode.
+
+        running: whether batch norms have running statistics yet; at the first step there is nothing to compare.
+        """
         net, x = self.net, shrunk(self._x, size)
         training = {module: module.training for module in net.modules()}
         norms = [
@@ -270,8 +282,8 @@ class Vitals:
                     hook.remove()
                 probe = first
                 if norms:
-                    batch, probe = first, self._answers(x)
-            exact = self._answers(x) if self.precision == "bf16" else None
+                    batch, probe = first, self._answers(x) if running else [None, None]
+            exact = self._answers(x) if self.precision == "bf16" and running else None
         finally:
             for hook in hooks:
                 hook.remove()
@@ -296,11 +308,10 @@ class Vitals:
             torch.zeros_like(weight) if weight.grad is None else weight.grad for _, weight in self._weights
         ]
         # A kernel for all of them: there are many weights, and most are small.
-        lengths = [
-            torch.stack(list(torch._foreach_norm(each)))
-            for each in (list(before), slopes, list(torch._foreach_sub(weights, list(before))))
-        ]
-        lengths[1] = lengths[1] * shrinking
+        changed = list(before)
+        lengths = [torch.stack(list(torch._foreach_norm(each))) for each in (changed, slopes)]
+        torch._foreach_sub_(changed, weights)
+        lengths = [lengths[0], lengths[1] * shrinking, torch.stack(list(torch._foreach_norm(changed)))]
         figures: list[list[float]] = torch.stack(lengths, dim=1).tolist()
         return figures
 
@@ -321,19 +332,26 @@ def _figures_of(x: Tensor, word: str) -> list[Tensor]:
 
     A unit is a channel of a map, and a feature else.
     """
-    std, mean = torch.std_mean(x, correction=0)
+    mean = x.mean()
+    # A tenth of the time of torch.std, which goes through the numbers one by one.
+    std = torch.linalg.vector_norm(x - mean) / math.sqrt(x.numel())
     none = x.new_zeros(())
     if word not in ("relu", "relu6", "maxout", *_FLAT):
         return [mean, std, none, none, none]
-    others = [0, *range(2, x.ndim)]
-    units = x.shape[1]
-    each = x.numel() / units
-    # How often each unit is so, in one pass over the map.
-    low, high = _FLAT.get(word, (0.0, 0.0))
-    zero = each - torch.count_nonzero(x, dim=others).float()
-    flat = ((x <= low) | (x >= high)).sum(dim=others).float() if word in _FLAT else torch.zeros_like(zero)
+    each = x.numel() / x.shape[1]
+    # How often each unit is so; signs are summed faster than truths.
+    zero = each - _by_unit(x.sign().abs_())
+    flat = torch.zeros_like(zero)
+    if word in _FLAT:
+        low, high = _FLAT[word]
+        flat = _by_unit(((x <= low) | (x >= high)).float())
     always = flat if word in ("tanh", "sigmoid") else zero + flat
     return [mean, std, zero.sum() / x.numel(), flat.sum() / x.numel(), (always >= each).float().mean()]
+
+
+def _by_unit(x: Tensor) -> Tensor:
+    """Sums of N x K or N x C x ... by feature or channel."""
+    return x.sum(dim=0) if x.ndim == 2 else x.flatten(2).sum(dim=2).sum(dim=0)
 
 
 @contextmanager
