@@ -242,7 +242,7 @@ BETTER = {
     "no-nonlinearity": "conv 8 3x3 -> relu -> maxpool 2 -> fc 20 -> relu -> fc classes",
     "activation-on-output": "conv 8 3x3 -> relu -> fc classes",
     "softmax-inside": "conv 8 3x3 -> relu -> fc 20 -> relu -> fc classes",
-    "saturating-depth": "[fc 32 -> relu] x4 -> fc classes",
+    "saturating-depth": "[fc 32 -> bn -> relu] x4 -> fc classes",
     "receptive-field-small": "conv 8 3x3 -> relu -> maxpool 2 -> conv 8 3x3 -> relu -> pool avg -> fc classes",
     "dropout-before-bn": "conv 8 3x3 -> bn -> relu -> fc classes",
     "repeated-bn": "conv 8 3x3 -> bn -> relu -> fc classes",

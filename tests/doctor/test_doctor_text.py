@@ -15,7 +15,10 @@ from striate.doctor.text import diagnose
 MENDED = {
     "activation-on-output": ("conv 8 3x3 -> relu -> fc classes -> relu", "conv 8 3x3 -> relu -> fc classes"),
     "softmax-inside": ("conv 8 3x3 -> softmax -> fc classes", "conv 8 3x3 -> relu -> fc classes"),
-    "saturating-depth": ("[conv 8 3x3 -> sigmoid] x4 -> fc classes", "[conv 8 3x3 -> relu] x4 -> fc classes"),
+    "saturating-depth": (
+        "[conv 8 3x3 -> sigmoid] x4 -> fc classes",
+        "[conv 8 3x3 -> bn -> relu] x4 -> fc classes",
+    ),
     "dropout-before-bn": (
         "conv 8 3x3 -> dropout 0.5 -> bn -> relu -> fc classes",
         "conv 8 3x3 -> bn -> relu -> fc classes",
@@ -69,7 +72,7 @@ def test_a_symptom_is_cured_by_setting_back_what_is_extreme(tmp_path: Path) -> N
     found = {each.code: each for each in examine(read_facts(run)).findings if each.severity == "error"}
     assert list(found)[-1] == "constant-answer"
     assert found["constant-answer"].cure == (
-        "`striate train photos --net 'conv 8 3x3 -> relu -> dropout 0.2 -> fc 32 -> relu -> fc classes' "
+        "`striate train photos --net 'conv 8 3x3 -> relu -> dropout 0.2 -> fc 64 -> relu -> fc classes' "
         f"--recipe {tmp_path}/run/recipe.toml --set weight_decay=0.05 --set initial=auto --set augment=none`"
     )
 

@@ -18,6 +18,7 @@ from striate.doctor.remedy import (
     next_step,
 )
 from striate.errors import counted
+from striate.recipe.defaults import RATES
 from striate.text.figures import percent
 
 RATIO_HIGH = Threshold(
@@ -39,6 +40,11 @@ RATE_ABSURD = Threshold(
     50,
     reason="times the usual rate, momentum counted: no schedule or norm makes up for that much",
     source=f"Smith 2018, section 4; {MEASURED}",
+)
+HIGH_FOR_NORMS = Threshold(
+    5,
+    reason="times the usual rate of a network with norms, which a network without them was given",
+    source=MEASURED,
 )
 UNSTABLE = Threshold(
     0.25,
@@ -190,6 +196,10 @@ def _rate(facts: RunFacts, learning_rate: float) -> Iterator[Finding | NotApplic
     ratio = facts.peak_ratio
     usual, times = facts.usual_rate, facts.times_usual or 0.0
     cure = again(facts) if meant_for_adam(facts) else again(facts, _rate_key(usual))
+    suits = RATES.get(facts.optimizer, RATES["adamw"])[0]
+    if usual < suits <= learning_rate <= HIGH_FOR_NORMS * suits and times < RATE_FAR and "conv" in facts.text:
+        # Such a rate is taken with norms, which learn faster: they are missing rather than that it is wrong.
+        cure = again(facts, _rate_key(suits), change=with_norms)
     seen = f"the learning rate is {learning_rate:g}, and {usual:g} suits {facts.optimizer} and this network"
     if facts.number("momentum", 0.9) > HEAVY_MOMENTUM and times > learning_rate / usual:
         seen += f"; momentum {facts.number('momentum', 0.9):g} makes a step go {times * usual / learning_rate:.0f} times as far"
@@ -283,15 +293,15 @@ def _vanishing(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
 
 
 def _with_relu(facts: RunFacts) -> str:
-    if re.search(r"\b(sigmoid|tanh)\b", facts.text):
-        return again(
-            facts, "initial=auto", change=lambda text: re.sub(r"\b(sigmoid|tanh)\b", "bn -> relu", text)
-        )
-    return again(
-        facts,
-        "initial=auto",
-        change=lambda text: re.sub(r"-> *(relu|gelu|elu|silu|leaky)\b", r"-> bn -> \1", text),
-    )
+    def change(text: str) -> str:
+        return with_norms(re.sub(r"\b(sigmoid|tanh)\b", "relu", text))
+
+    return again(facts, "initial=auto", change=change)
+
+
+def with_norms(text: str) -> str:
+    """The text with a bn before each activation that has none."""
+    return re.sub(r"(?<!\bbn) -> (relu|leaky 0?\.\d+|leaky|gelu|elu|silu)\b", r" -> bn -> \1", text)
 
 
 def _exploding(facts: RunFacts) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from striate.doctor.facts import RunFacts
 from striate.doctor.finding import MEASURED, UNHARMED, Threshold
@@ -65,7 +66,7 @@ CUT = Threshold(
 )
 
 MILD_DROPOUT = 0.2
-WIDE_CONV, WIDE_FC = 16, 32
+WIDE_CONV, WIDE_FC = 16, 64
 
 _MATRICES = ("conv", "local", "fc")
 
@@ -150,7 +151,7 @@ def meant_for_adam(facts: RunFacts) -> bool:
     learning_rate = facts.learning_rate
     adam = facts.usual_rate_of("adamw")
     return (
-        facts.optimizer in ("sgd", "momentum", "nesterov")
+        facts.optimizer == "sgd"
         and learning_rate is not None
         and learning_rate <= facts.usual_rate / RATE_FAR
         and adam / 10 <= learning_rate <= 2 * adam
@@ -203,6 +204,10 @@ def remedied(facts: RunFacts) -> str:
     if facts.layout is None or facts.plan is None or _unharmed(facts):
         return text
     notes = [note for note in facts.plan.notes if NOTES[note.code].severity == "warning"]
+    windows = [each.layer for each in facts.layout.layers() if isinstance(each.layer, Conv)]
+    if windows and all(max(each.kernel) == 1 for each in windows):
+        # An fc behind them sees all places, so there is no note of it.
+        notes.append(Note("only-1x1", ""))
     text = mended(facts.layout, *notes) or text
     text = _stands(facts, weaker_dropout(text)) or text
     if stale_share(facts) > STALE:
@@ -306,11 +311,16 @@ def _spans(code: str, here: list[Placed], layers: list[Placed]) -> Iterator[tupl
                     yield _span(behind if behind.layer.word in ("bn", "ln") else each), "{} -> relu"
         case "softmax-inside":
             yield from ((_span(each), "relu") for each in here)
-        case "activation-on-output" | "dropout-before-bn" | "repeated-bn":
+        case "dropout-before-bn":
+            # The note is on the first of them.
+            for each, behind in pairwise(layers):
+                if each.layer.word.startswith("dropout") and behind.layer.word == "bn":
+                    yield _span(each), ""
+        case "activation-on-output" | "repeated-bn":
             yield from ((_span(each), "") for each in here)
         case "saturating-depth":
             flat = (each for each in layers if each.layer.word in ("sigmoid", "tanh"))
-            yield from ((_span(each), "relu") for each in flat)
+            yield from ((_span(each), "bn -> relu") for each in flat)
         case "receptive-field-small":
             yield from (
                 (_span(each), f"{{}} -> relu -> maxpool 2 -> conv {each.output.channels} 3x3")

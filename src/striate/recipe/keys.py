@@ -148,7 +148,7 @@ class Recipe(BaseModel):
         description="network of the zoo whose published weights these are: images are prepared as for it",
     )
     freeze: str | None = Field(
-        None, description="the part up to this label is kept as it is; body for all before the head"
+        None, description="the part up to this label is kept as it is; body for all before the head; or none"
     )
     thaw: Annotated[int, Field(ge=0, le=100_000)] = Field(
         0, description="epochs behind the head's in which the frozen part trains as well, at lower rates"
@@ -189,7 +189,7 @@ class Recipe(BaseModel):
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(0, description="of everything that is drawn")
 
     @field_validator(
-        "clip", "progressive_resizing", "ema", "target", "patience", "micro_batches", mode="before"
+        "clip", "progressive_resizing", "ema", "target", "patience", "freeze", "micro_batches", mode="before"
     )
     @classmethod
     def _none(cls, value: object) -> object:
