@@ -44,7 +44,7 @@ PICTURES: dict[str, dict[str, tuple[str, int, int]]] = {
         "explain.png": ("explained/explain.html", 1000, 1200),
         "rates.png": ("rates.png", 0, 0),
         "sweep.png": ("sweep/sweep.png", 0, 0),
-        "search.png": ("searched/search.html", 1000, 1100),
+        "search.png": ("searched/report.html", 1000, 1100),
     },
     "photos": {
         "photos.png": ("sheet.png", 0, 0),

@@ -118,6 +118,7 @@ class Bench:
         # Seconds of each training that was asked for, and of those that were trained here and now.
         self.used: dict[str, float] = {}
         self.spent_s = 0.0
+        self._total = 0
         self._sets: dict[tuple[ImageSet, int | None], tuple[Path, Images]] = {}
         self._rates: dict[Arm, float] = {}
 
@@ -206,8 +207,8 @@ class Bench:
 
     def prepare(self, claim: Claim) -> None:
         """Train all that a claim compares: learning rates first, then the seeds."""
-        total = len(self.planned([claim]))
-        self.watch.begin("trainings", total)
+        self._total = len(self.planned([claim]))
+        self.watch.begin("trainings", self._total)
         for arm in with_beginnings(claim.arms):
             for learning_rate in self.ladder(arm) if arm.every_rate else [self.chosen(arm)]:
                 for seed in self.seeds:
@@ -226,6 +227,9 @@ class Bench:
                     beyond = _beside(best, up=True)
                 else:
                     break
+                # One more than was planned.
+                self._total += 1
+                self.watch.begin("trainings", self._total)
                 tried[beyond] = self._score(arm, beyond)
             self._rates[arm] = max(tried, key=lambda learning_rate: tried[learning_rate])
         return self._rates[arm]

@@ -152,7 +152,10 @@ def _table(results: Sequence[Swept]) -> bytes:
 
 
 def draw_sweep(results: Sequence[Swept], path: Path) -> None:
-    """Write a PNG: the first key along the bottom, a line with its spread for each combination of the others."""
+    """Write a PNG: the first key along the bottom, means and their spread for each combination of the others.
+
+    Between numbers the means are joined; between words, as optimizers, there is nothing.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -160,6 +163,7 @@ def draw_sweep(results: Sequence[Swept], path: Path) -> None:
     figure = Figure(figsize=(7, 4.2), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     ticks = list(dict.fromkeys(str(each.values[first]) for each in results))
+    numbers = all(isinstance(each.values[first], int | float) for each in results)
     lines: dict[str, list[Swept]] = {}
     for each in results:
         rest = describe({key: value for key, value in each.values.items() if key != first})
@@ -170,12 +174,15 @@ def draw_sweep(results: Sequence[Swept], path: Path) -> None:
             (ticks.index(str(each.values[first])) + shift, each.whole) for each in each_line if each.whole
         ]
         color = f"C{at % 10}"
-        axes.plot([x for x, _ in shown], [100 * mean(y) for _, y in shown], color=color, label=name or None)
+        axes.plot(
+            [x for x, _ in shown], [100 * mean(y) for _, y in shown], "-" if numbers else "_", markersize=22,
+            color=color, label=name or None,
+        )  # fmt: skip
         for x, values in shown:
             axes.scatter([x] * len(values), [100 * each for each in values], s=14, color=color, alpha=0.6)
     axes.set_xticks(range(len(ticks)), ticks)
     axes.set_xlabel(first.replace("_", " "))
-    axes.set_ylabel("validation %; a dot is a seed")
+    axes.set_ylabel("validation accuracy, %; a dot is a seed")
     if len(lines) > 1:
         axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
