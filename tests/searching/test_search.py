@@ -282,6 +282,12 @@ def test_where_nothing_fits(
     assert not (tmp_path / "s").exists()
 
 
+def test_a_limit_without_a_text_searches_small_ones(arrays: Path, tmp_path: Path) -> None:
+    with pytest.raises(FitError) as caught:
+        striate.search(arrays, out=tmp_path / "s", **{**KEYS, "net": None}, weights_at_most=100)
+    assert "weights-at-most: none of 200 trials that were drawn can be trained; the last: it has " in str(caught.value)
+
+
 REFUSED = [
     ({"net": "conv ?(2, 4) 15x15 valid -> fc classes"}, FitError, ": none of 200 trials that were drawn can be "
      "trained; the last: the 15x15 window does not fit"),

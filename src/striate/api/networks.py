@@ -134,7 +134,7 @@ def plan(
     """What a network costs before it runs: shapes, weights, multiply-adds, receptive fields, memory.
 
     net: as `read`.  input: channels, height, width; a network of the zoo knows its own.
-    classes: what `classes` stands for.  batch: images in a training step.
+    classes: what `classes` stands for, 10 where nobody says.  batch: images in a training step.
     strict: raise FitError where a stride does not divide.
     """
     text = read(net)
@@ -153,14 +153,14 @@ def draw(
 ) -> str:
     """A network as a drawing: the text of an SVG file, or of Mermaid or Graphviz.
 
-    net, input, classes: as `plan`; 10 classes where nobody says.
+    net, input, classes: as `plan`.
     at: the label or path of a layer whose receptive field is marked, on `image` where one is given (svg only).
 
     Raises NotationError, FitError, DataError; StriateError where there is no such layer.
     """
     text = read(net)
     shape, classes = _known(text, input, classes)
-    layout = text.lay(shape, CLASSES if classes is None else classes)
+    layout = text.lay(shape, classes)
     table = plan_layout(layout)
     nodes = table.nodes
     if format != "svg":
@@ -176,8 +176,8 @@ def draw(
 
 def _known(
     text: NetText, input: tuple[int, int, int] | None, classes: int | None
-) -> tuple[tuple[int, int, int], int | None]:
-    """The shape of the images and the classes: what is said, or what the zoo knows."""
+) -> tuple[tuple[int, int, int], int]:
+    """The shape of the images and the classes: what is said, what the zoo knows, or CLASSES."""
     if text.zoo is not None:
         known = zoo_net(text.zoo)
         input, classes = input or known.input, classes or known.classes
@@ -185,7 +185,7 @@ def _known(
         raise StriateError(
             "the size of the images is not known", place="plan", expected="input=(channels, height, width)"
         )
-    return input, classes
+    return input, CLASSES if classes is None else classes
 
 
 def filter(flow: str | NetText, image: str | Path) -> Filtered:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from striate.searching.search import Search
 
 
+# What is searched where weights, multiply-adds or time are limited and no text is given: 4,000 to 240,000 weights.
+WITHIN_LIMITS = (
+    "conv ?(8, 16, 32) 3x3 -> bn -> relu -> maxpool 2 -> conv ?(16, 32, 64) 3x3 -> bn -> relu -> maxpool 2 "
+    "-> [conv ?(16, 32, 64, 128) 3x3 -> bn -> relu] x?(1 .. 2) -> pool avg -> fc classes"
+)
+
+
 def search(
     data: str | Path | None = None,
     *,
@@ -149,11 +156,18 @@ def begin_or_join(
             raise StriateError(
                 f"--{what} cannot be {number}", place="search", expected="1 or more", cure=f"--{what} 16"
             )
+    limits = Limits(weights_at_most, mult_adds_at_most, memory_bytes, latency_s)
+    if net is None and any(
+        each is not None for each in (limits.weights, limits.multiply_adds, limits.latency_s)
+    ):
+        # The zoo's networks are of one cost each: what is to be small is looked for.
+        net = WITHIN_LIMITS
+        watch.say(f"network   for the limits, a text with holes: {net}")
     text = None if net is None else read(net)
     return begin_search(
         source, network=None if text is None else text.network, recipe=recipe,
         space=read_space(None if space is None else str(space), settings, None if text is None else text.network),
-        limits=Limits(weights_at_most, mult_adds_at_most, memory_bytes, latency_s), trials=trials,
+        limits=limits, trials=trials,
         budget_s=budget_s, epochs=epochs, seed=seed, folder=new_folder(None if out is None else Path(out)),
         storage=storage, checkpoints=checkpoints, folds=folds, device=device, strict=strict, watch=watch,
     )  # fmt: skip

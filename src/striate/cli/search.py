@@ -58,7 +58,7 @@ def search(
       striate search photos/ --budget 1h
       striate search digits --net "conv ?(8, 16, 32) ?(3x3, 5x5) -> relu -> ?(maxpool 2, avgpool 2) -> fc classes"
       striate search digits --set "learning_rate=?(0.001 .. 0.3)" --set "optimizer=?(adamw, nesterov)" --trials 32
-      striate search photos/ --net net.txt --weights-at-most 100k --mult-adds-at-most 20M
+      striate search photos/ --weights-at-most 100k --mult-adds-at-most 20M
       striate search --resume searches/digits-1
       striate search photos/ --storage postgresql+psycopg://me@host/db     and on other machines: --join with the same
 
@@ -67,7 +67,8 @@ def search(
     data
         What to train on, as for `striate train`.
     net
-        A text, perhaps with holes, a .net or .txt file or a name of the zoo; chosen by the images if left out.
+        A text, perhaps with holes, a .net or .txt file or a name of the zoo. If left out it is chosen by the images;
+        with a limit on weights, multiply-adds or latency it is a small text with holes.
     space
         A .toml file of keys of the recipe, a value perhaps a hole, as learning_rate = "?(0.001 .. 0.1)", or a list.
         Where no key is searched, learning rate, weight decay, batch, schedule and label smoothing are.
