@@ -285,7 +285,9 @@ def test_where_nothing_fits(
 def test_a_limit_without_a_text_searches_small_ones(arrays: Path, tmp_path: Path) -> None:
     with pytest.raises(FitError) as caught:
         striate.search(arrays, out=tmp_path / "s", **{**KEYS, "net": None}, weights_at_most=100)
-    assert "weights-at-most: none of 200 trials that were drawn can be trained; the last: it has " in str(caught.value)
+    assert "weights-at-most: none of 200 trials that were drawn can be trained; the last: it has " in str(
+        caught.value
+    )
 
 
 REFUSED = [
