@@ -376,6 +376,17 @@ def test_a_database_that_goes_while_it_is_searched(
     assert plain(striate.search(resume=folder, device="cpu")) == plain(whole[1])
 
 
+def test_a_budget_that_is_shorter_than_one_training() -> None:
+    with pytest.raises(StriateError) as caught:
+        module.require_time(100.0, 60.0)
+    assert str(caught.value) == (
+        "--budget: one training takes 1 min 55 s, and the budget is 1 min 0 s\n"
+        "  expected: three to four times as long as one training\n"
+        "  try: --budget 7m, or fewer --epochs"
+    )
+    module.require_time(100.0, 7 * 60.0)
+
+
 def test_a_database_without_a_search(tmp_path: Path, arrays: Path) -> None:
     url = f"sqlite:///{tmp_path / 'none.db'}"
     with pytest.raises(StriateError, match="there is no such file"):

@@ -38,7 +38,8 @@ def finish_search(search: Search, refused: Counter[str]) -> SearchRecord:
             cure='--set "learning_rate=?(0.0001 .. 0.01)"',
         )
     best = max(final, key=lambda each: (each.metric or 0.0, -(each.loss or 0.0)))
-    if steps_reached(search.bench.run_of(best.trial)) < best.steps and not search.folder.best.exists():
+    ready = RunFolder(search.folder.best).report.exists()
+    if not ready and steps_reached(search.bench.run_of(best.trial)) < best.steps:
         reporter = Reporter(lambda note: None, search.watch.stopping)
         ended = train_to(
             search.bench, best.trial, values_of(search, best.trial), best.steps, best.steps, reporter
