@@ -21,7 +21,7 @@ from seeds import Seeds
 from trainings import Training, train
 
 from striate.errors import counted
-from striate.training.step.progressive_resizing import grown
+from striate.training.step.progressive_resizing import size_at
 
 BASE = ["--recipe", "quick", "--set", "batch=500", "--set", "progressive_resizing=none"]
 AUGMENT = ["--augment", "flip, crop 2"]
@@ -72,7 +72,7 @@ def main() -> None:
         return train(data, [*BASE, *epochs, *words, "--seed", str(seeds.take())])
 
     left_out = {name: flags for name, flags in WITHOUT.items() if any(word in name for word in wanted)}
-    if grown((32, 32), 0.75, 1 / options.epochs) == (32, 32):
+    if size_at((32, 32), 0.75, 1 / options.epochs) == (32, 32):
         left_out.pop(GROWING, None)
     sides: dict[str, Callable[[], Training]] = {"all": partial(run, [], Seeds())}
     sides |= {name: partial(run, flags, Seeds()) for name, flags in left_out.items()}

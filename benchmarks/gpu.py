@@ -93,7 +93,7 @@ def parity(machine: Machine) -> Row:
     from torch.nn import functional as F
 
     import striate
-    from striate.recipe.keys import Recipe
+    from striate.training.settings import OptimizerSettings
     from striate.training.step.optimizers import make_optimizer
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
@@ -107,8 +107,8 @@ def parity(machine: Machine) -> Row:
                 module.p = 0.0
         x, labels = torch.randn(64, *shape), torch.randint(0, 10, (64,))
         net = net.to(device)
-        recipe = Recipe(optimizer="muon", learning_rate=1e-3, weight_decay=0.05, optimizer_precision="fp32")
-        optimizer = make_optimizer([(net, 1.0)], recipe)
+        settings = OptimizerSettings("muon", 1e-3, 0.05)
+        optimizer = make_optimizer([(net, 1.0)], settings)
         gradients: list[Any] = []
         for _ in range(10):
             optimizer.zero_grad(set_to_none=True)

@@ -81,7 +81,7 @@ def child(name: str, batch: int, precision: str, optimizer: str, share: float) -
     from striate.net.plan.memory_fit import Fitter
     from striate.net.plan.tape import EMULATED
     from striate.net.zoo.list import zoo_net
-    from striate.training.loop.memory import written
+    from striate.training.loop.memory import write_recompute
 
     input, classes = zoo_net(name).input, zoo_net(name).classes
     layout = striate.read(name).lay(input, classes)
@@ -105,7 +105,7 @@ def child(name: str, batch: int, precision: str, optimizer: str, share: float) -
     predicted = fitter.memory(thrift)
     found = {
         "net": name, "batch": batch, "precision": precision, "optimizer": optimizer,
-        "recompute": written(thrift, layout), "micro_batches": thrift.micro_batches,
+        "recompute": write_recompute(thrift, layout), "micro_batches": thrift.micro_batches,
         "predicted_bytes": predicted.total, "measured_bytes": peak - base, "moment": predicted.moment,
         "threads": torch.get_num_threads(),
     }  # fmt: skip
@@ -118,14 +118,14 @@ def steps(net, input, batch, precision, optimizer, thrift) -> None:  # type: ign
     from torch import nn
     from torch.nn import functional as F
 
-    from striate.recipe.keys import Recipe
     from striate.training.layout import apply_layout
+    from striate.training.settings import OptimizerSettings
     from striate.training.step.micro_batches import add_gradients
     from striate.training.step.optimizers import make_optimizer
     from striate.training.step.target import Target
 
     apply_layout(net, "channels_last").train()
-    stepper = make_optimizer([(net, 1.0)], Recipe(optimizer=optimizer, learning_rate=1e-4, weight_decay=0.0))
+    stepper = make_optimizer([(net, 1.0)], OptimizerSettings(optimizer, 1e-4, 0.0))
     channels, height, width = input
     stored = [torch.randint(0, 255, (batch, height, width, channels), dtype=torch.uint8) for _ in range(2)]
     target = Target(torch.zeros(batch, dtype=torch.long))

@@ -37,18 +37,16 @@ def round_of(name: str, batch: int, precision: str, optimizer_precision: str) ->
     import striate
     from striate.net.layout.normed import before_norm
     from striate.predict.evaluate import autocast
-    from striate.recipe.keys import Recipe
     from striate.training.layout import apply_layout
+    from striate.training.settings import OptimizerSettings
     from striate.training.step.optimizers import make_optimizer
 
     torch.manual_seed(0)
     net = striate.read(name).build(NETS[name], 10)
     apply_layout(net, "channels_last").train()
     held = [net.part(placed.path).weight for placed in before_norm(net.layout)]
-    recipe = Recipe(
-        optimizer="muon", learning_rate=0.003, weight_decay=0.05, optimizer_precision=optimizer_precision
-    )
-    optimizer = make_optimizer([(net, 1.0)], recipe, held)
+    settings = OptimizerSettings("muon", 0.003, 0.05, precision=optimizer_precision)
+    optimizer = make_optimizer([(net, 1.0)], settings, held)
     x = torch.randn(batch, *NETS[name]).contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(batch, dtype=torch.long)
     best: tuple[list[float], list[float]] = [], []

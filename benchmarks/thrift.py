@@ -55,13 +55,13 @@ def _row(case: Case, precision: str, rounds: int, seconds: float) -> Row:
     import striate
     from striate.net.plan.memory import Thrift
     from striate.net.plan.memory_fit import Fitter
-    from striate.training.loop.memory import MEASURED_STEPS, written
+    from striate.training.loop.memory import MEASURED_STEPS, write_recompute
 
     layout = striate.read(case.net).lay(case.shape, CLASSES)
     plain_bytes = Fitter(layout, case.batch, precision, OPTIMIZER, False).memory(Thrift()).total
     fit = Fitter(layout, TIMES * case.batch, precision, OPTIMIZER, False).fit(plain_bytes)
     assert fit is not None, f"{TIMES} times the batch of {case} cannot fit"
-    recompute = written(fit.thrift, layout)
+    recompute = write_recompute(fit.thrift, layout)
     ways = {
         "thrifty": (TIMES * case.batch, {"recompute": recompute, "micro_batches": fit.thrift.micro_batches}),
         "plain": (case.batch, {"recompute": "none", "micro_batches": 1}),

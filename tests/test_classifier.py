@@ -79,6 +79,19 @@ def test_nothing_is_left_on_the_disk(tmp_path: Path) -> None:
     assert not list((tmp_path / "here").iterdir())
 
 
+def test_arrays_are_trained_on_as_a_file_of_them_is(tmp_path: Path) -> None:
+    """The same images, labels and split, and no file of them."""
+    weights = np.linspace(0.5, 1.5, len(X))
+    ours = small(seed=3).fit(X, Y, sample_weight=weights)
+    np.savez(tmp_path / "same.npz", x_train=X, y_train=np.unique(Y, return_inverse=True)[1], w_train=weights)
+    run = striate.train(
+        tmp_path / "same.npz", net=NET, out=tmp_path / "run", device="cpu", quiet=True,
+        epochs=1, batch=16, seed=3, precision="fp32", layout="channels_last",
+    )  # fmt: skip
+    theirs = run.net.state_dict()
+    assert all(torch.equal(each, theirs[name]) for name, each in ours.trained_.net.state_dict().items())
+
+
 # As scikit-learn uses it
 
 

@@ -119,7 +119,10 @@ def main() -> None:
             return turns.meters[-1]
 
         job_module.meter = meter
-        line.tell(arithmetic=f"{job.recipe.precision} {job.recipe.layout}", precision=job.recipe.precision)
+        line.tell(
+            arithmetic=f"{job.prepared.recipe.precision} {job.prepared.recipe.layout}",
+            precision=job.prepared.recipe.precision,
+        )
         run_job(job, turns, resume=False, checkpoint_s=1e9)
 
 

@@ -18,8 +18,13 @@ from torch import Tensor
 
 from striate.api.networks import NetText, read, require_train
 from striate.api.trainings import begin_with
+from striate.data.formats.npz import list_arrays
 from striate.errors import DataError, StriateError, counted
+from striate.optimizers import OPTIMIZERS
 from striate.predict.trained import Trained
+
+# Where the arrays are, in errors and in the record of their run.
+PLACE = "Classifier"
 
 # What a training would else choose by timing, so that a seed gives the same network each time.
 REPEATABLE = {"precision": "fp32", "layout": "channels_last"}
@@ -70,7 +75,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         require_train("Classifier.fit")
         from striate.predict.trained import load_trained
         from striate.progress import Silence
-        from striate.training.job import new_job, run_job
+        from striate.training.job import gather_for, new_job, run_job
 
         images = self._images(X)
         labels = column_or_1d(y, warn=True)
@@ -78,14 +83,14 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(labels) != len(images):
             raise DataError(
                 f"there are {counted(len(labels), 'label')} for {counted(len(images), 'image')}",
-                place="Classifier",
+                place=PLACE,
                 expected="one label for each image",
             )
         classes, numbers = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise DataError(
                 f"there is one class only, {classes[0]}" if len(labels) else "there are no images",
-                place="Classifier",
+                place=PLACE,
                 expected="at least two classes to tell apart",
             )
         own = {
@@ -96,19 +101,21 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
         given: dict[str, Any] = {} if self.recipe is not None else dict(REPEATABLE)
         given |= {key: value for key, value in own.items() if value is not None}
-        if (self.keys or {}).get("optimizer") == "lbfgs":
-            given.pop("layout", None)
         given |= self.keys or {}
+        kind = OPTIMIZERS.get(given.get("optimizer", ""))
+        if kind is not None and kind.line_search and "layout" not in (self.keys or {}):
+            given.pop("layout", None)
         text, chosen = begin_with(None if self.net is None else read(self.net), self.recipe, given)
+        arrays = {"x_train": images, "y_train": numbers.astype(np.int64)}
+        if sample_weight is not None:
+            arrays["w_train"] = np.asarray(sample_weight, dtype=np.float64)
+        # Only the run is written, and goes when its weights are loaded.
         with tempfile.TemporaryDirectory(prefix="striate-") as folder:
-            arrays = Path(folder) / "arrays.npz"
-            held: dict[str, Any] = {"x_train": images, "y_train": numbers.astype(np.int64)}
-            if sample_weight is not None:
-                held["w_train"] = np.asarray(sample_weight, dtype=np.float64)
-            np.savez(arrays, **held)
             try:
+                listing = list_arrays(arrays, arrays.__getitem__, PLACE, PLACE, "arrays")
                 job = new_job(
-                    arrays,
+                    PLACE,
+                    gathered=gather_for(listing, chosen, strict=False, watch=Silence()),
                     network=None if text is None else text.network,
                     recipe=chosen,
                     out=Path(folder) / "run",
@@ -119,9 +126,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 )
                 run_job(job, Silence(), resume=False)
             except StriateError as error:
-                if error.place.startswith(folder):
-                    # The file is gone when this is read.
-                    error.place, error.cure = "Classifier", ""
+                if error.place.startswith((folder, PLACE)):
+                    # The folder is gone when this is read, and the arrays have no names in a file.
+                    error.place, error.cure = PLACE, ""
                 raise
             # Only now: where a fit fails, the one before it stands.
             self.trained_: Trained = load_trained(job.run.path, device=self.device)
@@ -174,14 +181,12 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rows = images.ndim == 2 and images.dtype.kind in "uifb"
             raise DataError(
                 f"X is of shape {images.shape} and type {images.dtype}",
-                place="Classifier",
+                place=PLACE,
                 expected="numbers, N x H x W, N x H x W x C or N x C x H x W",
                 cure="X.reshape(len(X), height, width)" if rows else "",
             )
         if images.dtype.kind == "f" and not np.abs(images).max(initial=0) <= np.finfo(np.float32).max:
-            raise DataError(
-                "X holds NaN or infinity", place="Classifier", expected="finite numbers of float32"
-            )
+            raise DataError("X holds NaN or infinity", place=PLACE, expected="finite numbers of float32")
         if images.ndim == 3:
             return images[..., None]
         first = self.channels_first

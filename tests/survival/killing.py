@@ -89,7 +89,7 @@ def die_at(number: int, *, power: bool) -> Callable[[Instant], None]:
 def warm_up(source: Path, run: Path) -> None:
     """Have all imported that a training imports, without a backward pass."""
     job = make(source, run.with_name("warm"))
-    weights = list(job.net.parameters())
+    weights = list(job.prepared.net.parameters())
     for each in weights:
         each.grad = torch.zeros_like(each)
     torch.optim.AdamW(weights).step()

@@ -135,7 +135,7 @@ def test_a_run_goes_back_by_half_of_its_steps(
         result = real(self, *said)
         # The 270th step fails; then, from 128 on, the 50th, which is the 178th.
         if steps in (270, 320):
-            next(made.net.parameters()).data.fill_(float("nan"))
+            next(made.prepared.net.parameters()).data.fill_(float("nan"))
         return result
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
@@ -153,7 +153,7 @@ def test_each_kind_of_tensor_is_caught_in_its_step(
     """An infinite variance makes every answer finite: only a look at it tells."""
     out, watch = tmp_path / "run", Ear()
     made = make(arrays, out, watch, ema=0.5)
-    name = next(each for each in made.net.state_dict() if each.endswith(place))
+    name = next(each for each in made.prepared.net.state_dict() if each.endswith(place))
     real, steps = torch.optim.AdamW.step, 0
 
     def step(self: torch.optim.AdamW, *said: Any) -> Any:
@@ -161,7 +161,7 @@ def test_each_kind_of_tensor_is_caught_in_its_step(
         steps += 1
         result = real(self, *said)
         if steps == 7:
-            made.net.state_dict()[name].view(-1)[0] = value
+            made.prepared.net.state_dict()[name].view(-1)[0] = value
         return result
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
@@ -195,7 +195,7 @@ def test_the_best_weights_are_those_of_the_record_after_a_rollback(
         if count == 2:
             count = 99
             with torch.no_grad():
-                next(made.net.parameters()).fill_(float("nan"))
+                next(made.prepared.net.parameters()).fill_(float("nan"))
 
     monkeypatch.setattr(loop, "_validate", validate)
     monkeypatch.setattr(watch, "advance", advance)

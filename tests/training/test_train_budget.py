@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 
-from striate.recipe.defaults import Candidate, candidates
-from striate.recipe.keys import Recipe
+from striate.recipe.defaults import Candidate, candidates, default_batch
 from striate.report.page import write_report
 from striate.runs.folder import RunFolder
 from striate.training.budget import (
+    CLOSING_S,
     Outlook,
+    describe_outlook,
     fitting_batch,
     needed_epochs,
     outlook,
     pick,
-    tell_outlook,
     too_short,
     typed_seconds,
 )
-from striate.training.loop.pace import StepTime
+from striate.training.settings import StepTime
 from training.jobs import NET, Clock, Ear, train
 
 PHOTOS = {"train": 1_570, "val": 174, "test": 874}
@@ -45,12 +45,12 @@ def chosen(
     sides: bool = False,
 ) -> tuple[str, int]:
     """The network and side that are chosen on a machine that takes `share` of the times of SLOW."""
-    recipe = Recipe(optimizer="muon", progressive_resizing=0.75, tta=0.7, nets="swift")
+    batch = default_batch(counts["train"], "muon")
 
     def seen(each: Candidate) -> Outlook:
         image_us, optimizer_ms = SLOW[each.net, each.size[0]]
         time = StepTime(image_us * share / 1e6, optimizer_ms * share / 1e3, 1.2 * image_us * share / 1e6)
-        return outlook(recipe, time, counts, left_s)
+        return outlook(min(batch, counts["train"]), 0.75, time, counts, left_s)
 
     found, _ = pick(
         candidates((size, size), channels, "swift", sides=sides), seen, needed_epochs(counts["train"])
@@ -96,15 +96,14 @@ def test_the_candidate_that_comes_farthest_where_none_comes_far_enough() -> None
     ladder = (Candidate("a", (8, 8)), Candidate("b", (8, 8)), Candidate("c", (8, 8)))
     epochs = {"a": 1.0, "b": 3.0, "c": 2.0}
     found, seen = pick(ladder, lambda each: Outlook(epochs[each.net], 1.0, 10), 5)
-    assert (found.net, seen.told()) == ("b", "about 3 epochs, 30 steps")
+    assert (found.net, seen.describe()) == ("b", "about 3 epochs, 30 steps")
 
 
 @pytest.mark.parametrize(("left_s", "batch"), [(100.0, 128), (10.0, 64), (1.0, 16)])
 def test_a_smaller_batch_where_there_would_be_few_steps(left_s: float, batch: int) -> None:
-    recipe = Recipe(batch=128, budget_s=100.0)
-    assert fitting_batch(recipe, StepTime(0.001, 0.0, 0.0), left_s).batch == batch
+    assert fitting_batch(128, StepTime(0.001, 0.0, 0.0), left_s) == batch
     # Where the optimizer takes the time, a smaller batch gives hardly more steps.
-    assert fitting_batch(recipe, StepTime(0.001, 1.0, 0.0), left_s).batch == 128
+    assert fitting_batch(128, StepTime(0.001, 1.0, 0.0), left_s) == 128
 
 
 @pytest.mark.parametrize(
@@ -116,16 +115,12 @@ def test_a_time_as_it_is_typed(seconds: float, typed: str) -> None:
 
 def test_what_cannot_be_had_is_said_before() -> None:
     def told(step_s: float, given: bool = True) -> str:
-        ear = Ear()
-        tell_outlook(
-            Recipe(batch=16, budget_s=60.0), StepTime(step_s / 16, 0.0, 0.0), {"train": 160, "val": 16},
-            left_s=50.0, spent_s=10.0, given=given, watch=ear,
-        )  # fmt: skip
-        return ear.said[0]
+        found = outlook(16, 1.0, StepTime(step_s / 16), {"train": 160, "val": 16}, 50.0 - CLOSING_S)
+        return describe_outlook(found, 60.0, spent_s=10.0, given=given)
 
-    assert told(0.1) == "budget    about 48 epochs in 60 s"
+    assert told(0.1) == "about 48 epochs in 60 s"
     assert told(10.0) == (
-        "budget    about 0.48 epochs, 4 steps in 60 s, and fewer than 5 mean little: --budget 10m, or a smaller "
+        "about 0.48 epochs, 4 steps in 60 s, and fewer than 5 mean little: --budget 10m, or a smaller "
         "network or size"
     )
     assert told(10.0, given=False).endswith("--budget 10m")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import functools
+import math
 import os
 import random
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -18,10 +19,13 @@ import striate
 from striate.disk import atomic
 from striate.errors import ResourceError, RunError
 from striate.modules.module import Net
-from striate.recipe.keys import Optimizer, Recipe
+from striate.optimizers import OPTIMIZERS
 from striate.training.loop.checkpoint import load_checkpoint, save_checkpoint
+from striate.training.loop.lost import Signs
 from striate.training.loop.pace import Pace
-from striate.training.loop.state import State
+from striate.training.loop.state import NUMBERS, Best, State
+from striate.training.loop.vitals import VitalsState
+from striate.training.settings import OptimizerSettings
 from striate.training.step.optimizers import make_optimizer
 
 TENSORS = {"net.a": torch.arange(6.0).reshape(2, 3), "net.n": torch.tensor(7)}
@@ -183,11 +187,11 @@ def fresh(word: str, ema: float | None) -> State:
     torch.manual_seed(3)
     net = striate.read("conv 4 3x3 -> bn -> relu -> dropout 0.3 -> fc 8 -> bn -> relu -> fc classes")
     built = net.build((1, 6, 6), 3)
-    recipe = Recipe(optimizer=word, learning_rate=0.02, weight_decay=0.01)
+    settings = OptimizerSettings(word, 0.02, 0.01)
     average = None
     if ema is not None:
         average = AveragedModel(built, multi_avg_fn=get_ema_multi_avg_fn(ema), use_buffers=True)
-    return State(built, make_optimizer([(built, 1.0)], recipe), Pace(100, None, 0.0, 0.0), average)
+    return State(built, make_optimizer([(built, 1.0)], settings), Pace(100, math.inf, 0.0, 0.0), average)
 
 
 def steps(state: State, count: int) -> None:
@@ -208,7 +212,7 @@ def steps(state: State, count: int) -> None:
         state.pace.step(10)
 
 
-@pytest.mark.parametrize("word", get_args(Optimizer))
+@pytest.mark.parametrize("word", OPTIMIZERS)
 @pytest.mark.parametrize("ema", [None, 0.9])
 @pytest.mark.parametrize("before", [1, 4])
 def test_a_restored_state_goes_on_as_if_nothing_had_been(
@@ -216,7 +220,7 @@ def test_a_restored_state_goes_on_as_if_nothing_had_been(
 ) -> None:
     unbroken = fresh(word, ema)
     steps(unbroken, before)
-    unbroken.best_metric, unbroken.best_loss, unbroken.best_epoch = 0.7, 0.1, 2
+    unbroken.best = Best(2, 0.7, 0.1)
     save_checkpoint(tmp_path, unbroken.step, unbroken.tensors(), unbroken.numbers())
     steps(unbroken, 3)
 
@@ -225,11 +229,25 @@ def test_a_restored_state_goes_on_as_if_nothing_had_been(
     torch.manual_seed(99)
     resumed.restore(found.tensors, found.numbers)
     assert resumed.step == before
-    assert (resumed.best_metric, resumed.best_loss, resumed.best_epoch) == (0.7, 0.1, 2)
+    assert resumed.best == (2, 0.7, 0.1)
     steps(resumed, 3)
     assert same(resumed.tensors(), unbroken.tensors())
     left, right = resumed.numbers(), unbroken.numbers()
-    assert {**left, "elapsed_s": 0} == {**right, "elapsed_s": 0}
+    left["pace"]["spent_s"] = right["pace"]["spent_s"]
+    assert left == right
+
+
+def test_every_number_of_the_state_goes_through_a_checkpoint(tmp_path: Path) -> None:
+    state, other = fresh("sgd", None), fresh("sgd", None)
+    records = {"best": Best(7, 0.7, 0.1), "size": (7, 8), "vitals": VitalsState(7), "signs": Signs(0.7)}
+    values = {name: records.get(name) or type(getattr(state, name))(7) for name in NUMBERS}
+    for name, value in values.items():
+        assert getattr(state, name) != value
+        setattr(state, name, value)
+    save_checkpoint(tmp_path, 7, state.tensors(), state.numbers())
+    found = load_checkpoint(tmp_path)
+    other.restore(found.tensors, found.numbers)
+    assert {name: getattr(other, name) for name in NUMBERS} == values
 
 
 def test_no_best_yet_is_kept_as_none(tmp_path: Path) -> None:
@@ -239,19 +257,18 @@ def test_no_best_yet_is_kept_as_none(tmp_path: Path) -> None:
     other = fresh("adam", None)
     found = load_checkpoint(tmp_path)
     other.restore(found.tensors, found.numbers)
-    assert other.best_loss == float("inf")
-    assert other.best_epoch == -1
+    assert other.best == Best()
 
 
 def test_time_spent_is_kept(tmp_path: Path) -> None:
     state = fresh("sgd", None)
     state.pace = Pace(100, 60.0, 5.0, 0.0, validation_s=2.0, validations=4)
     numbers = state.numbers()
-    assert numbers["elapsed_s"] > 5
+    assert numbers["pace"]["spent_s"] > 5
     other = fresh("sgd", None)
     other.pace = Pace(100, 60.0, 0.0, 0.0)
     other.restore(state.tensors(), numbers)
-    assert other.pace.spent_s == numbers["elapsed_s"]
+    assert other.pace.spent_s == numbers["pace"]["spent_s"]
     assert (other.pace.validation_s, other.pace.validations) == (2.0, 4)
 
 

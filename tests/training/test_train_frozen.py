@@ -13,8 +13,8 @@ from striate.net.layout.layout import lay
 from striate.net.notation.reader import read_text
 from striate.net.shape import Map
 from striate.predict.normalize import Feeder, Normalization
-from striate.recipe.keys import Recipe
 from striate.training.loop.frozen import Frozen, Thaw, frozen_parts
+from striate.training.settings import UNLIMITED
 from training.drawn import SIDE, draw
 
 TEXT = (
@@ -101,7 +101,7 @@ def test_thaw_goes_from_the_last_part_to_the_first() -> None:
     stem, stage = whole.part("stem"), whole.part("stage")
     trained = []
     for epoch in range(4):
-        thaw.at(epoch)
+        thaw.set_epoch(epoch)
         trained.append(
             tuple(next(part.parameters()).requires_grad for part in (stem, stage, whole.part("head")))
         )
@@ -113,17 +113,17 @@ def test_norms_of_frozen_parts_keep_their_statistics() -> None:
     thaw = Thaw(whole, 4, epochs=4)
     norm = whole.part("stem.1")
     before = norm.running_mean.clone()
-    thaw.at(0)
+    thaw.set_epoch(0)
     whole(torch.randn(8, 1, SIDE, SIDE))
     assert torch.equal(norm.running_mean, before)
-    thaw.at(3)
+    thaw.set_epoch(3)
     whole(torch.randn(8, 1, SIDE, SIDE))
     assert not torch.equal(norm.running_mean, before)
 
 
 def test_rates_fall_towards_the_first_part() -> None:
     whole = net()
-    shares = {id(module): share for module, share in Thaw(whole, 4, epochs=4).shares()}
+    shares = {id(module): share for module, share in Thaw(whole, 4, epochs=4).lr_multipliers()}
     found = [shares[id(whole.part(label))] for label in ("head", "stage", "stem")]
     assert found == pytest.approx([1, 1 / 3, 1 / 9])
 
@@ -133,19 +133,18 @@ def test_features_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -
     from striate.training.loop import memory as fit
 
     monkeypatch.setattr(fit, "free_memory_bytes", lambda device: 1000)
-    recipe, frozen = Recipe(), Frozen(net(), 1)
+    frozen = Frozen(net(), 1)
     told = r"what the frozen part gives for 20 images takes 0\.0 GB\n"
     with pytest.raises(ResourceError, match=told + r"  expected: less than the 0\.0 GB that are free\n"):
-        frozen.require_room(20, recipe, CPU)
+        frozen.require_room(20, UNLIMITED, CPU)
     monkeypatch.setattr(fit.heap, "resident_bytes", lambda: 99_999_000)
-    own = recipe.model_copy(update={"memory_bytes": 100_000_000})
     left = (
         told
         + r"  expected: less than the 0\.0 GB that are left\n  try: more --memory, or freeze a later label"
     )
     with pytest.raises(ResourceError, match=left):
-        frozen.require_room(20, own, CPU)
+        frozen.require_room(20, 100_000_000, CPU)
     # The limit of a GPU is of its own memory.
     monkeypatch.setattr(fit, "free_memory_bytes", lambda device: 10**9)
-    frozen.require_room(20, own, torch.device("cuda"))
+    frozen.require_room(20, 100_000_000, torch.device("cuda"))
     assert np.isfinite(split().images).all()

@@ -190,17 +190,17 @@ def test_lbfgs_takes_the_layout_that_it_can_train_in(arrays: Path, tmp_path: Pat
         arrays, tmp_path / "run", net="conv 4 3x3 -> relu -> conv 4 3x3 -> relu -> maxpool 4 -> fc classes",
         epochs=1, optimizer="lbfgs", layout="auto", precision="auto",
     )  # fmt: skip
-    assert job.recipe.layout == "contiguous"
+    assert job.prepared.recipe.layout == "contiguous"
     assert run_job(job, Silence(), resume=False).accuracy > 0
 
 
 LOADED = """
 import sys, torch
 from striate.training.step.optimizers import make_optimizer
-from striate.recipe.keys import Recipe
+from striate.training.settings import OptimizerSettings
 for kind in sys.argv[1:]:
     net = torch.nn.Linear(3, 2)
-    made = make_optimizer([(net, 1.0)], Recipe(optimizer=kind, learning_rate=0.1, weight_decay=0.0))
+    made = make_optimizer([(net, 1.0)], OptimizerSettings(kind, 0.1, 0.0))
     net(torch.ones(1, 3)).sum().backward()
     before = net.weight.clone()
     made.step()
@@ -404,7 +404,7 @@ class Burst(Ear):
         if self.began[-1].startswith("epoch") and done == self.at and self.times:
             self.times -= 1
             with torch.no_grad():
-                next(self.job.net.parameters()).fill_(float("nan"))
+                next(self.job.prepared.net.parameters()).fill_(float("nan"))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov"])
@@ -617,7 +617,7 @@ def test_a_budget_goes_on_where_it_was(arrays: Path, tmp_path: Path) -> None:
     out, clock = tmp_path / "run", Clock()
     with pytest.raises(Stopped):
         train(arrays, out, Ear(20, clock), clock=clock, budget_s=20.0)
-    spent_s = load_checkpoint(out / "state").numbers["elapsed_s"]
+    spent_s = load_checkpoint(out / "state").numbers["pace"]["spent_s"]
     clock.now += 1000
     resume(out, Ear(None, clock), clock)
     seconds = json.loads((out / "run.json").read_bytes())["seconds"]
@@ -661,12 +661,15 @@ def test_a_budget_that_was_killed_keeps_record_and_weights_together(
         assert (out / "weights.safetensors").read_bytes() == kept
         assert (record["best_epoch"], record["best_undone"]) == (before[-1]["epoch"], True)
     job = make(arrays, tmp_path / "again", budget_s=20.0)
-    load_weights(job.net, out / "weights.safetensors")
+    load_weights(job.prepared.net, out / "weights.safetensors")
     found = probabilities(
-        job.net, Feeder(job.preparation, job.device), job.data.val.images, job.data.size,
+        job.prepared.net, Feeder(job.prepared.preparation, job.prepared.device), job.prepared.data.val.images, job.prepared.data.size,
         batch=16, precision="fp32",
     )  # fmt: skip
-    assert score(found, job.data.val.labels, job.data.classes).accuracy == record["validation_metric"]
+    assert (
+        score(found, job.prepared.data.val.labels, job.prepared.data.classes).accuracy
+        == record["validation_metric"]
+    )
 
 
 def test_the_time_is_told(arrays: Path, tmp_path: Path) -> None:
@@ -695,25 +698,28 @@ def test_the_time_is_told(arrays: Path, tmp_path: Path) -> None:
 def test_statistics_are_taken_anew(arrays: Path, tmp_path: Path) -> None:
     """Twice the same whatever they were, those that do not train as they are, nothing drawn, and right."""
     job = make(arrays, tmp_path / "run")
-    feeder, images = Feeder(job.preparation, job.device), job.data.train.images[:64]
+    feeder, images = (
+        Feeder(job.prepared.preparation, job.prepared.device),
+        job.prepared.data.train.images[:64],
+    )
     found = []
     for start in (0.0, 7.0):
-        net = copy.deepcopy(job.net).train()
+        net = copy.deepcopy(job.prepared.net).train()
         norms = [each for each in net.modules() if isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d)]
         for norm in norms:
             norm.running_mean.fill_(start)
         random = torch.get_rng_state()
         names = [name for name, module in net.named_modules() if module is not norms[1]]
-        renew_statistics(net, names, feeder, images, job.data.size, batch=16, precision="fp32")
+        renew_statistics(net, names, feeder, images, job.prepared.data.size, batch=16, precision="fp32")
         assert torch.equal(torch.get_rng_state(), random)
         assert all(each.training for each in net.modules())
         assert [norm.momentum for norm in norms] == [0.1, 0.1]
         assert norms[1].running_mean.tolist() == [start] * 12
         found.append(norms[0].running_mean.clone())
     assert torch.equal(found[0], found[1])
-    x = feeder.images(job.data.train.images[:64])
+    x = feeder.images(job.prepared.data.train.images[:64])
     with torch.no_grad():
-        torch.testing.assert_close(found[0], job.net.get_submodule("0")(x).mean(dim=(0, 2, 3)))
+        torch.testing.assert_close(found[0], job.prepared.net.get_submodule("0")(x).mean(dim=(0, 2, 3)))
 
 
 def test_patience(arrays: Path, tmp_path: Path) -> None:

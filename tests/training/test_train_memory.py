@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from striate.recipe.keys import read_recipe, read_settings
 from striate.runs.folder import RunFolder
 from striate.training.loop import memory as fit
 from striate.training.loop.loop import Stopped
-from striate.training.loop.memory import thrift_of, written
+from striate.training.loop.memory import read_recompute, write_recompute
 from striate.training.replay import replay
 from striate.training.step.micro_batches import add_gradients
 from striate.training.step.target import Target
@@ -192,11 +193,10 @@ def test_what_is_open_is_chosen_beside_what_is_said() -> None:
 def test_the_recipe_says_what_was_chosen() -> None:
     layout = built(DEEP).layout
     thrift = Thrift(True, ((0, 3), (6, 9)), 2)
-    text = written(thrift, layout)
+    text = write_recompute(thrift, layout)
     assert text == "pairs, 0.0.0 to 0.0.3, 0.1.2 to 0.2.1"
-    recipe = read_recipe(None, given={"recompute": text, "micro_batches": 2, "batch": 8})
-    assert thrift_of(recipe, layout) == thrift
-    assert written(Thrift(), layout) == "none"
+    assert read_recompute(text, layout) == replace(thrift, micro_batches=1)
+    assert write_recompute(Thrift(), layout) == "none"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_the_recipe_says_what_was_chosen() -> None:
         ("0.0.2 to 0.0.1", "recompute: the runs of `0.0.2 to 0.0.1` cross\n  expected: one behind the other"),
         (
             "1 to 3",
-            "recompute: an auxiliary classifier cannot be made again\n"
+            "recompute: an auxiliary classifier cannot be recomputed\n"
             "  expected: runs before and behind it\n"
             "  try: recompute=auto",
         ),
@@ -219,7 +219,7 @@ def test_the_recipe_says_what_was_chosen() -> None:
 )
 def test_what_cannot_be_made_again(said: str, told: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        thrift_of(read_recipe(None, given={"recompute": said}), built(DEEP).layout)
+        read_recompute(said, built(DEEP).layout)
     assert str(caught.value) == told
 
 
@@ -230,7 +230,7 @@ def test_a_run_in_little_memory(arrays: Path, tmp_path: Path, monkeypatch: pytes
     """It says what it chose; the weights are those of a plain run; resumed and replayed they are, too."""
     train(arrays, tmp_path / "plain", net=NET)
     job = make(arrays, tmp_path / "probe", net=NET)
-    room = Fitter(job.layout, 16, "fp32", "adamw", False).memory(Thrift(pairs=True)).total
+    room = Fitter(job.prepared.layout, 16, "fp32", "adamw", False).memory(Thrift(pairs=True)).total
     monkeypatch.setattr(fit, "free_memory_bytes", lambda device: room)
     ear = Ear()
     train(arrays, tmp_path / "thrifty", ear, net=NET)
@@ -282,7 +282,7 @@ def test_what_thaws_fits_as_well(arrays: Path, tmp_path: Path, monkeypatch: pyte
     """`--memory` holds for the steps behind the head's; resumed they are the same."""
     headed = NET.replace("-> fc classes", "-> head: fc classes")
     probe = make(arrays, tmp_path / "probe", net=headed)
-    room = Fitter(probe.layout, 16, "fp32", "adamw", False).memory(Thrift(pairs=True)).total
+    room = Fitter(probe.prepared.layout, 16, "fp32", "adamw", False).memory(Thrift(pairs=True)).total
     keys = {"net": headed, "freeze": "body", "thaw": 2, "epochs": 1}
     train(arrays, tmp_path / "plain", **keys)
     monkeypatch.setattr(fit, "free_memory_bytes", lambda device: room)
@@ -301,7 +301,7 @@ def test_what_thaws_fits_as_well(arrays: Path, tmp_path: Path, monkeypatch: pyte
 
 def test_no_more_images_are_planned_for_than_there_are(arrays: Path, tmp_path: Path) -> None:
     job = make(arrays, tmp_path / "run", batch=5000)
-    assert job.recipe.batch == len(job.data.train.labels)
+    assert job.prepared.recipe.batch == len(job.prepared.data.train.labels)
 
 
 LOADED = """

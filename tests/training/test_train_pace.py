@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 
@@ -164,7 +165,7 @@ def test_earlier_sessions_count(clock: Clock) -> None:
 
 
 def test_a_number_of_epochs_needs_no_clock(clock: Clock) -> None:
-    pace = Pace(30, None, 0.0, clock.now, clock=clock)
+    pace = Pace(30, math.inf, 0.0, clock.now, clock=clock)
     for number in range(1, 31):
         assert not pace.done
         pace.step(10)

@@ -22,12 +22,23 @@ from striate.machine.device import (
     left_of_container,
     versions,
 )
+from striate.net.layout.layout import lay
+from striate.net.layout.normed import normalizes
+from striate.net.notation.reader import read_text
+from striate.net.shape import Map
+from striate.optimizers import OPTIMIZERS, OptimizerWord
 from striate.predict.evaluate import probabilities
 from striate.predict.normalize import Feeder, Normalization, measure
 from striate.predict.score import MOST, png, worst_mistakes
-from striate.recipe.defaults import default_batch, default_epochs, default_network, default_recipe
-from striate.recipe.keys import Optimizer, Recipe, read_recipe, read_settings
-from striate.training.step.optimizers import default_learning_rate, default_weight_decay, make_optimizer
+from striate.recipe.defaults import (
+    default_batch,
+    default_epochs,
+    default_network,
+    default_recipe,
+)
+from striate.recipe.keys import read_recipe, read_settings
+from striate.training.settings import OptimizerSettings
+from striate.training.step.optimizers import make_optimizer
 from striate.training.step.progressive_resizing import require_progressive_resizing
 
 CPU = torch.device("cpu")
@@ -41,16 +52,12 @@ def split(images: np.ndarray, labels: list[int]) -> Split:
 # Optimizers
 
 
-@pytest.mark.parametrize("word", get_args(Optimizer))
+@pytest.mark.parametrize("word", OPTIMIZERS)
 def test_every_optimizer_learns(word: str) -> None:
     torch.manual_seed(1)
     net = striate.read("conv 4 3x3 -> bn -> relu -> pool avg -> fc classes").build((1, 8, 8), 2)
-    recipe = Recipe(
-        optimizer=word,
-        learning_rate=default_learning_rate(word, net),
-        weight_decay=default_weight_decay(word),
-    )
-    optimizer = make_optimizer([(net, 1.0)], recipe)
+    settings = OptimizerSettings(word, OPTIMIZERS[word].learning_rate, OPTIMIZERS[word].weight_decay)
+    optimizer = make_optimizer([(net, 1.0)], settings)
     x = torch.randn(16, 1, 8, 8)
     labels = (x.mean(dim=(1, 2, 3)) > 0).long()
     losses = []
@@ -68,7 +75,7 @@ def test_every_optimizer_learns(word: str) -> None:
 
 def test_weight_decay_falls_on_matrices_only() -> None:
     net = striate.read("conv 4 3x3 -> bn -> prelu -> local 3 3x3 -> relu -> fc classes").build((1, 6, 6), 2)
-    groups = make_optimizer([(net, 1.0)], Recipe(learning_rate=0.1, weight_decay=0.02)).param_groups
+    groups = make_optimizer([(net, 1.0)], OptimizerSettings("adamw", 0.1, 0.02)).param_groups
     decayed = {id(p) for group in groups if group["weight_decay"] == 0.02 for p in group["params"]}
     plain = {id(p) for group in groups if group["weight_decay"] == 0 for p in group["params"]}
     names = {name: id(parameter) for name, parameter in net.named_parameters()}
@@ -80,10 +87,8 @@ def test_weight_decay_falls_on_matrices_only() -> None:
 def test_parts_with_a_share_of_the_rate() -> None:
     net = striate.read("conv 4 3x3 -> relu -> fc classes").build((1, 6, 6), 2)
     body, _, head = net.children()
-    groups = make_optimizer(
-        [(head, 1.0), (body, 0.1)], Recipe(learning_rate=0.1, weight_decay=0.02)
-    ).param_groups
-    assert [(g["share"], g["weight_decay"], len(g["params"])) for g in groups] == [
+    groups = make_optimizer([(head, 1.0), (body, 0.1)], OptimizerSettings("adamw", 0.1, 0.02)).param_groups
+    assert [(g["lr_multiplier"], g["weight_decay"], len(g["params"])) for g in groups] == [
         (1.0, 0.02, 1), (1.0, 0.0, 1), (0.1, 0.02, 1), (0.1, 0.0, 1),
     ]  # fmt: skip
 
@@ -93,7 +98,7 @@ def test_a_step_of_sgd_by_hand() -> None:
     with torch.no_grad():
         net.part("0").weight.copy_(torch.tensor([[1.0], [2.0]]))
         net.part("0").bias.copy_(torch.tensor([3.0, 4.0]))
-    optimizer = make_optimizer([(net, 1.0)], Recipe(optimizer="sgd", learning_rate=0.5, weight_decay=0.1))
+    optimizer = make_optimizer([(net, 1.0)], OptimizerSettings("sgd", 0.5, 0.1))
     for parameter in net.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
@@ -103,10 +108,12 @@ def test_a_step_of_sgd_by_hand() -> None:
 
 
 def test_the_rate_is_lower_without_normalization() -> None:
-    with_norm = striate.read("conv 4 3x3 -> bn -> relu -> fc classes").build((1, 6, 6), 2)
-    without = striate.read("conv 4 3x3 -> relu -> fc classes").build((1, 6, 6), 2)
-    for word in ("sgd", "nesterov", "adam", "adamw", "rmsprop"):
-        assert default_learning_rate(word, with_norm) > default_learning_rate(word, without)
+    texts = ("conv 4 3x3 -> bn -> relu -> fc classes", "conv 4 3x3 -> relu -> fc classes")
+    with_norm, without = (normalizes(lay(read_text(text), Map(1, 6, 6), 2)) for text in texts)
+    assert (with_norm, without) == (True, False)
+    assert tuple(OPTIMIZERS) == get_args(OptimizerWord)
+    for kind in (kind for kind in OPTIMIZERS.values() if not kind.line_search):
+        assert kind.learning_rate_for(normalized=with_norm) > kind.learning_rate_for(normalized=without)
 
 
 # Normalization

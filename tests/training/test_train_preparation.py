@@ -93,8 +93,8 @@ def test_the_same_numbers_after_loading(tmp_path: Path, arrays: Path, keys: dict
     trained = load_trained(run, device="cpu")
     assert bool(trained.preparation.mean_image) == (keys["center"] == "image")
     job = make(arrays, tmp_path / "other", epochs=2, learning_rate=1e-3, **keys)
-    assert trained.preparation == job.preparation
-    first = Feeder(job.preparation, CPU).images(data.val.images[:5])
+    assert trained.preparation == job.prepared.preparation
+    first = Feeder(job.prepared.preparation, CPU).images(data.val.images[:5])
     assert torch.equal(first, Feeder(trained.preparation, CPU).images(data.val.images[:5]))
     assert data.test is not None
     found = trained.predict_stored(data.test.images)
@@ -120,6 +120,6 @@ def test_weights_of_a_run_bring_its_mean_image(tmp_path: Path, arrays: Path) -> 
     first = load_trained(tmp_path / "first", device="cpu").preparation
     weights = str(tmp_path / "first" / "weights.safetensors")
     assert first.mean_image
-    assert make(arrays, tmp_path / "second", epochs=1, net=net, weights=weights).preparation == first
-    other = make(arrays, tmp_path / "third", epochs=1, net=net, weights=weights, size=24).preparation
+    assert make(arrays, tmp_path / "second", epochs=1, net=net, weights=weights).prepared.preparation == first
+    other = make(arrays, tmp_path / "third", epochs=1, net=net, weights=weights, size=24).prepared.preparation
     assert (other.mean, other.mean_image) == (first.mean, b"")

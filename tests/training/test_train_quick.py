@@ -20,11 +20,17 @@ from striate.net.notation.reader import read_text
 from striate.net.shape import Map
 from striate.predict.evaluate import looked_at_again, probabilities
 from striate.predict.normalize import Feeder, Normalization
-from striate.recipe.keys import Recipe, read_recipe, recipe_names
+from striate.recipe.keys import read_recipe, recipe_names
 from striate.training.loop.loop import Stopped
+from striate.training.settings import OptimizerSettings
 from striate.training.step.muon import Muon
 from striate.training.step.optimizers import make_optimizer
-from striate.training.step.progressive_resizing import grown, require_progressive_resizing, shrunk, strength
+from striate.training.step.progressive_resizing import (
+    augment_strength,
+    downsample,
+    require_progressive_resizing,
+    size_at,
+)
 from training.jobs import Ear, contents, lines, resume, train
 
 SHAPE = Map(3, 12, 12)
@@ -49,7 +55,7 @@ def built(text: str, shape: Map = SHAPE, classes: int = 3) -> Net:
 @pytest.mark.parametrize(
     ("size", "start", "progress", "expected"),
     [
-        ((32, 32), None, 0.0, (32, 32)),
+        ((32, 32), 1.0, 0.0, (32, 32)),
         ((32, 32), 0.75, 0.0, (24, 24)),
         ((32, 32), 0.75, 0.3, (28, 28)),  # 24 + 8 * 0.45 = 27.6
         ((32, 32), 0.75, 0.6, (32, 32)),  # 31.2, to the next multiple of 4
@@ -61,10 +67,8 @@ def built(text: str, shape: Map = SHAPE, classes: int = 3) -> Net:
         ((3, 6), 0.25, 0.0, (3, 4)),  # never larger than they are
     ],
 )
-def test_images_grow(
-    size: tuple[int, int], start: float | None, progress: float, expected: tuple[int, int]
-) -> None:
-    assert grown(size, start, progress) == expected
+def test_images_grow(size: tuple[int, int], start: float, progress: float, expected: tuple[int, int]) -> None:
+    assert size_at(size, start, progress) == expected
 
 
 @pytest.mark.parametrize(
@@ -75,21 +79,21 @@ def test_images_grow(
         (32, 0.75, 0.4, 1.0),
         (16, 0.5, 0.0, 0.0),
         # Without growing nothing is milder.
-        (32, None, 0.4, 1.0),
+        (32, 1.0, 0.4, 1.0),
     ],
 )
-def test_augmentation_rises_with_the_side(side: int, start: float | None, least: float, share: float) -> None:
-    assert strength((side, side), (32, 32), start, least) == pytest.approx(share)
+def test_augmentation_rises_with_the_side(side: int, start: float, least: float, share: float) -> None:
+    assert augment_strength((side, side), (32, 32), start, least) == pytest.approx(share)
 
 
 def test_shrunk_images_keep_their_mean() -> None:
     x = torch.rand(2, 3, 16, 16)
-    assert shrunk(x, (16, 16)) is x
-    small = shrunk(x, (8, 8))
+    assert downsample(x, (16, 16)) is x
+    small = downsample(x, (8, 8))
     assert small.shape == (2, 3, 8, 8)
     torch.testing.assert_close(small.mean((2, 3)), x.mean((2, 3)), atol=0.02, rtol=0)
     ramp = torch.arange(16.0).expand(1, 1, 16, 16)
-    assert (shrunk(ramp, (8, 8)).diff(dim=3) > 1.5).all()
+    assert (downsample(ramp, (8, 8)).diff(dim=3) > 1.5).all()
 
 
 def test_a_network_that_cannot_grow_is_refused() -> None:
@@ -103,7 +107,7 @@ def test_a_network_that_cannot_grow_is_refused() -> None:
     deep = lay(read_text("[conv 4 3x3 -> maxpool 2] x4 -> pool avg -> fc classes"), Map(1, 16, 16), 3)
     with pytest.raises(RecipeError, match="progressive_resizing: the network cannot read 8x8 pixels: "):
         require_progressive_resizing(deep, 0.5)
-    require_progressive_resizing(deep, None)
+    require_progressive_resizing(deep, 1.0)
     require_progressive_resizing(
         lay(read_text("conv 4 3x3 -> pool avg -> fc classes"), Map(1, 16, 16), 3), 0.5
     )
@@ -252,26 +256,29 @@ def test_held_weights_keep_their_length_and_turn_by_the_rate() -> None:
     weight = (7 * torch.randn(8, 3, 3, 3)).requires_grad_()
     weight.grad = torch.randn_like(weight)
     before = weight.detach() * 8**0.5 / weight.detach().norm()
-    Muon([{"params": [weight], "held": True}], lr=0.003).step()
+    Muon([{"params": [weight], "fixed_norm": True}], lr=0.003).step()
     turned = (weight.detach() - before).norm() / 8**0.5
     assert 0.24 * 0.6 < float(turned) < 0.24 * 1.3
     other = weight.detach().clone().requires_grad_()
     other.grad = torch.zeros_like(other)
-    Muon([{"params": [other], "held": True}], lr=0.0).step()
+    Muon([{"params": [other], "fixed_norm": True}], lr=0.0).step()
     assert float(other.detach().norm()) == pytest.approx(8**0.5)
 
 
 def test_groups_of_a_recipe() -> None:
     net = built(NET)
     held = [net.part(placed.path).weight for placed in before_norm(net.layout)]
-    recipe = Recipe(optimizer="muon", learning_rate=0.01, weight_decay=0.02, norm_lr_multiplier=3.0)
-    groups = make_optimizer([(net, 1.0)], recipe, held).param_groups
-    assert {(each["share"], each["weight_decay"], each["held"], len(each["params"])) for each in groups} == {
+    settings = OptimizerSettings("muon", 0.01, 0.02, norm_lr_multiplier=3.0)
+    groups = make_optimizer([(net, 1.0)], settings, held).param_groups
+    assert {
+        (each["lr_multiplier"], each["weight_decay"], each["fixed_norm"], len(each["params"]))
+        for each in groups
+    } == {
         (1.0, 0.02, True, 2),
         (1.0, 0.02, False, 1),
         (3.0, 0.0, False, 7),
     }
-    plain = make_optimizer([(net, 1.0)], Recipe(learning_rate=0.01, weight_decay=0.02), held).param_groups
+    plain = make_optimizer([(net, 1.0)], OptimizerSettings("adamw", 0.01, 0.02), held).param_groups
     assert len(plain) == 2
 
 

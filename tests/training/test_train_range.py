@@ -76,7 +76,7 @@ def test_a_first_step_that_is_lost_is_told(arrays: Path) -> None:
 
 def test_a_test_that_was_stopped_tells_nothing(arrays: Path) -> None:
     made = prepared(arrays, "conv 8 3x3 -> relu -> pool avg -> fc classes")
-    with pytest.raises(Stopped, match="stopped before the end, so nothing is told"):
+    with pytest.raises(Stopped, match="stopped before the end: there is no result"):
         range_test(made, steps=30, watch=Ear(stop_at=5))
 
 

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from striate.recipe.keys import ScheduleWord
-from striate.training.step.optimizers import rate_factor
+from striate.training.step.schedules import schedule_factor
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,13 @@ from striate.training.step.optimizers import rate_factor
     ],
 )
 def test_by_hand(schedule: str, progress: float, warmup: float, factor: float) -> None:
-    assert rate_factor(schedule, progress, warmup) == pytest.approx(factor, abs=1e-12)
+    assert schedule_factor(schedule, progress, warmup) == pytest.approx(factor, abs=1e-12)
 
 
 @pytest.mark.parametrize("schedule", get_args(ScheduleWord))
 @pytest.mark.parametrize("warmup", [0.0, 0.1, 0.5])
 def test_every_schedule_rises_once_and_never_leaves_0_to_1(schedule: str, warmup: float) -> None:
-    factors = [rate_factor(schedule, k / 1000, warmup) for k in range(1001)]
+    factors = [schedule_factor(schedule, k / 1000, warmup) for k in range(1001)]
     assert all(0 <= factor <= 1 for factor in factors)
     top = math.ceil(1000 * warmup)
     assert all(b > a for a, b in pairwise(factors[:top]))

@@ -8,9 +8,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from striate.data.gather import Data, Split
 from striate.modules.module import build
 from striate.net.layout.layout import lay
 from striate.net.notation.reader import read_text
@@ -112,8 +114,10 @@ def chosen(monkeypatch: pytest.MonkeyPatch, known: SelfTest, **keys: Any) -> lis
     monkeypatch.setattr(resolve_recipe, "time_layouts", noting)
     net = build(lay(read_text("conv 4 3x3 -> head: fc classes"), Map(1, 8, 8), 3))
     recipe = Recipe(batch=4, **{"optimizer": "muon", **keys})
-    found, _ = resolve_recipe.pick_layout(recipe, net, CPU, time, Silence())
-    return [found.precision, found.evaluation_precision, found.optimizer_precision, *tries]
+    split = Split(np.zeros((8, 8, 8, 1), np.uint8), np.zeros(8, np.int64), ("",) * 8)
+    data = Data("drawn", ("a", "b", "c"), 1, (8, 8), (8, 8), split, split, None, (), {})
+    found = resolve_recipe.resolve(recipe, resolve_recipe.Facts(data, net, CPU, 0.0, time), Silence())
+    return [found.precision, found.evaluation_precision, found.optimizer.precision, *tries]
 
 
 def test_a_recipe_says_all_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:

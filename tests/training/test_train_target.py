@@ -15,7 +15,7 @@ from striate.data.augment.mixup import Mix
 from striate.errors import RecipeError
 from striate.predict.normalize import Feeder, Normalization
 from striate.training.loop.loop import Stopped
-from striate.training.step.target import Target, fed
+from striate.training.step.target import Target, prepare_batch
 from training.jobs import Ear, contents, make, resume, train
 
 CPU = torch.device("cpu")
@@ -31,20 +31,20 @@ def feeder(layout: str = "channels_last") -> Feeder:
 
 
 def test_without_a_mixture() -> None:
-    x, target = fed(feeder(), batch(None))
+    x, target = prepare_batch(feeder(), batch(None))
     assert x[:, 0, 0].tolist() == [[0, 0], [2, 2], [10, 10]]
     logits = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.5, 0.5]])
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 1]), label_smoothing=0.1)
     assert target.cross_entropy(logits, 0.1).item() == expected.item()
-    assert target.heavier().tolist() == [0, 1, 1]
+    assert target.main_labels().tolist() == [0, 1, 1]
 
 
 def test_images_are_mixed_once_they_are_normalized() -> None:
     mix = Mix(np.array([1, 2, 0]), np.array([0.25, 1.0, 0.5], dtype=np.float32))
-    x, target = fed(feeder(), batch(mix))
+    x, target = prepare_batch(feeder(), batch(mix))
     # 0.25 * 0 + 0.75 * 2,  1 * 2 + 0 * 10,  0.5 * 10 + 0.5 * 0
     assert x[:, 0, 0].tolist() == [[1.5, 1.5], [2, 2], [5, 5]]
-    assert target.heavier().tolist() == [1, 1, 1]
+    assert target.main_labels().tolist() == [1, 1, 1]
 
 
 def test_the_loss_of_a_mixture_by_hand() -> None:
@@ -76,7 +76,9 @@ def test_mixtures_keep_the_layout(layout: str) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 3), dtype=np.uint8)
     preparation = Normalization((6, 5), (6, 5), 3, (1.0,) * 3, (2.0,) * 3, "uint8")
     mix = Mix(np.array([1, 2, 3, 0]), np.full(4, 0.5, dtype=np.float32))
-    x, _ = fed(Feeder(preparation, CPU, layout), Batch(images, np.zeros(4, np.int64), np.arange(4), mix))
+    x, _ = prepare_batch(
+        Feeder(preparation, CPU, layout), Batch(images, np.zeros(4, np.int64), np.arange(4), mix)
+    )
     wanted = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     assert x.is_contiguous(memory_format=wanted)
 
@@ -121,7 +123,7 @@ def test_the_loss_of_images_of_different_importance() -> None:
     assert parts == pytest.approx([first, second], rel=1e-6)
     mix = Mix(np.array([1, 2, 0]), np.array([0.25, 1.0, 0.5], dtype=np.float32))
     heavy = replace(batch(mix), importance=np.array([1, 2, 3], dtype=np.float32))
-    _, found = fed(feeder(), heavy)
+    _, found = prepare_batch(feeder(), heavy)
     assert found.importance is not None
     assert found.others_importance is not None
     assert (found.importance.tolist(), found.others_importance.tolist()) == ([1, 2, 3], [2, 3, 1])

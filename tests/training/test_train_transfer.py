@@ -14,7 +14,7 @@ import striate
 from striate.api.trainings import begin_with
 from striate.errors import StriateError
 from striate.progress import Silence
-from striate.recipe.keys import Recipe, read_recipe, write_recipe
+from striate.recipe.keys import read_recipe, write_recipe
 from striate.training import pretrained
 from striate.training.job import prepare
 from striate.weights.published import CIFAR_10, published_classes
@@ -143,10 +143,9 @@ def test_the_hash_of_the_weights_that_come_along_is_looked_at(
     file.write_bytes(b"weights")
     monkeypatch.setattr(pretrained, "backbone_weights", lambda: file)
     right = hashlib.sha256(b"weights").hexdigest()
-    recipe = Recipe(weights="builtin", weights_sha256=right)
-    assert pretrained.find_weights(recipe, Silence()) == file
+    assert pretrained.find_weights("builtin", right, Silence()) == file
     with pytest.raises(StriateError, match="the right file, or the right hash"):
-        pretrained.find_weights(recipe.model_copy(update={"weights_sha256": "0" * 64}), Silence())
+        pretrained.find_weights("builtin", "0" * 64, Silence())
 
 
 @pytest.mark.parametrize(

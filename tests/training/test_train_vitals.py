@@ -32,19 +32,23 @@ def vitals_of(run: Path) -> list[dict[str, Any]]:
 def test_a_look_at_the_first_step_is_what_the_network_gives(arrays: Path, tmp_path: Path) -> None:
     """Mean, standard deviation, zeros and dead units by numpy from the first weights and the same images."""
     job = make(arrays, tmp_path / "run", net=DEAD)
-    train_split, size = job.data.train, job.data.size
+    train_split, size = job.prepared.data.train, job.prepared.data.size
     place = np.linspace(0, len(train_split.labels) - 1, recorder.PROBE).astype(int)
     torch.manual_seed(0)
-    initialize(job.net, initial=job.recipe.initial, generator=torch.Generator().manual_seed(job.recipe.seed))
-    known = job.preparation
+    initialize(
+        job.prepared.net,
+        initial=job.prepared.recipe.initial,
+        generator=torch.Generator().manual_seed(job.prepared.recipe.seed),
+    )
+    known = job.prepared.preparation
     values = train_split.images[place].astype(np.float32)
     x = torch.from_numpy((values - np.float32(known.mean)) / np.float32(known.deviation)).permute(0, 3, 1, 2)
     assert x.shape[2:] == size
     with torch.no_grad():
-        conv = job.net.part("0")(x)
+        conv = job.prepared.net.part("0")(x)
         relu = conv.relu()
-        hidden = job.net.part("3")(torch.nn.functional.max_pool2d(relu, 2))
-        logits = job.net.part("5")(hidden.tanh())
+        hidden = job.prepared.net.part("3")(torch.nn.functional.max_pool2d(relu, 2))
+        logits = job.prepared.net.part("5")(hidden.tanh())
     train(arrays, tmp_path / "trained", net=DEAD)
     begin, look = vitals_of(tmp_path / "trained")[:2]
     assert begin["layers"] == [["0", "conv"], ["1", "relu"], ["3", "fc"], ["4", "tanh"], ["5", "fc"]]
@@ -65,7 +69,7 @@ def test_a_look_at_the_first_step_is_what_the_network_gives(arrays: Path, tmp_pa
     right = (logits.argmax(1) == labels).float().mean()
     assert np.allclose(look["probe"], [float(loss), float(right)], rtol=2e-3)
     assert look["batch"] is None
-    length = [float(job.net.part(path).weight.detach().norm()) for path in ("0", "3", "5")]
+    length = [float(job.prepared.net.part(path).weight.detach().norm()) for path in ("0", "3", "5")]
     assert np.allclose([row[0] for row in look["weights"]], length, rtol=2e-3)
     # Change over length is the ratio that is kept.
     assert all(abs(change / of - most) <= 2e-3 * most for of, _, change, most in look["weights"])

@@ -162,7 +162,7 @@ def begin_from(
     data: None for those of the run.  Raises RunError where the run is not finished.
     """
     from striate.runs.folder import find_run, is_done
-    from striate.training.further import recipe_from
+    from striate.training.continuation import recipe_from
 
     folder = find_run(run, is_done)
     chosen, source = recipe_from(folder, keys)

@@ -14,11 +14,12 @@ from striate.api.networks import CLASSES, NetText, read, require_train
 from striate.cli.console import print_json, prose
 from striate.cli.values import input_shape
 from striate.errors import MissingExtra, StriateError, counted, nearest
-from striate.net.plan.memory import SLOTS, StepMemory
+from striate.net.plan.memory import StepMemory
 from striate.net.plan.table import Plan
 from striate.net.plan.tree import Node, Row, number, written
 from striate.net.plan.tree import lines as tree_lines
 from striate.net.zoo.list import zoo_net
+from striate.optimizers import OPTIMIZERS
 from striate.text.figures import aligned, size
 
 if TYPE_CHECKING:
@@ -88,7 +89,10 @@ def plan(
     """
     if batch < 1 or (classes is not None and classes < 1):
         raise StriateError("a batch and a number of classes are at least 1", place="plan")
-    for flag, value, words in (("precision", precision, PRECISIONS), ("optimizer", optimizer, tuple(SLOTS))):
+    for flag, value, words in (
+        ("precision", precision, PRECISIONS),
+        ("optimizer", optimizer, tuple(OPTIMIZERS)),
+    ):
         if value not in words:
             raise StriateError(
                 f"{flag} cannot be `{value}`",

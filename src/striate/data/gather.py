@@ -75,7 +75,7 @@ class Data:
 
 
 def gather(
-    source: str | Path,
+    source: str | Path | Listing,
     *,
     size: Size | None = None,
     fit: Fit = "crop",
@@ -87,7 +87,7 @@ def gather(
     max_pixels: int = MAX_PIXELS,
     suit: Suit | None = None,
 ) -> Data:
-    """The data set that `source` stands for (`list_data` says what it may be).
+    """The data set that `source` stands for (`list_data` says what it may be), or that is listed already.
 
     Files are decoded once, in parallel, into a store under the cache; later runs of unchanged files
     read none of them.  A file that cannot be used becomes a finding and is left out.  A class left
@@ -104,7 +104,7 @@ def gather(
     Raises: DataError, ResourceError, MissingExtra.
     """
     root = cache_root(cache)
-    listing = list_data(source, cache=root)
+    listing = source if isinstance(source, Listing) else list_data(source, cache=root)
     if listing.arrays:
         gathered = gather_arrays(listing, size=size, fit=fit, progress=progress)
     else:

@@ -13,10 +13,11 @@ from typing import NamedTuple, TypeVar, final
 from striate.disk.small import parse_toml, read_small_text
 from striate.errors import RunError, StriateError, counted
 from striate.net.layout.layout import Layout, lay
+from striate.net.layout.normed import normalizes
 from striate.net.notation.reader import read_text
 from striate.net.plan.table import Plan, plan
 from striate.net.shape import Map
-from striate.recipe.defaults import DECAYS, RATES
+from striate.optimizers import OptimizerKind, kind_of
 from striate.runs.events import (
     EVENT,
     TIME,
@@ -172,7 +173,7 @@ class RunFacts:
 
     def usual_decay_of(self, optimizer: str) -> float:
         """The weight decay taken with an optimizer where none is said."""
-        return DECAYS.get(optimizer, 5e-4)
+        return kind_of(optimizer).weight_decay
 
     @property
     def epochs(self) -> tuple[Epoch, ...]:
@@ -210,6 +211,11 @@ class RunFacts:
     def optimizer(self) -> str:
         """Its word."""
         return self.word("optimizer", "adamw")
+
+    @property
+    def optimizer_kind(self) -> OptimizerKind:
+        """What is known of it."""
+        return kind_of(self.optimizer)
 
     def per_class(self, split: Split) -> Mapping[str, int]:
         """Images of each class; empty where it is not known."""
@@ -254,19 +260,17 @@ class RunFacts:
 
     def usual_rate_of(self, optimizer: str) -> float:
         """The learning rate taken with an optimizer and this network where none is said."""
-        normed = self.layout is not None and any(
-            each.layer.word in ("bn", "ln") for each in self.layout.layers()
-        )
-        return RATES.get(optimizer, RATES["adamw"])[0 if normed else 1]
+        normalized = self.layout is not None and normalizes(self.layout)
+        return kind_of(optimizer).learning_rate_for(normalized=normalized)
 
     @cached_property
     def times_usual(self) -> float | None:
         """The learning rate over the usual one; with a momentum, of what a step goes in the end."""
         learning_rate = self.learning_rate
-        if learning_rate is None or self.optimizer == "lbfgs":
+        if learning_rate is None or self.optimizer_kind.line_search:
             return None
         far = 1.0
-        if self.optimizer in ("momentum", "nesterov"):
+        if self.optimizer_kind.plain and self.optimizer_kind.momentum:
             far = 0.1 / max(1e-6, 1 - self.number("momentum", 0.9))
         return far * learning_rate / self.usual_rate
 

@@ -293,8 +293,8 @@ def _too_few(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if not facts.ended:
         yield TOO_FEW_EPOCHS.not_applicable(facts.too_early)
         return
-    if facts.optimizer == "lbfgs":
-        yield TOO_FEW_EPOCHS.not_applicable("a step of lbfgs is many")
+    if facts.optimizer_kind.line_search:
+        yield TOO_FEW_EPOCHS.not_applicable(f"a step of {facts.optimizer} is many")
         return
     if is_starved(facts):
         yield TOO_FEW_EPOCHS.not_applicable("there are too few images, and more epochs bring no more")

@@ -141,8 +141,9 @@ def diagnose_rate(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     """Of the learning rate; loss-not-moving is what is left at the end (see `nothing_else`)."""
     yield from _nan(facts)
     learning_rate = facts.learning_rate
-    if facts.optimizer == "lbfgs" or learning_rate is None:
-        why = "lbfgs searches along a line" if facts.optimizer == "lbfgs" else "the recipe cannot be read"
+    searches = facts.optimizer_kind.line_search
+    if searches or learning_rate is None:
+        why = f"{facts.optimizer} searches along a line" if searches else "the recipe cannot be read"
         for rule in (RATE_TOO_HIGH, RATE_TOO_LOW):
             yield rule.not_applicable(why)
     else:
@@ -205,7 +206,7 @@ def _rate(facts: RunFacts, learning_rate: float) -> Iterator[Finding | NotApplic
         seen += f"; momentum {facts.number('momentum', 0.9):g} makes a step go {times * usual / learning_rate:.0f} times as far"
     if ratio is not None:
         seen += f"; a step changes the weights by {ratio:.1g} of their length in the median, at its highest"
-    limit = RATIO_HIGH_MUON if facts.optimizer == "muon" else RATIO_HIGH
+    limit = RATIO_HIGH_MUON if facts.optimizer_kind.orthogonal else RATIO_HIGH
     high = (ratio is not None and ratio > limit) or times >= RATE_FAR
     if facts.record.status == "diverged" or facts.rollbacks:
         if times >= RATE_FAR:
@@ -222,7 +223,7 @@ def _rate(facts: RunFacts, learning_rate: float) -> Iterator[Finding | NotApplic
         yield RATE_TOO_LOW.not_applicable("the weights were trained before")
         return
     clip = facts.number("clip", 1.0)
-    if 0 < clip < TIGHT_CLIP and facts.optimizer in ("sgd", "momentum", "nesterov") and facts.gain < WELL:
+    if 0 < clip < TIGHT_CLIP and facts.optimizer_kind.plain and facts.gain < WELL:
         yield RATE_TOO_LOW.finding(
             f"{_outcome(facts)}; each gradient is clipped to the length {clip:g}, and a step is the learning rate times that",
             cure,

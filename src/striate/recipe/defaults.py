@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from striate.errors import counted
+from striate.optimizers import OPTIMIZERS
 
 # Largest side in pixels for each of the zoo's small networks.
 _NETS = ((28, "small28"), (48, "small32"), (96, "small64"), (2048, "small128"))
@@ -18,23 +19,6 @@ _OWN = ("optimizer", "weights", "freeze")
 
 # swift32 whitens windows of three channels, and halves images four times.
 SWIFT_CHANNELS, SWIFT_SIDE = 3, 16
-
-
-# Highest rates that train well with one-cycle on networks with and without normalization.
-RATES = {
-    "sgd": (0.2, 0.05),
-    "momentum": (0.1, 0.02),
-    "nesterov": (0.1, 0.02),
-    "adagrad": (0.02, 0.01),
-    "rmsprop": (0.001, 0.0005),
-    "adam": (0.003, 0.001),
-    "adamw": (0.003, 0.001),
-    "muon": (0.003, 0.001),
-    "lbfgs": (0.5, 0.5),
-}
-
-# Weight decay where it is not 5e-4.
-DECAYS = {"adamw": 0.05, "muon": 0.05, "lbfgs": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +99,6 @@ def default_epochs(images: int) -> int:
 
 
 def default_batch(images: int, optimizer: str = "adamw") -> int:
-    """Images in a step: many steps for small data, fewer and larger ones for large data.
-
-    For muon twice as many: a step of it costs more, and goes further.
-    """
+    """Images in a step: many steps for small data, fewer and larger ones for large data."""
     batch = 128 if images >= 20_000 else 64 if images >= 2_000 else 32
-    return 2 * batch if optimizer == "muon" else batch
+    return OPTIMIZERS[optimizer].batch * batch

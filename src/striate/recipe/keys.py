@@ -15,14 +15,14 @@ from pydantic_core import PydanticCustomError
 from striate.data.decode.size import Fit, read_size, write_size
 from striate.disk.small import parse_toml, read_small_text
 from striate.errors import DataError, RecipeError, RunError, nearest
-from striate.recipe.defaults import default_recipe
+from striate.optimizers import OPTIMIZERS, OptimizerWord
+from striate.recipe.defaults import default_batch, default_epochs, default_recipe
 from striate.recipe.given import canonical
 from striate.runs.folder import RunFolder
 from striate.runs.record import RunRecord
 from striate.text.visible import repeated
 from striate.version import __version__
 
-Optimizer = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "muon", "lbfgs"]
 ScheduleWord = Literal["constant", "step", "exponential", "inverse", "cosine", "one-cycle"]
 Precision = Literal["auto", "fp32", "bf16"]
 Metric = Literal["accuracy", "balanced_accuracy", "f1"]
@@ -61,7 +61,7 @@ class Recipe(BaseModel):
     batch: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
         None, description="images in one step; 32 to 256, by their number and the optimizer, if left out"
     )
-    optimizer: Optimizer = Field("adamw", description="how a gradient becomes a step")
+    optimizer: OptimizerWord = Field("adamw", description="how a gradient becomes a step")
     learning_rate: Annotated[float, Field(gt=0, le=100)] | None = Field(
         None, description="the highest learning rate; chosen for the optimizer and network if left out"
     )
@@ -212,6 +212,19 @@ class Recipe(BaseModel):
             )
         return write_size(size)
 
+    @property
+    def stays_frozen(self) -> bool:
+        """Whether a part never trains: what it gives for an image is computed once, and nothing can be drawn anew."""
+        return self.freeze is not None and not self.thaw
+
+    def batch_for(self, images: int) -> int:
+        """Images in a step, of so many to train on: what the recipe says or what suits them; never more than there are."""
+        return min(images, self.batch or default_batch(images, self.optimizer))
+
+    def epochs_for(self, images: int) -> int:
+        """Passes over so many images, where no budget ends the training."""
+        return self.epochs or default_epochs(images)
+
 
 def recipe_names() -> list[str]:
     """The recipes that come with striate."""
@@ -322,16 +335,16 @@ def check_recipe(values: Mapping[str, Any], place: str) -> Recipe:
             expected="how long the training is, in epochs or in time",
             cure=f"leave out {LENGTHS[0]}",
         )
-    if recipe.optimizer == "nesterov" and recipe.momentum == 0:
+    if OPTIMIZERS[recipe.optimizer].options.get("nesterov") and recipe.momentum == 0:
         raise RecipeError(
-            "nesterov without momentum is sgd",
+            f"{recipe.optimizer} without momentum is sgd",
             place=place,
             expected="momentum above 0",
             cure="optimizer=sgd",
         )
-    if recipe.optimizer == "lbfgs" and recipe.layout.startswith("channels_last"):
+    if OPTIMIZERS[recipe.optimizer].line_search and recipe.layout.startswith("channels_last"):
         raise RecipeError(
-            f"lbfgs cannot train in the layout {recipe.layout}",
+            f"{recipe.optimizer} cannot train in the layout {recipe.layout}",
             place=place,
             expected="contiguous: it strings all gradients together as they lie in memory",
             cure="leave out layout",

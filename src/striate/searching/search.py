@@ -172,8 +172,8 @@ def begin_search(
         source, network=bench.network_of(values), recipe=base, device=device, strict=strict, watch=watch,
         gathered=data,
     )  # fmt: skip
-    found = made.recipe
-    if found.epochs is None:
+    found = made.settings
+    if found.timed:
         raise StriateError(
             "the recipe says a time, and trials are as long as their epochs say",
             place="recipe",
@@ -184,15 +184,14 @@ def begin_search(
     if network is None:
         network = made.layout.network
         text = network.source.text if network.source else write_text(network)
-        network = read_text(text, made.name or "network")
-    space = default_space(space, found, images)
-    assert found.batch is not None
+        network = read_text(text, made.name.name or "network")
+    space = default_space(space, made.recipe, images)
     epoch = max(1, images // found.batch)
     full = epoch * found.epochs
     a_round = min(trials or TRIALS, TRIALS)
     decided = {
         **given, "epochs": found.epochs, "precision": found.precision, "layout": found.layout,
-        "evaluation_precision": found.evaluation_precision, "optimizer_precision": found.optimizer_precision,
+        "evaluation_precision": found.evaluation_precision, "optimizer_precision": found.optimizer.precision,
     }  # fmt: skip
     if not any(each.name == "size" for each in space.parameters) and "size" not in space.fixed:
         decided["size"] = f"{data.size[0]}x{data.size[1]}" if data.size[0] != data.size[1] else data.size[0]
@@ -207,8 +206,8 @@ def begin_search(
         "metric": found.metric, "spent_s": 0.0, "classes": len(data.classes), "name": data.name,
         "trials_at": str(folder.trials.resolve()), "checkpoints": checkpoints,
     }  # fmt: skip
-    if made.step_time is not None and budget_s is not None:
-        require_time(made.step_time.step_s(found.batch) * full, budget_s)
+    if budget_s is not None:
+        require_time(found.step_time.step_s(found.batch) * full, budget_s)
     folder.path.mkdir(parents=True, exist_ok=True)
     url = storage or f"sqlite:///{folder.database.resolve()}"
     name = f"{data.name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"

@@ -113,9 +113,6 @@ def sweep(
 
 def _steps(bench: Bench, values: Mapping[str, Value], watch: Watch) -> int:
     """Steps of a whole training."""
-    from striate.recipe.defaults import default_epochs
-    from striate.training.resolve import resolve_batch
-
     chosen = bench.recipe_of(values)
     if chosen.budget_s is not None:
         raise RunError(
@@ -124,8 +121,7 @@ def _steps(bench: Bench, values: Mapping[str, Value], watch: Watch) -> int:
         )  # fmt: skip
     data = bench.data_of(chosen, watch)
     images = len(data.train.labels)
-    batch = resolve_batch(chosen, data)
-    return max(1, images // batch) * (chosen.epochs or default_epochs(images))
+    return max(1, images // chosen.batch_for(images)) * chosen.epochs_for(images)
 
 
 def describe(values: Mapping[str, Value]) -> str:

@@ -32,7 +32,6 @@ from striate.training.job import gather_for, new_job, reopen_job, run_job
 from striate.training.loop.loop import Diverged, Paused, Scored
 from striate.training.loop.memory import require_fits
 from striate.training.loop.prepared import Job
-from striate.training.resolve import resolve_batch
 
 # Forward passes that a latency is the median of.
 TIMED = 15
@@ -125,8 +124,7 @@ def cost_of(bench: Bench, values: Mapping[str, Value], watch: Watch) -> dict[str
     _require("weights", "--weights-at-most", found.weights, limits.weights)
     _require("multiply-adds", "--mult-adds-at-most", found.multiply_adds, limits.multiply_adds)
     device = choose_device(bench.device)
-    batch = resolve_batch(recipe, data)
-    require_fits(layout, recipe.model_copy(update={"batch": batch}), device)
+    require_fits(layout, recipe, recipe.batch_for(len(data.train.labels)), device)
     cost: dict[str, float] = {"weights": found.weights, "multiply_adds": found.multiply_adds}
     if limits.latency_s is not None:
         cost["latency_s"] = latency_s(layout, device)

@@ -10,12 +10,11 @@ import copy
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from torch.nn import functional as F
 
 from striate.data.gather import Split
@@ -23,12 +22,16 @@ from striate.data.images import Images, center
 from striate.doctor.first_look import Doubt
 from striate.doctor.probed import FIT_STEPS, FITTED_LOSS, Fit, Pair
 from striate.modules.module import Net
+from striate.net.layout.normed import normalizes
+from striate.net.plan.memory import Thrift
+from striate.optimizers import OPTIMIZERS
 from striate.predict.normalize import Feeder
 from striate.progress import Watch
-from striate.recipe.keys import Recipe
-from striate.training.loop.loop import Stopped, loss_of
+from striate.training.loop.loop import Stopped
 from striate.training.loop.stages import optimizer_of
-from striate.training.step.optimizers import default_learning_rate
+from striate.training.settings import Settings
+from striate.training.step.micro_batches import compute_gradients
+from striate.training.step.optimizers import set_learning_rate, take_step
 from striate.training.step.target import Target
 
 # Images that a baseline learns from and is measured on, evenly spread: seconds, and two digits of an accuracy.
@@ -41,7 +44,7 @@ PULLS = (1e-3, 1e-2, 1e-1)
 NEIGHBORS = 5
 
 
-def some_of(split: Split, most: int) -> Split:
+def subsample(split: Split, most: int) -> Split:
     """At most so many of the images of a split, evenly spread."""
     if len(split.labels) <= most:
         return split
@@ -238,11 +241,11 @@ def doubts(train: Split, size: tuple[int, int], classes: Sequence[str]) -> tuple
     return int(agreed.sum()), named
 
 
-def usual(recipe: Recipe, net: nn.Module) -> Recipe:
-    """The recipe with the optimizer and the learning rate that fit nearly everything: adamw at what suits the network."""
-    return recipe.model_copy(
-        update={"optimizer": "adamw", "learning_rate": default_learning_rate("adamw", net), "momentum": 0.9}
-    )
+def with_adamw(settings: Settings, net: Net) -> Settings:
+    """The settings with the optimizer and the learning rate that fit nearly everything: adamw at what suits the network."""
+    learning_rate = OPTIMIZERS["adamw"].learning_rate_for(normalized=normalizes(net.layout))
+    optimizer = replace(settings.optimizer, word="adamw", learning_rate=learning_rate, momentum=0.9)
+    return replace(settings, optimizer=optimizer)
 
 
 def fit_few(
@@ -250,7 +253,7 @@ def fit_few(
     feeder: Feeder,
     few: Split,
     size: tuple[int, int],
-    recipe: Recipe,
+    settings: Settings,
     *,
     limit_s: float,
     watch: Watch,
@@ -258,7 +261,7 @@ def fit_few(
 ) -> Fit:
     """Train a copy of a network on the same few images, without what is there to keep it from learning them by heart.
 
-    Its optimizer and learning rate (constant, after ten steps of warm-up) are the recipe's; dropout, weight decay,
+    Its optimizer and learning rate (constant, after ten steps of warm-up) are those of the settings; dropout, weight decay,
     augmentation, label smoothing and auxiliary weights of classes are left out.  In training mode: batch norms take
     the statistics of these images.
 
@@ -269,42 +272,40 @@ def fit_few(
     for module in net.modules():
         if type(module).__name__ in ("Dropout", "Dropout2d", "DropPath"):
             module.eval()
-    assert recipe.learning_rate is not None
-    optimizer = optimizer_of(net, [(net, 1.0)], recipe.model_copy(update={"weight_decay": 0.0}))
-    seen: Images = center(few.images, size)
-    x = feeder.images(seen)
-    labels = feeder.labels(few.labels)
+    optimizer = optimizer_of(net, [(net, 1.0)], replace(settings.optimizer, weight_decay=0.0))
+    settings = replace(settings, label_smoothing=0.0, precision="fp32", thrift=Thrift())
+    x, target = feeder.images(center(few.images, size)), Target(feeder.labels(few.labels))
     began, loss, right, done, finite = time.monotonic(), math.nan, 0, 0, True
 
     def gradient() -> float:
         nonlocal right
-        optimizer.zero_grad(set_to_none=True)
-        logits = net(x)
-        found = loss_of(net, logits, Target(labels), 0.0)
-        found.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf)
-        right = int((logits.detach().argmax(dim=1) == labels).sum())
-        return float(found.detach())
+        found = compute_gradients(net, optimizer, x, target, settings)
+        right = found.right
+        return found.loss
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+        torch.manual_seed(settings.seed)
         for step in range(steps):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / 10) * group.get("share", 1.0)
-            searches = isinstance(optimizer, torch.optim.LBFGS)
-            loss = float(optimizer.step(gradient)) if searches else gradient()
+            set_learning_rate(optimizer, settings.learning_rate * min(1.0, (step + 1) / 10))
+            loss = take_step(optimizer, gradient)
             done = step + 1
             finite = math.isfinite(loss)
-            if not finite or (right == len(labels) and loss < FITTED_LOSS):
+            if not finite or (right == len(few.labels) and loss < FITTED_LOSS):
                 break
-            if not searches:
-                optimizer.step()
             watch.advance(done, f"loss {loss:.3f}")
             if watch.stopping():
-                raise Stopped("stopped before the end, so nothing is told")
+                raise Stopped("stopped before the end: there is no result")
             if time.monotonic() - began > limit_s:
                 break
     seconds = time.monotonic() - began
     return Fit(
-        len(labels), done, right, loss, seconds, finite, done == steps, recipe.optimizer, recipe.learning_rate
+        len(few.labels),
+        done,
+        right,
+        loss,
+        seconds,
+        finite,
+        done == steps,
+        settings.optimizer.word,
+        settings.learning_rate,
     )

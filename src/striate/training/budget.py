@@ -14,14 +14,13 @@ from striate.net.layout.layout import lay
 from striate.net.notation.reader import read_text
 from striate.net.shape import Map
 from striate.net.zoo.list import zoo_text
-from striate.progress import Clock, Watch
-from striate.recipe.defaults import Candidate, Choice, candidates, default_batch
+from striate.progress import Clock
+from striate.recipe.defaults import Candidate, Choice, candidates
 from striate.recipe.keys import Recipe
 from striate.runs.record import SymptomRecord
-from striate.training.layout import time_step
-from striate.training.loop.pace import StepTime
-from striate.training.resolve import optimizer_precision
+from striate.training.layout import Arrangement, optimizer_precision, time_step
 from striate.training.selftest import self_test
+from striate.training.settings import OptimizerSettings, StepTime
 
 # Fewer passes over the images mean little.  Up to the second number, as many as show so many images in all:
 # caltech26 (1,308 images) was 83.8 % right after 9 epochs at 128x128, 87.0 % after 16 at 96x96, in the same time.
@@ -51,7 +50,7 @@ class Outlook:
         """Passes over the training images."""
         return max(0.0, self.left_s) / max(self.epoch_s, 1e-9)
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """`about 12 epochs`, `about 0.4 epochs, 5 steps`."""
         if self.epochs >= LEAST_EPOCHS:
             return f"about {self.epochs:,.0f} epochs"
@@ -63,22 +62,22 @@ def needed_epochs(images: int) -> int:
     return max(LEAST_EPOCHS, min(MOST_EPOCHS, round(SHOWN / images)))
 
 
-def outlook(recipe: Recipe, time: StepTime, counts: Mapping[str, int], left_s: float) -> Outlook:
+def outlook(batch: int, smallest: float, time: StepTime, counts: Mapping[str, int], left_s: float) -> Outlook:
     """How far a training comes in `left_s`.
 
-    steps * step_s * growing + validated * looked_s, for each epoch; tested * looked_s at the end
+    steps * step_s * growing + validated * evaluation_s, for each epoch; tested * evaluation_s at the end
 
     growing: the mean share of the arithmetic while images grow, with the square of their side.
-    counts: images of train, val and test.
+    smallest: the share of the side that images have at first.  counts: images of train, val and test.
     """
-    batch = min(counts["train"], recipe.batch or default_batch(counts["train"], recipe.optimizer))
-    start = recipe.progressive_resizing or 1.0
-    growing = 2 / 3 * (start**2 + start + 1) / 3 + 1 / 3
-    looked_s = time.looked_s
+    growing = 2 / 3 * (smallest**2 + smallest + 1) / 3 + 1 / 3
+    evaluation_s = time.evaluation_s
     steps = max(1, counts["train"] // batch)
-    epoch_s = steps * time.optimizer_s + counts["train"] * time.image_s * growing + counts["val"] * looked_s
+    epoch_s = (
+        steps * time.optimizer_s + counts["train"] * time.image_s * growing + counts["val"] * evaluation_s
+    )
     tested = counts.get("test") or counts["val"]
-    return Outlook(left_s - tested * looked_s, epoch_s, steps)
+    return Outlook(left_s - tested * evaluation_s, epoch_s, steps)
 
 
 def pick(
@@ -107,29 +106,29 @@ class Chooser:
 
     def side(self, side: int, channels: int, classes: int, counts: Mapping[str, int]) -> int:
         """The side of images that would have `side` where nothing hurries."""
-        self._choose((side, side), channels, classes, counts, sides=True)
-        assert self.chosen is not None
+        self.chosen = self._choose((side, side), channels, classes, counts, sides=True)
         return self.chosen[0].size[0]
 
     def network(
         self, size: tuple[int, int], channels: int, classes: int, counts: Mapping[str, int]
     ) -> Choice:
         """The network for images of that size; the one that `side` found, where it was asked."""
-        if self.chosen is None or self.chosen[0].size != size:
-            self._choose(size, channels, classes, counts, sides=False)
-        assert self.chosen is not None
-        chosen, found, needed = self.chosen
+        choice = self.chosen
+        if choice is None or choice[0].size != size:
+            choice = self._choose(size, channels, classes, counts, sides=False)
+        chosen, found, needed = choice
         name, (height, width) = chosen.net, chosen.size
         budget = f"{self.recipe.budget_s:g} s"
         if found.epochs < needed:
             return Choice(
-                name, f"of those for {height}x{width} pixels it comes farthest in {budget}: {found.told()}"
+                name,
+                f"of those for {height}x{width} pixels it comes farthest in {budget}: {found.describe()}",
             )
-        return Choice(name, f"it suits {height}x{width} pixels and {budget}: {found.told()}")
+        return Choice(name, f"it suits {height}x{width} pixels and {budget}: {found.describe()}")
 
     def _choose(
         self, size: tuple[int, int], channels: int, classes: int, counts: Mapping[str, int], *, sides: bool
-    ) -> None:
+    ) -> tuple[Candidate, Outlook, int]:
         channels = self.recipe.channels or channels
         split = dict(counts)
         if "val" not in split:
@@ -137,62 +136,61 @@ class Chooser:
             split["train"] = max(1, split["train"] - split["val"])
         reading_s = READING_S * sum(split.values()) if sides else 0.0
 
+        recipe, precision, muon = self.recipe, self.recipe.precision, self.recipe.optimizer_precision
+        if precision == "auto":
+            precision = "bf16" if self_test(self.device).bf16 else "fp32"
+        if muon == "auto":
+            muon = optimizer_precision(recipe.optimizer, self.device)
+        batch = recipe.batch_for(split["train"])
+        optimizer = OptimizerSettings(
+            recipe.optimizer, 0.0, 0.0, recipe.momentum, recipe.norm_lr_multiplier, muon
+        )
+
         def seen(each: Candidate) -> Outlook:
             layout = lay(read_text(zoo_text(each.net), f"{each.net}.net"), Map(channels, *each.size), classes)
             with torch.random.fork_rng(devices=[]):
                 net = build(layout)
-            known, muon = self.recipe.precision, self.recipe.optimizer_precision
-            if known == "auto":
-                known = "bf16" if self_test(self.device).bf16 else "fp32"
-            if muon == "auto":
-                muon = optimizer_precision(self.recipe, self.device)
-            recipe = self.recipe.model_copy(
-                update={"precision": known, "optimizer_precision": muon, "layout": "channels_last"}
-            )
-            batch = min(split["train"], recipe.batch or default_batch(split["train"], recipe.optimizer))
-            time = time_step(net, batch, recipe, self.device, self.clock)
-            return outlook(self.recipe, time, split, self.left_s() - reading_s - CLOSING_S)
+            time = time_step(
+                net, batch, optimizer, Arrangement(precision, "channels_last"), self.device, self.clock,
+                tta=recipe.tta > 0,
+            )  # fmt: skip
+            smallest = recipe.progressive_resizing or 1.0
+            return outlook(batch, smallest, time, split, self.left_s() - reading_s - CLOSING_S)
 
         needed = needed_epochs(split["train"])
         ladder = candidates(size, channels, self.recipe.nets, sides=sides)
-        self.chosen = (*pick(ladder, seen, needed), needed)
+        return (*pick(ladder, seen, needed), needed)
 
 
-def fitting_batch(recipe: Recipe, time: StepTime, left_s: float) -> Recipe:
-    """The recipe with its batch halved while a training would have few steps: they are what learns.
+def fitting_batch(batch: int, time: StepTime, left_s: float) -> int:
+    """A batch halved while a training would have few steps: they are what learns.
 
     Only where smaller batches take less time: not where the optimizer takes most of a step.
     """
-    batch = recipe.batch
-    assert batch is not None
     while batch >= 2 * LEAST_BATCH and left_s < LEAST_STEPS * time.step_s(batch):
         if time.step_s(batch // 2) > 0.75 * time.step_s(batch):
             break
         batch //= 2
-    return recipe.model_copy(update={"batch": batch})
+    return batch
 
 
-def tell_outlook(
-    recipe: Recipe, time: StepTime, counts: Mapping[str, int], *,
-    left_s: float, spent_s: float, given: bool, watch: Watch,
-) -> None:  # fmt: skip
-    """Say how far the training will come, and where that is too little what would help.
+def describe_outlook(found: Outlook, budget_s: float, *, spent_s: float, given: bool) -> str:
+    """How far the training will come, and where that is too little what would help.
 
     given: whether the network was; else there is none that comes farther.
     """
-    found = outlook(recipe, time, counts, left_s - CLOSING_S)
-    line = f"budget    {found.told()} in {recipe.budget_s:g} s"
+    line = f"{found.describe()} in {budget_s:g} s"
     if found.epochs < LEAST_EPOCHS:
-        line += f", and fewer than {LEAST_EPOCHS} mean little: --budget {enough(found, spent_s, recipe)}"
+        enough = enough_budget(found, spent_s, budget_s)
+        line += f", and fewer than {LEAST_EPOCHS} mean little: --budget {enough}"
         line += ", or a smaller network or size" if given else ""
-    watch.say(line)
+    return line
 
 
-def enough(found: Outlook, spent_s: float, recipe: Recipe) -> str:
+def enough_budget(found: Outlook, spent_s: float, budget_s: float) -> str:
     """The budget that has time for the fewest epochs that mean something, as it is typed."""
-    assert recipe.budget_s is not None
     # What is neither left nor spent is kept for the end.
-    kept_s = recipe.budget_s - max(0.0, found.left_s)
+    kept_s = budget_s - max(0.0, found.left_s)
     return typed_seconds(max(kept_s, spent_s) + (LEAST_EPOCHS + 0.5) * found.epoch_s)
 
 

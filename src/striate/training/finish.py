@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from statistics import median
 from typing import Literal
@@ -10,6 +11,7 @@ from striate.disk.atomic import write_atomic
 from striate.doctor.doctor import examine
 from striate.doctor.facts import read_facts
 from striate.modules.weights import load_weights, weights_figures
+from striate.optimizers import OPTIMIZERS
 from striate.predict.evaluate import probabilities
 from striate.predict.score import METRICS, score, worst_mistakes
 from striate.progress import Watch
@@ -19,9 +21,8 @@ from striate.runs.history import read_history
 from striate.runs.record import Result, Score, SymptomRecord, to_json
 from striate.training.budget import LEAST_EPOCHS, too_short, typed_seconds
 from striate.training.loop.loop import Stopped, require_finite
-from striate.training.loop.prepared import Job
-from striate.training.loop.stages import Stage, evaluation_batch
-from striate.training.loop.state import State
+from striate.training.loop.prepared import Job, Stage
+from striate.training.loop.state import Best, State
 
 
 def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
@@ -32,10 +33,11 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
 
     Raises Stopped where `watch` asks to stop, a checkpoint was written before; Diverged where an answer is NaN.
     """
-    data = job.data
-    load_weights(job.net, job.run.weights)
+    data, settings, net = job.prepared.data, job.prepared.settings, job.prepared.net
+    load_weights(net, job.run.weights)
     # What is said of them is what stands in their file.
-    state.take_figures(weights_figures(job.run.weights))
+    if figures := weights_figures(job.run.weights):
+        state.best = Best.of_file(figures)
     name: Literal["test", "validation"] = "validation" if data.test is None else "test"
     split = data.val if data.test is None else data.test
 
@@ -46,12 +48,12 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
 
     watch.begin(name, len(split.labels))
     found = probabilities(
-        stage.part(job.net), stage.feeder, stage.scored.images, stage.size,
-        batch=evaluation_batch(stage.recipe), precision=job.recipe.evaluation_precision, tta=job.recipe.tta,
+        stage.part(net), stage.feeder, stage.scored.images, stage.size,
+        batch=stage.settings.evaluation_batch, precision=settings.evaluation_precision, tta=settings.tta,
         advance=advance,
     )  # fmt: skip
     watch.end()
-    require_finite(found, state, job.recipe)
+    require_finite(found, state, settings)
     result = score(found, split.labels, data.classes)
     mistakes = worst_mistakes(
         found, split.labels, split.names, data.classes, data.size, lambda place: split.images[place]
@@ -60,19 +62,20 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
     job.record.result = Result(
         **dict(result),
         split=name,
-        best_epoch=state.best_epoch,
+        best_epoch=state.best.epoch,
         best_undone=read_history(job.run).undone,
-        metric=job.recipe.metric,
-        validation_metric=state.best_metric,
+        metric=settings.metric,
+        validation_metric=state.best.metric,
         epochs=state.epoch,
         steps=state.step,
     )
-    target = job.recipe.target
-    if target is not None and state.best_metric < target:
+    if state.best.metric < settings.target < math.inf:
         watch.say(
-            f"{target:.2%} was not reached: the best validation {METRICS[job.recipe.metric]} is {state.best_metric:.2%}"
+            f"{settings.target:.2%} was not reached: the best validation {METRICS[settings.metric]} is "
+            f"{state.best.metric:.2%}"
         )
-    if job.recipe.optimizer != "lbfgs":
+    # What a line search saw of one batch says nothing of the next training.
+    if not OPTIMIZERS[settings.optimizer.word].line_search:
         write_atomic(job.run.optimizer, state.optimizer_file())
     job.record.status = "done"
     times = [each.step_s for each in read_events(job.run.times.path, TIME) if each.step_s]
@@ -88,14 +91,13 @@ def finish(job: Job, stage: Stage, state: State, watch: Watch) -> Score:
 
 def _symptom(job: Job, state: State) -> SymptomRecord | None:
     """What went wrong in a training that came to its end, if anything is seen; its record is written."""
-    recipe, labels = job.recipe, job.data.train.labels
-    assert recipe.batch is not None
-    if recipe.budget_s is not None and recipe.freeze is None and state.best_metric < (recipe.target or 2):
-        epochs = state.step / max(1, len(labels) // recipe.batch)
+    settings, images = job.prepared.settings, len(job.prepared.data.train.labels)
+    if settings.timed and not settings.frozen and state.best.metric < settings.target:
+        epochs = state.step / max(1, images // settings.batch)
         taken_s = state.pace.trained_s / max(1, state.pace.steps) * state.step
         spent_s = state.pace.elapsed_s() - taken_s
         enough = typed_seconds(spent_s + (LEAST_EPOCHS + 0.5) / max(epochs, 1e-9) * taken_s)
-        if (short := too_short(recipe.budget_s, epochs, state.step, LEAST_EPOCHS, enough)) is not None:
+        if (short := too_short(settings.budget_s, epochs, state.step, LEAST_EPOCHS, enough)) is not None:
             return short
     grave = [each for each in examine(read_facts(job.run)).findings if each.severity == "error"]
     return SymptomRecord(code=grave[0].code, said=grave[0].evidence, cure=grave[0].cure) if grave else None

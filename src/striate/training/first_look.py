@@ -12,7 +12,6 @@ from striate.data.gather import Split
 from striate.doctor.first_look import FirstLook
 from striate.doctor.probed import FIT_STEPS, Fit
 from striate.net.network import Network
-from striate.predict.normalize import Feeder
 from striate.progress import Watch
 from striate.recipe.keys import Recipe
 from striate.training.baselines import (
@@ -22,8 +21,8 @@ from striate.training.baselines import (
     doubts,
     fit_few,
     simple_models,
-    some_of,
-    usual,
+    subsample,
+    with_adamw,
 )
 from striate.training.job import prepare
 from striate.training.loop.prepared import Prepared
@@ -48,13 +47,13 @@ def first_look(
     recipe = recipe.model_copy(update={"precision": "fp32", "layout": "channels_last", "budget_s": None})
     made = prepare(source, network=network, recipe=recipe, device=device, strict=False, watch=watch)
     data = made.data
-    train, scored = some_of(data.train, MOST_LEARNT), some_of(data.val, MOST_SCORED)
+    train, scored = subsample(data.train, MOST_LEARNT), subsample(data.val, MOST_SCORED)
     watch.begin("labels", 1)
     agreed, doubted = doubts(train, data.size, data.classes)
     watch.end()
     often = constant(data.train, scored)
     models = simple_models(train, scored, data.size, len(data.classes), watch)
-    batch, other = _fit(made, some_of(train, min(BATCH, len(train.labels))), "one batch", watch)
+    batch, other = _fit(made, subsample(train, min(BATCH, len(train.labels))), "one batch", watch)
     ten, _ = _fit(made, _ten(train), "ten images", watch)
     counts = {
         name: len(split.labels)
@@ -70,7 +69,7 @@ def first_look(
         agreed=agreed,
         doubts=doubted,
         simple=tuple((name, each.against(often)) for name, each in models),
-        network=made.name or "the network",
+        network=made.name.name or "the network",
         batch=batch,
         usual=other,
         ten=ten,
@@ -80,15 +79,16 @@ def first_look(
 
 def _fit(made: Prepared, few: Split, what: str, watch: Watch) -> tuple[Fit | str, Fit | None]:
     """A few images with the recipe's optimizer, and where it does not fit them, with the usual one."""
-    if made.recipe.freeze is not None:
+    if made.settings.frozen:
         return "a part of the network is frozen, and what trains is no whole network", None
     if len(few.labels) < 2:
         return "there is only one image", None
-    feeder = Feeder(made.preparation, made.device, made.recipe.layout)
     found = []
-    for recipe in (made.recipe, usual(made.recipe, made.net)):
-        watch.begin(f"{what}, {recipe.optimizer} at {recipe.learning_rate:g}", int(FIT_STEPS))
-        found.append(fit_few(made.net, feeder, few, made.data.size, recipe, limit_s=FIT_S, watch=watch))
+    for settings in (made.settings, with_adamw(made.settings, made.net)):
+        watch.begin(f"{what}, {settings.optimizer.word} at {settings.learning_rate:g}", int(FIT_STEPS))
+        found.append(
+            fit_few(made.net, made.feeder, few, made.data.size, settings, limit_s=FIT_S, watch=watch)
+        )
         watch.end()
         if found[-1].fitted or not found[-1].tells:
             break

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from striate.data.files.entry import Listing
 from striate.data.gather import Data, gather
 from striate.data.store.files import Suit
 from striate.disk.atomic import sweep, write_atomic
@@ -22,45 +23,44 @@ from striate.disk.small import MOST_TEXT_BYTES, read_small, read_small_text
 from striate.errors import RecipeError, ResourceError, RunError, StriateError, counted
 from striate.machine.device import choose_device, describe_machine, versions
 from striate.modules.initial import fit_whitening, initialize, whitening
-from striate.modules.module import build
+from striate.modules.module import Net, build
 from striate.modules.weights import load_weights, weights_bytes, weights_figures
-from striate.net.layout.layout import lay
+from striate.net.layout.layout import Layout, lay
 from striate.net.network import Network
 from striate.net.notation.reader import read_text
 from striate.net.notation.writer import write_text
 from striate.net.shape import Map
 from striate.net.zoo.list import zoo_text
-from striate.predict.normalize import Feeder, Normalization, default_normalization, first_images
-from striate.progress import Clock, Watch, counting
+from striate.predict.normalize import Normalization, default_normalization, first_images
+from striate.progress import Clock, Silence, Watch, counting
 from striate.recipe.defaults import default_network
 from striate.recipe.keys import Recipe, read_run_recipe, write_recipe
 from striate.runs.events import ResumeEvent
 from striate.runs.folder import RunFolder, create_run, point_latest, require_free
 from striate.runs.lock import held
 from striate.runs.record import DataRecord, Memory, NetworkName, RunRecord, Score, Status, to_json
-from striate.training.budget import Chooser, fitting_batch, tell_outlook
+from striate.training.budget import CLOSING_S, Chooser, describe_outlook, outlook
+from striate.training.continuation import optimizer_of_run, require_same_classes, take_optimizer
 from striate.training.finish import finish
-from striate.training.further import optimizer_of_run, require_same_classes, take_optimizer
 from striate.training.layout import apply_layout
 from striate.training.loop.checkpoint import Checkpoint, load_checkpoint
-from striate.training.loop.frozen import frozen_parts
 from striate.training.loop.loop import CHECKPOINT_S, Diverged, Paused, Stopped, lower_rate, run_loop
-from striate.training.loop.memory import fit_memory, meter, require_fits
+from striate.training.loop.memory import meter
 from striate.training.loop.prepared import Job, Prepared
 from striate.training.loop.rollback import LOWEST_SHARE, run_rescued
 from striate.training.loop.stages import begin_stage, stages
-from striate.training.loop.state import State
+from striate.training.loop.state import Best, State
 from striate.training.pretrained import find_weights, load_pretrained, pretrained_normalization
 from striate.training.resolve import (
+    Facts,
     check_words,
-    pick_layout,
-    resolve_batch,
-    resolve_recipe,
+    complete_recipe,
+    require_resolvable,
+    resolve,
     summarize_data,
-    summarize_recipe,
-    tell_network,
+    summarize_network,
+    summarize_settings,
 )
-from striate.training.step.progressive_resizing import require_progressive_resizing
 
 
 def prepare(
@@ -110,41 +110,40 @@ def prepare(
         watch.say(f"network   {choice.value}: {why}")
     layout = lay(network, Map(_channels(recipe, data), *data.size), len(data.classes))
     layout.require_classes(len(data.classes))
-    if recipe.freeze is not None:
-        frozen_parts(layout, recipe.freeze)
-    # Before the network is built: the system may end a process that takes too much.
-    require_fits(layout, recipe.model_copy(update={"batch": resolve_batch(recipe, data)}), where)
-    with torch.random.fork_rng(devices=[]):
-        net = build(layout)
-    said_batch = recipe.batch
-    recipe = resolve_recipe(recipe, data, net)
-    require_progressive_resizing(layout, recipe.progressive_resizing)
-    tell_network(layout, watch)
-    initialize(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
+    require_resolvable(recipe, data, layout, where)
+    net = _first_net(layout, recipe)
+    summarize_network(layout, watch)
     preparation = None
     if recipe.weights is not None:
-        path = find_weights(recipe, watch)
+        path = find_weights(recipe.weights, recipe.weights_sha256, watch)
         load_pretrained(net, path, data, recipe, watch)
         preparation = pretrained_normalization(path, data, recipe)
     if preparation is None:
         preparation = default_normalization(data, recipe)
-    measured = recipe.weights is None and bool(whitening(net))
-    if measured:
+    if recipe.weights is None and whitening(net):
         fit_whitening(net, first_images(data.train.images, preparation))
+    settings = resolve(recipe, Facts(data, net, where, began, clock), watch)
     # Behind the first weights: they are drawn in the order of memory.
-    recipe, step_time = pick_layout(recipe, net, where, clock, watch)
-    hurried = recipe.budget_s is not None
-    if step_time is not None and hurried and said_batch is None:
-        recipe = fitting_batch(recipe, step_time, left_s())
-    summarize_recipe(recipe, watch)
-    if step_time is not None and hurried:
-        spent_s = clock.monotonic() - began
-        tell_outlook(
-            recipe, step_time, counts, left_s=left_s(), spent_s=spent_s, given=chooser is None, watch=watch
-        )
-    recipe = fit_memory(recipe, layout, where, watch)
+    apply_layout(net, settings.layout)
+    summarize_settings(settings, recipe, watch)
+    if settings.timed and not settings.frozen:
+        smallest, spent_s = settings.progressive_resizing, clock.monotonic() - began
+        found = outlook(settings.batch, smallest, settings.step_time, counts, left_s() - CLOSING_S)
+        line = describe_outlook(found, settings.budget_s, spent_s=spent_s, given=chooser is None)
+        watch.say(f"budget    {line}")
     name = Path(network.source.name).stem if network.source and network.source.name.endswith(".net") else ""
-    return Prepared(data, layout, recipe, preparation, net.to(where), where, name, why, measured, step_time)
+    return Prepared(
+        data, net.to(where), complete_recipe(recipe, settings, layout), settings, preparation, where,
+        NetworkName(name=name, why=why),
+    )  # fmt: skip
+
+
+def _first_net(layout: Layout, recipe: Recipe) -> Net:
+    """A network with the first weights that a recipe draws; the random state stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        net = build(layout)
+    initialize(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
+    return net
 
 
 def new_job(
@@ -184,13 +183,14 @@ def new_job(
         created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         status="stopped",
         source=_place(source),
-        network=NetworkName(name=made.name, why=made.why),
+        network=made.name,
         versions=versions(),
         machine=describe_machine(made.device),
         texts={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         from_run=None if before is None else str(before.path.resolve()),
     )
-    if made.recipe.weights is not None or made.measured:
+    if made.recipe.weights is not None or whitening(made.net):
+        # They cannot be drawn from the seed alone.
         files["start.safetensors"] = weights_bytes(made.net)
     if before is not None and (kept := optimizer_of_run(before, made.recipe, watch)) is not None:
         files["start-optimizer.safetensors"] = kept
@@ -199,19 +199,7 @@ def new_job(
     data = DataRecord.model_validate({**made.data.record, "preparation": made.preparation.to_record()})
     files |= {"data.json": to_json(data), "run.json": to_json(record)}
     run = create_run(made.data.name, out, files)
-    return Job(
-        run,
-        made.data,
-        made.layout,
-        made.recipe,
-        made.preparation,
-        made.net,
-        made.device,
-        record,
-        started,
-        clock,
-        made.step_time,
-    )
+    return Job(run, made, record, started, clock)
 
 
 def _place(source: str | Path) -> str:
@@ -240,7 +228,9 @@ def reopen_job(
         require_open(run, record)
     if source is not None:
         record.source = _place(source)
-    return read_back(run, record, device=device, started=started, watch=watch, clock=clock, gathered=gathered)
+    return restore_job(
+        run, record, device=device, started=started, watch=watch, clock=clock, gathered=gathered
+    )
 
 
 def require_open(run: RunFolder, record: RunRecord) -> None:
@@ -256,16 +246,17 @@ def require_open(run: RunFolder, record: RunRecord) -> None:
             cure=f"striate predict {run.quoted} IMAGE",
         )
     if record.status == "diverged":
+        learning_rate = read_run_recipe(run, record).learning_rate or 0.0
         raise RunError(
             "this run diverged, and would do so again",
             place=str(run.path),
             expected="a run that was stopped",
             cure=f"striate train {shlex.quote(record.source or 'DATA')} "
-            f"{lower_rate(read_run_recipe(run, record), LOWEST_SHARE / 10)}",
+            f"{lower_rate(learning_rate, LOWEST_SHARE / 10)}",
         )
 
 
-def read_back(
+def restore_job(
     run: RunFolder,
     record: RunRecord,
     *,
@@ -298,17 +289,14 @@ def read_back(
     _require_same_data(run, data.record, then)
     layout = lay(network, Map(_channels(recipe, data), *data.size), len(data.classes))
     where = choose_device(device or str(record.machine.get("device") or "") or None)
-    require_fits(
-        layout, recipe.model_copy(update={"recompute": "none"} if recipe.recompute == "auto" else {}), where
-    )
-    with torch.random.fork_rng(devices=[]):
-        net = build(layout)
+    require_resolvable(recipe, data, layout, where)
+    net = _first_net(layout, recipe)
     if run.start_weights.exists():
         load_weights(net, run.start_weights)
-    else:
-        initialize(net, initial=recipe.initial, generator=torch.Generator().manual_seed(recipe.seed))
-    apply_layout(net, recipe.layout)
-    return Job(run, data, layout, recipe, preparation, net.to(where), where, record, started, clock)
+    settings = resolve(recipe, Facts(data, net, where, started, clock), Silence())
+    apply_layout(net, settings.layout)
+    made = Prepared(data, net.to(where), recipe, settings, preparation, where, record.network)
+    return Job(run, made, record, started, clock)
 
 
 def run_job(
@@ -344,17 +332,17 @@ def run_job(
 
 
 def _run(job: Job, watch: Watch, resume: bool, checkpoint_s: float, pause_at: int | None) -> Score:
+    made, settings = job.prepared, job.prepared.settings
     with _status_kept(job), torch.random.fork_rng(enabled=True):
-        torch.manual_seed(job.recipe.seed)
+        torch.manual_seed(settings.seed)
         job.run.make_state()
         job.record.error = None
         _set_status(job, "running")
         checkpoint = _checkpoint(job, watch) if resume else None
-        feeder = Feeder(job.preparation, job.device, job.recipe.layout)
         state = None
         first = 0 if checkpoint is None else checkpoint.numbers["stage"]
-        for number, stage in stages(job.net, job.data, job.recipe, feeder, watch, first=first):
-            state, loop = begin_stage(stage, number, job, state, checkpoint_s)
+        for stage in stages(made, watch, first=first):
+            state, loop = begin_stage(stage, job, state, checkpoint_s)
             if checkpoint is not None:
                 _restore(job, state, checkpoint)
                 # All of it is copied.
@@ -363,22 +351,22 @@ def _run(job: Job, watch: Watch, resume: bool, checkpoint_s: float, pause_at: in
                 job.run.vitals.cut(state.vitals.bytes)
                 _take_best(job, state)
                 watch.say(f"goes on at step {state.step}")
-            elif number == 0 and job.run.start_optimizer.exists():
+            elif stage.number == 0 and job.run.start_optimizer.exists():
                 take_optimizer(job, state, watch)
-            if job.recipe.freeze is None or stage.thaw is not None:
-                loop = replace(loop, meter=meter(job.recipe, job.layout, job.device, state.optimizer_bytes()))
+            if not stage.skipped:
+                loop = replace(loop, meter=meter(settings, made.layout, made.device, state.optimizer_bytes()))
             if pause_at is None:
                 run_rescued(loop, state, watch)
             else:
                 run_loop(replace(loop, pause_at=pause_at), state, watch)
-            if loop.meter is not None and loop.meter.steps and stage.thaw is None:
+            if loop.meter is not None and loop.meter.steps and not settings.frozen:
                 # While parts are frozen still a step is no whole one.
                 job.record.memory = Memory(**loop.meter.to_record())
-            if job.recipe.target is not None and state.best_metric >= job.recipe.target:
+            if state.best.metric >= settings.target:
                 break
-            if job.recipe.freeze is not None and number == 0 and job.recipe.thaw:
+            if stage.skipped and settings.thaw:
                 # What the next stage begins with; one that was resumed may have found nothing better since.
-                load_weights(job.net, job.run.weights)
+                load_weights(made.net, job.run.weights)
         assert state is not None
         write_atomic(job.run.last_weights, weights_bytes(stage.whole(state.averaged())))
         return finish(job, stage, state, watch)
@@ -416,9 +404,9 @@ def _restore(job: Job, state: State, checkpoint: Checkpoint) -> None:
 def _take_best(job: Job, state: State) -> None:
     """Under a budget, weights that were kept behind the checkpoint stand: their epoch does not come again."""
     figures = weights_figures(job.run.weights)
-    if job.recipe.budget_s is not None and figures and figures["epoch"] != state.best_epoch:
-        state.take_figures(figures)
-        job.run.events.append(ResumeEvent(step=state.step, best_epoch=state.best_epoch))
+    if job.prepared.settings.timed and figures and figures["epoch"] != state.best.epoch:
+        state.best = Best.of_file(figures)
+        job.run.events.append(ResumeEvent(step=state.step, best_epoch=state.best.epoch))
 
 
 @contextmanager
@@ -444,11 +432,12 @@ def _status_kept(job: Job) -> Iterator[None]:
         if isinstance(error, KeyboardInterrupt):
             error.add_note(f"striate resume {job.run.quoted}")
         if isinstance(error, RuntimeError) and _is_out_of_memory(error):
+            batch = job.prepared.settings.batch
             raise ResourceError(
-                f"the memory of `{job.device}` is full",
+                f"the memory of `{job.prepared.device}` is full",
                 place=str(job.run.path),
-                expected=f"room for a training step on {counted(job.recipe.batch or 1, 'image')}",
-                cure=f"striate train with --set batch={max(1, (job.recipe.batch or 2) // 2)}",
+                expected=f"room for a training step on {counted(batch, 'image')}",
+                cure=f"striate train with --set batch={max(1, batch // 2)}",
             ) from None
         raise
 
@@ -483,7 +472,7 @@ def _counts(data: Data) -> dict[str, int]:
 
 
 def gather_for(
-    source: str | Path, recipe: Recipe, strict: bool, watch: Watch, suit: Suit | None = None
+    source: str | Path | Listing, recipe: Recipe, strict: bool, watch: Watch, suit: Suit | None = None
 ) -> Data:
     """The data as a recipe asks for them; see `gather`."""
     with counting(watch, "reading images") as progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -15,12 +15,14 @@ from striate.modules.module import Net
 from striate.modules.nn.depthwise import Conv2d
 from striate.net.notation.writer import write_text
 from striate.net.shape import Map
+from striate.optimizers import OPTIMIZERS
 from striate.predict.evaluate import autocast
 from striate.progress import Clock
-from striate.recipe.keys import Recipe
-from striate.training.loop.pace import StepTime
+from striate.recipe.keys import Precision
 from striate.training.loop.stages import optimizer_of
 from striate.training.selftest import self_test
+from striate.training.settings import OptimizerSettings, StepTime
+from striate.training.step.optimizers import take_step
 
 # Seconds that trying may take in all; each arrangement is timed once at least.
 MOST_S = 2.0
@@ -75,6 +77,13 @@ ARRANGEMENTS = (
     Arrangement("fp32", "contiguous"),
     Arrangement("bf16", "contiguous"),
 )
+
+
+def optimizer_precision(optimizer: str, device: torch.device) -> Precision:
+    """What muon iterates in here; the other optimizers know fp32 only."""
+    if OPTIMIZERS[optimizer].orthogonal and self_test(device).arithmetic()["optimizer"].value == "bf16":
+        return "bf16"
+    return "fp32"
 
 
 def time_layouts(
@@ -147,17 +156,24 @@ def tune(
     return [chosen, *sorted((each for each in trials if each is not chosen), key=lambda each: each.step_s)]
 
 
-def time_step(net: Net, batch: int, recipe: Recipe, device: torch.device, clock: Clock) -> StepTime:
-    """Time a whole training step, now and not as it once was; the second one counts, in precision and layout
-    of the recipe.
+def time_step(
+    net: Net,
+    batch: int,
+    optimizer: OptimizerSettings,
+    arrangement: Arrangement,
+    device: torch.device,
+    clock: Clock,
+    *,
+    tta: bool,
+) -> StepTime:
+    """Time a whole training step, now and not as it once was; the second one counts.
 
     Large networks are timed on fewer images than `batch`.  The weights of `net` are used up; the random
     state stays as it is.
     """
-    net = apply_layout(net.to(device), recipe.layout).train()
-    recipe = recipe.model_copy(update={"learning_rate": 1e-6, "weight_decay": 0.0})
-    optimizer = optimizer_of(net, [(net, 1.0)], recipe)
-    memory = _memory_format(recipe.layout)
+    net = apply_layout(net.to(device), arrangement.layout).train()
+    stepper = optimizer_of(net, [(net, 1.0)], replace(optimizer, learning_rate=1e-6, weight_decay=0.0))
+    memory = _memory_format(arrangement.layout)
     few, x = _some(net, net.layout.input, batch, device)
     x = x.contiguous(memory_format=memory)
     labels = torch.zeros(few, dtype=torch.long, device=device)
@@ -166,7 +182,7 @@ def time_step(net: Net, batch: int, recipe: Recipe, device: torch.device, clock:
 
     def gradient() -> float:
         net.zero_grad(set_to_none=True)
-        with autocast(device, recipe.precision):
+        with autocast(device, arrangement.precision):
             logits = net(x)
         loss = F.cross_entropy(logits.float(), labels)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -177,15 +193,15 @@ def time_step(net: Net, batch: int, recipe: Recipe, device: torch.device, clock:
             began = clock.monotonic()
             gradient()
             passed = clock.monotonic()
-            if isinstance(optimizer, torch.optim.LBFGS):
-                optimizer.step(gradient)  # type: ignore[no-untyped-call]
+            if OPTIMIZERS[optimizer.word].line_search:
+                take_step(stepper, gradient)
             else:
-                optimizer.step()
+                stepper.step()
             passes.append(passed - began)
             steps.append(clock.monotonic() - passed)
     net.auxiliary_logits.clear()
     image_s = passes[-1] / few
-    return StepTime(image_s, steps[-1], image_s * FORWARD * (LOOKS if recipe.tta else 1.0))
+    return StepTime(image_s, steps[-1], image_s * FORWARD * (LOOKS if tta else 1.0))
 
 
 def _some(net: Net, shape: Map, batch: int, device: torch.device) -> tuple[int, torch.Tensor]:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import chain, count
 
 import numpy as np
 import torch
-from torch import nn
 
-from striate.data.augment.augment import read_augment
 from striate.errors import RecipeError
-from striate.predict.normalize import Feeder
+from striate.optimizers import OPTIMIZERS
 from striate.progress import Watch
-from striate.training.loop.loop import Diverged, Stopped, loss_of
-from striate.training.loop.memory import thrift_of
+from striate.training.loop.loop import Diverged, Stopped
 from striate.training.loop.prepared import Prepared
 from striate.training.loop.stages import optimizer_of, training_batches
-from striate.training.step.micro_batches import add_gradients
-from striate.training.step.target import fed
+from striate.training.step.micro_batches import compute_gradients
+from striate.training.step.optimizers import set_learning_rate
+from striate.training.step.target import prepare_batch
 
 LOWEST, HIGHEST = 1e-6, 10.0
 # Of the running mean that smooths the loss.
@@ -69,58 +66,50 @@ def range_test(made: Prepared, *, steps: int, watch: Watch) -> RangeTest:
 
     Source: Smith 2017, "Cyclical learning rates", section 3.3.
     """
-    recipe, data, net = made.recipe, made.data, made.net
-    if recipe.optimizer == "lbfgs":
+    settings, data, net = made.settings, made.data, made.net
+    if OPTIMIZERS[settings.optimizer.word].line_search:
         raise RecipeError(
-            "lbfgs searches along a line in each step, and its learning rate is not one of a range",
+            f"{settings.optimizer.word} searches along a line in each step, and its learning rate is not one of a range",
             place="optimizer",
             expected="an optimizer that takes one step for each gradient",
             cure="--set optimizer=adamw",
         )
-    if recipe.freeze is not None:
+    if settings.frozen:
         raise RecipeError(
             "a part is frozen, and the rates of what is left say nothing of the rest",
             place="freeze",
             expected="a network that trains as a whole",
             cure="leave out freeze",
         )
-    batches = training_batches(data.train, data.size, read_augment(recipe.augment), recipe, makers=1)
+    batches = training_batches(data.train, data.size, settings, makers=1)
     drawn = chain.from_iterable(batches.epoch(epoch) for epoch in count())
-    feeder = Feeder(made.preparation, made.device, recipe.layout)
-    optimizer = optimizer_of(net, [(net, 1.0)], recipe)
-    thrift = thrift_of(recipe, made.layout)
+    optimizer = optimizer_of(net, [(net, 1.0)], settings.optimizer)
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
     watch.begin("learning rates", steps)
     with torch.random.fork_rng():
-        torch.manual_seed(recipe.seed)
+        torch.manual_seed(settings.seed)
         net.train()
         for step, batch in zip(range(steps), drawn, strict=False):
             learning_rate = LOWEST * (HIGHEST / LOWEST) ** (step / (steps - 1))
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate * group.get("share", 1.0)
-            optimizer.zero_grad(set_to_none=True)
-            value, _ = add_gradients(
-                net, *fed(feeder, batch), thrift, recipe.precision,
-                lambda logits, target: loss_of(net, logits, target, recipe.label_smoothing),
-            )  # fmt: skip
-            length = nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf)
-            if not math.isfinite(value) or not math.isfinite(length):
+            set_learning_rate(optimizer, learning_rate)
+            found = compute_gradients(net, optimizer, *prepare_batch(made.feeder, batch), settings)
+            if not found.finite:
                 break
             optimizer.step()
-            mean = SMOOTHING * mean + (1 - SMOOTHING) * value
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * found.loss
             rates.append(learning_rate)
             losses.append(mean / (1 - SMOOTHING ** (step + 1)))
             watch.advance(step + 1, f"rate {learning_rate:.2g}, loss {losses[-1]:.3f}")
             if losses[-1] > TOO_HIGH * min(losses):
                 break
             if watch.stopping():
-                raise Stopped("stopped before the end, so nothing is told")
+                raise Stopped("stopped before the end: there is no result")
     watch.end()
     if not losses:
         raise Diverged(
-            f"the first step is lost already: the loss is {value}, the gradient's length {float(length)}",
+            f"the first step is lost already: the loss is {found.loss}, the gradient's length {found.length}",
             expected="finite numbers at the lowest rate",
             cure="--set initial=auto, or a network with bn",
         )

@@ -20,15 +20,14 @@ from striate.weights.match import fill
 from striate.weights.published import BUILTIN, backbone_weights, published_classes, published_input
 
 
-def find_weights(recipe: Recipe, watch: Watch) -> Path:
+def find_weights(weights: str, sha256: str | None, watch: Watch) -> Path:
     """The file of a recipe's weights, downloaded if need be.
 
     Raises StriateError where it is missing, is not what its sum says, or does not come.
     """
-    assert recipe.weights is not None
-    where = str(backbone_weights()) if recipe.weights == BUILTIN else recipe.weights
+    where = str(backbone_weights()) if weights == BUILTIN else weights
     with counting(watch, "weights, bytes") as progress:
-        return fetch(where, sha256=recipe.weights_sha256, progress=progress)
+        return fetch(where, sha256=sha256, progress=progress)
 
 
 def load_pretrained(net: Net, path: Path, data: Data, recipe: Recipe, watch: Watch) -> None:

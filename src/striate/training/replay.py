@@ -12,7 +12,7 @@ from striate.progress import Watch
 from striate.recipe.keys import read_run_recipe
 from striate.runs.folder import RunFolder, create_run, require_free
 from striate.runs.record import Facts, RunRecord, to_json
-from striate.training.job import read_back, run_job
+from striate.training.job import restore_job, run_job
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ def replay(run: RunFolder, *, out: Path | None, device: str | None, started: flo
         )
     if out is not None:
         require_free(out)
-    job = read_back(run, record, device=device, started=started, watch=watch)
-    where = job.device
+    job = restore_job(run, record, device=device, started=started, watch=watch)
+    where = job.prepared.device
     differences = compare(record, versions(), describe_machine(where))
     anew = record.model_copy(
         update={"versions": versions(), "machine": describe_machine(where), "status": "stopped", "result": None,

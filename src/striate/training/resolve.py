@@ -1,12 +1,12 @@
-"""What is left open in a recipe, chosen; what is chosen, told; what cannot fit, refused."""
+"""What is left open in a recipe, chosen for its images, its network and this machine; what cannot fit, refused."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+import math
+from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from striate.data.augment.augment import default_augment, read_augment
 from striate.data.decode.size import MUCH_CROPPED
@@ -16,110 +16,190 @@ from striate.errors import counted
 from striate.modules.initial import read_initial
 from striate.modules.module import Net
 from striate.net.layout.layout import Layout
+from striate.net.layout.normed import normalizes
 from striate.net.plan.table import plan
+from striate.optimizers import OPTIMIZERS
 from striate.progress import Clock, Watch
-from striate.recipe.defaults import default_batch, default_epochs
-from striate.recipe.keys import Precision, Recipe
-from striate.training.layout import apply_layout, time_layouts, time_step
-from striate.training.loop.pace import StepTime
+from striate.recipe.keys import Recipe
+from striate.training.budget import fitting_batch
+from striate.training.layout import Arrangement, optimizer_precision, time_layouts, time_step
+from striate.training.loop.frozen import frozen_parts
+from striate.training.loop.memory import fit_memory, require_fits, write_recompute
 from striate.training.selftest import self_test
-from striate.training.step.optimizers import default_learning_rate, default_weight_decay
+from striate.training.settings import MOST_EPOCHS, UNLIMITED, OptimizerSettings, Settings, StepTime
+from striate.training.step.progressive_resizing import require_progressive_resizing
 
 # Files that are left out are named one by one up to this many.
 NAMED = 5
 
-# A smaller share that the crop cuts off is not told.
-TOLD_CROP = 0.1
+# A smaller share that the crop cuts off is not mentioned.
+LEAST_CROP = 0.1
 
 
-def resolve_recipe(recipe: Recipe, data: Data, net: nn.Module) -> Recipe:
-    """The recipe with nothing left open."""
-    images = len(data.train.labels)
-    chosen: dict[str, Any] = {}
-    if recipe.epochs is None and recipe.budget_s is None:
-        chosen["epochs"] = default_epochs(images)
-    chosen["batch"] = resolve_batch(recipe, data)
-    if recipe.learning_rate is None:
-        chosen["learning_rate"] = default_learning_rate(recipe.optimizer, net)
-    if recipe.weight_decay is None:
-        chosen["weight_decay"] = default_weight_decay(recipe.optimizer)
-    if recipe.freeze is not None and not recipe.thaw:
-        # What a frozen part gives for an image is computed once, so nothing can be drawn anew.
-        chosen["augment"] = "none"
-    elif recipe.augment == "auto":
-        margin = data.stored_size != data.size
-        chosen["augment"] = str(default_augment(data.size, data.channels, margin=margin))
-    else:
-        read_augment(recipe.augment).require_fits(data.size)
-    words = {word.word for word in read_augment(chosen.get("augment", recipe.augment)).words}
-    if "flip" not in words:
-        # Where mirrored images are others, as digits are, nothing is told by one.
-        chosen["tta"] = 0.0
-    if recipe.freeze is not None:
-        chosen["progressive_resizing"] = None
-    if recipe.optimizer == "lbfgs":
-        # `check_recipe` tells why.
-        chosen["layout"] = "contiguous"
-    return recipe.model_copy(update=chosen)
+@dataclass(frozen=True)
+class Facts:
+    """What a recipe is resolved for.
 
-
-def pick_layout(
-    recipe: Recipe, net: Net, device: torch.device, clock: Clock, watch: Watch
-) -> tuple[Recipe, StepTime | None]:
-    """The recipe with the arithmetic and memory layout that are fastest here, by trying them, and what a
-    training step takes then.
-
-    The network's weights are put into that layout.  Where a part stays frozen, the forward pass counts, and no
-    step is timed.  What was found best is kept from run to run; a time is always that of this moment.
-    All of it is written into the recipe, so that a run computes the same bits wherever it goes on.
+    net: with its first weights, before it is moved to the device.  started: when the job began, by the clock.
     """
-    batch = recipe.batch
-    assert batch is not None
-    others: list[str] = []
-    tries = "auto" in (recipe.precision, recipe.layout)
-    if tries:
+
+    data: Data
+    net: Net
+    device: torch.device
+    started: float
+    clock: Clock
+
+
+def require_resolvable(recipe: Recipe, data: Data, layout: Layout, device: torch.device) -> None:
+    """Raise RecipeError or ResourceError where a recipe does not suit the images or the network.
+
+    It is asked before the network is built: the system may end a process that takes too much.
+    """
+    if recipe.freeze is not None:
+        frozen_parts(layout, recipe.freeze)
+    else:
+        require_progressive_resizing(layout, recipe.progressive_resizing or 1.0)
+    if not recipe.stays_frozen and recipe.augment != "auto":
+        read_augment(recipe.augment).require_fits(data.size)
+    require_fits(layout, recipe, recipe.batch_for(len(data.train.labels)), device)
+
+
+def resolve(recipe: Recipe, facts: Facts, watch: Watch) -> Settings:
+    """All that the training reads, with nothing left open.
+
+    What is open is the default for these images and this network; precision and memory layout are those that are
+    fastest here, by trying them; what a step recomputes makes it fit the memory.  A recipe that `complete_recipe` gave
+    comes to the same settings wherever it is read, so that a run computes the same bits wherever it goes on.
+
+    Raises RecipeError where the recipe does not go together, ResourceError where a step does not fit.
+    """
+    data, net, device, kind = facts.data, facts.net, facts.device, OPTIMIZERS[recipe.optimizer]
+    images = len(data.train.labels)
+    batch = recipe.batch_for(images)
+    learning_rate, weight_decay = recipe.learning_rate, recipe.weight_decay
+    if learning_rate is None:
+        learning_rate = kind.learning_rate_for(normalized=normalizes(net.layout))
+    if weight_decay is None:
+        weight_decay = kind.weight_decay
+    augment = recipe.augment
+    if recipe.stays_frozen:
+        augment = "none"
+    elif augment == "auto":
+        augment = str(default_augment(data.size, data.channels, margin=data.stored_size != data.size))
+    # Where mirrored images are others, as digits are, nothing is said by one.
+    tta = recipe.tta if "flip" in {word.word for word in read_augment(augment).words} else 0.0
+    precision = recipe.optimizer_precision
+    optimizer = OptimizerSettings(
+        recipe.optimizer, learning_rate, weight_decay, recipe.momentum, recipe.norm_lr_multiplier,
+        optimizer_precision(recipe.optimizer, device) if precision == "auto" else precision,
+    )  # fmt: skip
+    arrangement, step_time = _pick_arrangement(recipe, batch, optimizer, tta, facts, watch)
+    if recipe.budget_s is not None and recipe.freeze is None and recipe.batch is None:
+        left_s = recipe.budget_s - (facts.clock.monotonic() - facts.started)
+        batch = fitting_batch(batch, step_time, left_s)
+    return Settings(
+        epochs=MOST_EPOCHS if recipe.budget_s is not None else recipe.epochs_for(images),
+        budget_s=recipe.budget_s or math.inf,
+        batch=batch,
+        optimizer=optimizer,
+        clip=recipe.clip or math.inf,
+        schedule=recipe.schedule,
+        warmup=recipe.warmup,
+        balance=recipe.balance,
+        metric=recipe.metric,
+        label_smoothing=recipe.label_smoothing,
+        ema=recipe.ema or 0.0,
+        target=recipe.target or math.inf,
+        patience=recipe.patience or MOST_EPOCHS,
+        augment=augment,
+        progressive_resizing=1.0 if recipe.freeze is not None else recipe.progressive_resizing or 1.0,
+        progressive_augment=recipe.progressive_augment,
+        tta=tta,
+        precision=arrangement.precision,
+        evaluation_precision=_evaluation_precision(recipe, arrangement, batch, facts),
+        layout=arrangement.layout,
+        thrift=fit_memory(net.layout, recipe, batch, arrangement.precision, device, watch),
+        frozen=0 if recipe.freeze is None else frozen_parts(net.layout, recipe.freeze),
+        thaw=recipe.thaw,
+        memory_bytes=recipe.memory_bytes or UNLIMITED,
+        seed=recipe.seed,
+        step_time=step_time,
+    )
+
+
+def complete_recipe(recipe: Recipe, settings: Settings, layout: Layout) -> Recipe:
+    """The recipe with what was chosen for it, as it is written into the run's folder."""
+    return recipe.model_copy(
+        update={
+            "epochs": None if settings.timed else settings.epochs,
+            "batch": settings.batch,
+            "learning_rate": settings.learning_rate,
+            "weight_decay": settings.optimizer.weight_decay,
+            "augment": settings.augment,
+            "progressive_resizing": None if settings.frozen else recipe.progressive_resizing,
+            "tta": settings.tta,
+            "precision": settings.precision,
+            "evaluation_precision": settings.evaluation_precision,
+            "optimizer_precision": settings.optimizer.precision,
+            "layout": settings.layout,
+            "recompute": write_recompute(settings.thrift, layout),
+            "micro_batches": settings.thrift.micro_batches,
+        }
+    )
+
+
+def _pick_arrangement(
+    recipe: Recipe, batch: int, optimizer: OptimizerSettings, tta: float, facts: Facts, watch: Watch
+) -> tuple[Arrangement, StepTime]:
+    """The arithmetic and memory layout that are fastest here, by trying them, and what a training step takes then.
+
+    Where a part stays frozen, the forward pass counts, and no step is timed.  What was found best is kept from run
+    to run; a time is always that of this moment.
+    """
+    net, device = facts.net, facts.device
+    # `check_recipe` says why.
+    layout = "contiguous" if OPTIMIZERS[recipe.optimizer].line_search else recipe.layout
+    found, others = Arrangement(recipe.precision, layout), []
+    is_open = "auto" in found
+    if is_open:
         trials = time_layouts(
-            net, net.layout.input, batch, device, precision=recipe.precision, layout=recipe.layout,
-            backward=recipe.freeze is None or recipe.thaw > 0,
+            net, net.layout.input, batch, device, precision=recipe.precision, layout=layout,
+            backward=not recipe.stays_frozen,
         )  # fmt: skip
-        best = trials[0]
-        found = best.arrangement
+        found = trials[0].arrangement
         others = [
-            f"{each.arrangement} takes {each.step_s / best.step_s:.1f} times that" for each in trials[1:]
+            f"{each.arrangement} takes {each.step_s / trials[0].step_s:.1f} times that" for each in trials[1:]
         ]
-        recipe = recipe.model_copy(update={"precision": found.precision, "layout": found.layout})
-    chosen = {}
-    if recipe.evaluation_precision == "auto":
-        chosen["evaluation_precision"] = _evaluation_precision(recipe, net, device)
-    if recipe.optimizer_precision == "auto":
-        chosen["optimizer_precision"] = optimizer_precision(recipe, device)
-    recipe = recipe.model_copy(update=chosen)
-    time = None
-    if recipe.freeze is None and (tries or recipe.budget_s is not None):
-        time = time_step(copy.deepcopy(net), batch, recipe, device, clock)
-    if tries:
-        step = "" if time is None else f", {_milliseconds(time.step_s(batch))} ms a step tried now"
+    step_time = StepTime()
+    if recipe.freeze is None and (is_open or recipe.budget_s is not None):
+        step_time = time_step(copy.deepcopy(net), batch, optimizer, found, device, facts.clock, tta=tta > 0)
+    if is_open:
+        step = (
+            ""
+            if recipe.freeze is not None
+            else f", {_milliseconds(step_time.step_s(batch))} ms a step tried now"
+        )
         watch.say(
             f"machine   {found}{step}" + (f" (forward and backward, {', '.join(others)})" if others else "")
         )
-    apply_layout(net, recipe.layout)
-    return recipe, time
+    return found, step_time
 
 
-def optimizer_precision(recipe: Recipe, device: torch.device) -> Precision:
-    """What muon iterates in here; the other optimizers know fp32 only."""
-    if recipe.optimizer == "muon" and self_test(device).arithmetic()["optimizer"].value == "bf16":
-        return "bf16"
-    return "fp32"
-
-
-def _evaluation_precision(recipe: Recipe, net: Net, device: torch.device) -> str:
+def _evaluation_precision(recipe: Recipe, arrangement: Arrangement, batch: int, facts: Facts) -> str:
     """Never less exact than the training, but where a frozen part is computed apart from it."""
-    if (recipe.precision == "fp32" and recipe.freeze is None) or not self_test(device).bf16:
+    if recipe.evaluation_precision != "auto":
+        return recipe.evaluation_precision
+    if (arrangement.precision == "fp32" and recipe.freeze is None) or not self_test(facts.device).bf16:
         return "fp32"
-    assert recipe.batch is not None
+    net = facts.net
     trials = time_layouts(
-        net, net.layout.input, recipe.batch, device, precision="auto", layout=recipe.layout, backward=False
+        net,
+        net.layout.input,
+        batch,
+        facts.device,
+        precision="auto",
+        layout=arrangement.layout,
+        backward=False,
     )
     return trials[0].arrangement.precision
 
@@ -137,22 +217,16 @@ def check_words(recipe: Recipe) -> None:
     read_initial(recipe.initial)
 
 
-def resolve_batch(recipe: Recipe, data: Data) -> int:
-    """Images in a step: what the recipe says, or what suits their number; never more than there are."""
-    count = len(data.train.labels)
-    return min(count, recipe.batch or default_batch(count, recipe.optimizer))
-
-
 def summarize_data(data: Data, watch: Watch) -> None:
     """Say what the images are, in one line what is wrong with them, and the first that are left out."""
     splits = [("training", data.train), ("validation", data.val), ("test", data.test)]
     there = [(name, len(split.labels)) for name, split in splits if split is not None]
-    told = ", ".join(f"{count:,} {name}" for name, count in there)
+    sizes = ", ".join(f"{count:,} {name}" for name, count in there)
     noun = "image" if there[-1][1] == 1 else "images"
     made = " (validation held out of the training images)" if data.record["validation"]["made"] else ""  # type: ignore[call-overload,index]
     shape = f"{data.channels}x{data.size[0]}x{data.size[1]}"
-    watch.say(f"data      {counted(len(data.classes), 'class', 'classes')}, {told} {noun} of {shape}{made}")
-    if TOLD_CROP <= data.cropped_share < MUCH_CROPPED:
+    watch.say(f"data      {counted(len(data.classes), 'class', 'classes')}, {sizes} {noun} of {shape}{made}")
+    if LEAST_CROP <= data.cropped_share < MUCH_CROPPED:
         watch.say(
             f"          the crop cuts off {data.cropped_share:.0%} of an image on average; --set fit=pad or "
             "fit=stretch keeps all of it"
@@ -167,19 +241,19 @@ def summarize_data(data: Data, watch: Watch) -> None:
         watch.say(f"warning   {each.name}: {each.reason}\n          try: {each.cure}")
 
 
-def tell_network(layout: Layout, watch: Watch) -> None:
+def summarize_network(layout: Layout, watch: Watch) -> None:
     """Say what the network costs."""
     summed = plan(layout)
     watch.say(f"          {summed.weights:,} weights, {summed.multiply_adds:,} multiply-adds an image")
 
 
-def summarize_recipe(recipe: Recipe, watch: Watch) -> None:
+def summarize_settings(settings: Settings, recipe: Recipe, watch: Watch) -> None:
     """Say how the network is trained."""
-    length = counted(recipe.epochs, "epoch") if recipe.epochs else f"{recipe.budget_s:g} s"
+    length = f"{settings.budget_s:g} s" if settings.timed else counted(settings.epochs, "epoch")
     watch.say(
-        f"recipe    {length} of batches of {recipe.batch}, {recipe.optimizer} at learning rate {recipe.learning_rate:g}, "
-        f"{recipe.schedule}, augment: {recipe.augment}, seed {recipe.seed}"
+        f"recipe    {length} of batches of {settings.batch}, {settings.optimizer.word} at learning rate "
+        f"{settings.learning_rate:g}, {settings.schedule}, augment: {settings.augment}, seed {settings.seed}"
     )
-    if recipe.freeze is not None and recipe.weights is None:
-        verb = "begins" if recipe.thaw else "stays"
+    if settings.frozen and recipe.weights is None:
+        verb = "begins" if settings.thaw else "stays"
         watch.say(f"          no weights were given: what is frozen {verb} at its initialization")

@@ -96,7 +96,7 @@ class Listing:
     """What a source holds, before an image is decoded.
 
     source: as the user named it; name: its last part; kind: "folder", "split-folder", "manifest",
-    "idx", "cifar", "npz" or "built-in".
+    "idx", "cifar", "npz", "arrays" (in memory) or "built-in".
     unpacked: whether it is an archive, so that the files lie in the cache.
     Either `entries` (files) or `arrays` (already in memory) is filled.
     """

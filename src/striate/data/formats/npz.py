@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -39,39 +40,19 @@ EXPECTED = "arrays named x_train, y_train, x_test, y_test, or train_images, trai
 
 
 def list_npz(path: Path, source: str, name: str) -> Listing:
-    """The images of an .npz: (N, H, W) or (N, H, W, C), labels (N,) or (N, 1), whole numbers or texts.
+    """The images of an .npz, as `list_arrays` reads them.
 
-    Whole numbers within 0..255 are kept as bytes; anything else becomes float32, unscaled.
-    The classes are the labels that occur in any split, sorted.  An image with NaN or infinity is a finding.
-    Raises: DataError where names are missing, an array is pickled, damaged or ill-shaped, or labels
-    are several an image; where `w_train` is there and no weight for each image; ResourceError where it declares more than the memory holds.
+    Raises: DataError as `list_arrays`, and where an array is pickled or damaged; ResourceError where it declares more
+    than the memory holds.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            held = {each.filename.removesuffix(".npy").lower(): each for each in archive.infolist()}
-            names = next((each for each in NAMES if each[0][1] in held), None)
-            if names is None:
-                raise DataError(
-                    f"it holds {', '.join(sorted(map(visible, held))[:8]) or 'nothing'}",
-                    place=source,
-                    expected=EXPECTED,
-                    cure="numpy.savez(FILE, x_train=images, y_train=labels)",
-                )
-            splits = []
-            for split, images, labels in names:
-                if images not in held and labels not in held:
-                    continue
-                for each in (images, labels):
-                    if each not in held:
-                        raise DataError(f"there is no array `{each}`", place=source, expected=EXPECTED)
-                places = f"{source}: {images}", f"{source}: {labels}"
-                stored = _images(_member(archive, held[images], places[0]), places[0])
-                marks = _labels(_member(archive, held[labels], places[1]), places[1], len(stored))
-                splits.append((split, stored, marks))
-            weights = None
-            if WEIGHTS in held:
-                place = f"{source}: {WEIGHTS}"
-                weights = _weights(_member(archive, held[WEIGHTS], place), place, len(splits[0][1]))
+            members = {each.filename.removesuffix(".npy").lower(): each for each in archive.infolist()}
+
+            def read(array: str) -> npt.NDArray[Any]:
+                return _member(archive, members[array], f"{source}: {array}")
+
+            return list_arrays(members, read, source, name, "npz")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as problem:
         raise DataError(
             f"it is damaged or no .npz file ({told(problem)})",
@@ -83,6 +64,41 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
         raise DataError(
             f"it cannot be read: {problem.strerror or problem}", place=source, expected=EXPECTED
         ) from None
+
+
+def list_arrays(
+    held: Collection[str], read: Callable[[str], npt.NDArray[Any]], source: str, name: str, kind: str
+) -> Listing:
+    """Images (N, H, W) or (N, H, W, C), labels (N,) or (N, 1), whole numbers or texts, as arrays of NAMES.
+
+    Whole numbers within 0..255 are kept as bytes; anything else becomes float32, unscaled.
+    The classes are the labels that occur in any split, sorted.  An image with NaN or infinity is a finding.
+    held: the names of the arrays.  read: gives one of them.
+
+    Raises: DataError where names are missing, an array is ill-shaped, or labels are several an image; where `w_train`
+    is there and no weight for each image.
+    """
+    names = next((each for each in NAMES if each[0][1] in held), None)
+    if names is None:
+        raise DataError(
+            f"it holds {', '.join(sorted(map(visible, held))[:8]) or 'nothing'}",
+            place=source,
+            expected=EXPECTED,
+            cure="numpy.savez(FILE, x_train=images, y_train=labels)",
+        )
+    splits = []
+    for split, images, labels in names:
+        if images not in held and labels not in held:
+            continue
+        for each in (images, labels):
+            if each not in held:
+                raise DataError(f"there is no array `{each}`", place=source, expected=EXPECTED)
+        stored = _images(read(images), f"{source}: {images}")
+        marks = _labels(read(labels), f"{source}: {labels}", len(stored))
+        splits.append((split, stored, marks))
+    weights = None
+    if WEIGHTS in held:
+        weights = _weights(read(WEIGHTS), f"{source}: {WEIGHTS}", len(splits[0][1]))
     if len({marks.dtype.kind == "U" for _, _, marks in splits}) > 1:
         raise DataError("labels are texts in one split and numbers in another", place=source)
     values = np.unique(np.concatenate([marks for _, _, marks in splits]))
@@ -111,7 +127,7 @@ def list_npz(path: Path, source: str, name: str) -> Listing:
     return Listing(
         source=source,
         name=name,
-        kind="npz",
+        kind=kind,
         classes=tuple(visible(str(each)) for each in values),
         arrays=tuple(each for each in arrays if len(each.labels)),
         findings=tuple(findings),

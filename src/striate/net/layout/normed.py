@@ -30,6 +30,11 @@ def needs_two(layout: Layout) -> bool:
     )
 
 
+def normalizes(layout: Layout) -> bool:
+    """Whether a layer of it brings activations to one scale, so that higher learning rates train."""
+    return any(placed.layer.word in ("bn", "ln") for placed in layout.layers())
+
+
 def _in(part: Part) -> Iterator[Placed]:
     if isinstance(part, Join):
         for chain in part.chains:

@@ -10,18 +10,13 @@ from striate.net.layers import convolution, linear
 from striate.net.layers.normalization import BatchNorm
 from striate.net.layout.layout import Layout
 from striate.net.plan.tape import FLOAT_BYTES, HALF_BYTES, PRODUCTS, Operation, Tape, tape
+from striate.optimizers import OPTIMIZERS
 
 # What libraries take for shapes that they have not met: code for each convolution, buffers of matrix products.
 LIBRARY_BYTES = 4_000_000
 
 # Muon makes matrices whose smaller side is at least this orthogonal one by one, smaller ones together.
 LARGE_MATRIX = 200
-
-# Numbers that an optimizer keeps for each weight.
-SLOTS = {
-    "sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 2, "adam": 2, "adamw": 2, "muon": 1,
-    "lbfgs": 24,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +86,7 @@ def walk(
     return StepMemory(
         weights=FLOAT_BYTES * (weights + statistics) * (2 if average else 1),
         gradients=walking.peak[1],
-        optimizer=SLOTS[optimizer] * FLOAT_BYTES * weights,
+        optimizer=OPTIMIZERS[optimizer].state * FLOAT_BYTES * weights,
         kept=walking.peak[2],
         transient=walking.peak[3],
         moment=walking.peak[4],
@@ -111,8 +106,9 @@ def walked(made: Tape, layout: Layout, batch: int, *, precision: str, optimizer:
     walking.forward(runs)
     walking.backward(runs)
     large = max((operation.weights for operation in made.operations), default=0)
-    after = {"adagrad": 2, "rmsprop": 2}.get(optimizer, 0) * FLOAT_BYTES * large
-    if optimizer == "muon":
+    kind = OPTIMIZERS[optimizer]
+    after = kind.scratch * FLOAT_BYTES * large
+    if kind.orthogonal:
         after = _muon_bytes(made, half=precision != "fp32")
     walking.moment("the optimizer", 0, after)
     return walking

@@ -20,8 +20,8 @@ from striate.net.network import Flow, Network
 from striate.net.shape import Map
 from striate.predict.evaluate import autocast
 from striate.predict.normalize import Feeder, Normalization
-from striate.recipe.keys import Recipe
 from striate.training.loop.memory import room_for
+from striate.training.settings import UNLIMITED
 
 # The label of the classifier in the networks of the zoo.
 HEAD = "head"
@@ -97,17 +97,17 @@ class Frozen:
             theirs.load_state_dict(ours.state_dict())
         return self.net
 
-    def require_room(self, count: int, recipe: Recipe, device: torch.device) -> None:
+    def require_room(self, count: int, memory_bytes: int, device: torch.device) -> None:
         """Raise ResourceError where what the body makes of so many images does not fit.
 
+        memory_bytes: the limit of the recipe, or UNLIMITED.
         device: that of the network; the features lie in the memory of the process.
         """
-        if device.type != "cpu":
-            # The recipe's limit is of the device.
-            recipe = recipe.model_copy(update={"memory_bytes": None})
+        # The recipe's limit is of the device.
+        limit = memory_bytes if device.type == "cpu" else UNLIMITED
         needed = 4 * count * self.shape.elements
-        room = room_for(recipe, torch.device("cpu"))
-        if room is not None and needed > 0.7 * room.bytes:
+        room = room_for(limit, torch.device("cpu"))
+        if needed > 0.7 * room.bytes:
             raise ResourceError(
                 f"what the frozen part gives for {count:,} images takes {needed / 1e9:.1f} GB",
                 place="freeze",
@@ -146,6 +146,8 @@ class Frozen:
 class Thaw:
     """Lets the frozen parts of a network train again, from the last to the first, at lower rates.
 
+    count: how many of its parts were frozen; with 0 all of it trains, always.
+
     The epochs are cut in as many stages as there are groups of parts, three at most; in each stage one more
     group trains, at a third of the rate of the group behind it.  Batch norms of parts that are still frozen
     keep their running statistics.
@@ -168,14 +170,14 @@ class Thaw:
         self.tail = parts[count:]
         self.epochs = epochs
 
-    def shares(self) -> list[tuple[nn.Module, float]]:
-        """Each module and its share of the rate."""
+    def lr_multipliers(self) -> list[tuple[nn.Module, float]]:
+        """Each module and what its learning rate is multiplied with."""
         found = [(part, 1.0) for part in self.tail]
         for depth, group in enumerate(self.groups):
             found += [(self.body[i], 3.0 ** -(depth + 1)) for i in group]
         return found
 
-    def at(self, epoch: int) -> None:
+    def set_epoch(self, epoch: int) -> None:
         """Set what trains in an epoch of this stage, counted from 0."""
         self.net.train()
         stage = min(epoch * len(self.groups) // self.epochs, len(self.groups) - 1) if self.groups else 0

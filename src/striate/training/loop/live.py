@@ -14,8 +14,8 @@ COST_SHARE = 0.005
 # What ends sooner is over before anybody reads a line.
 FIRST_S = 5.0
 
-# What is told anyway: a rollback by its own line, a stall by nobody who stalls.
-_TOLD = ("nan", "stalled")
+# What is reported anyway: a rollback by its own line, a stall by nobody who stalls.
+_REPORTED = ("nan", "stalled")
 
 
 class LiveDoctor:
@@ -38,7 +38,7 @@ class LiveDoctor:
         except (StriateError, OSError):
             # The disk may be full, or somebody at work in the folder: training goes on.
             return
-        grave = {each.code: each for each in found if each.severity == "error" and each.code not in _TOLD}
+        grave = {each.code: each for each in found if each.severity == "error" and each.code not in _REPORTED}
         for code, finding in grave.items():
             if code in self._before and code not in self._said:
                 self._said.add(code)

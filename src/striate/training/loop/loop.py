@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple, NoReturn
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from striate.data.augment.batches import Batch, TrainingBatches
-from striate.data.gather import Split
 from striate.disk.atomic import write_atomic
 from striate.errors import ResourceError, StriateError, counted
 from striate.modules.module import Net
 from striate.modules.weights import weights_bytes
-from striate.net.plan.memory import Thrift
 from striate.predict.evaluate import probabilities, renew_statistics
-from striate.predict.normalize import Feeder
 from striate.predict.score import METRICS, confusion_of, metric_of
 from striate.progress import Watch
-from striate.recipe.keys import Recipe
 from striate.runs.events import EpochEvent, EpochTime, StepEvent
 from striate.runs.folder import RunFolder
 from striate.text.figures import duration
 from striate.training.loop.checkpoint import save_checkpoint
-from striate.training.loop.frozen import Thaw
 from striate.training.loop.live import LiveDoctor
 from striate.training.loop.lost import Loss
 from striate.training.loop.memory import Meter
-from striate.training.loop.state import State
+from striate.training.loop.prepared import Stage
+from striate.training.loop.state import Best, State
 from striate.training.loop.vitals import Vitals
-from striate.training.step.micro_batches import add_gradients
-from striate.training.step.optimizers import rate_factor
-from striate.training.step.progressive_resizing import grown, shrunk, strength
-from striate.training.step.target import Target, fed
+from striate.training.settings import Settings
+from striate.training.step.micro_batches import Gradients, compute_gradients
+from striate.training.step.optimizers import set_learning_rate, take_step
+from striate.training.step.progressive_resizing import augment_strength, downsample, size_at
+from striate.training.step.schedules import schedule_factor
+from striate.training.step.target import prepare_batch
 
 # Seconds between two checkpoints, and the largest share of the time that writing them may take.
 CHECKPOINT_S = 30.0
@@ -47,8 +43,8 @@ CHECKPOINT_SHARE = 0.02
 # before each validation, over so many images at most.
 SHORT_STEPS, MOST_RENEWED_ON = 100, 512
 
-# So many epochs are told one by one, however short they are.
-MOST_TOLD = 100
+# So many epochs are reported one by one, however short they are.
+MOST_REPORTED = 100
 
 
 class Stopped(StriateError):
@@ -87,27 +83,24 @@ class Scored(NamedTuple):
 class Loop:
     """What a loop reads and never changes.
 
-    whole: the network to keep, from the one that is trained.  thaw: lets frozen parts train as epochs go.
-    thrift: what a step does to need less memory.  meter: measures its peak.
-    pause_at: the step behind which to validate, save and raise Paused; None to go on to the end.
-    vitals: looks at the layers.
-    doctor: says what is wrong as soon as it is certain.
+    checkpoint_s: seconds between two checkpoints.  vitals: looks at the layers.
+    doctor: says what is wrong as soon as it is certain.  meter: measures the peak memory of the first steps.
+    pause_at: the step behind which to validate, save and raise Paused; infinity to go on to the end.
     """
 
     run: RunFolder
-    recipe: Recipe
+    stage: Stage
     batches: TrainingBatches
-    validation: Split
-    feeder: Feeder
-    evaluation_batch: int
     checkpoint_s: float
-    whole: Callable[[Net], Net] = field(default=lambda net: net)
-    thaw: Thaw | None = None
-    thrift: Thrift = Thrift()
+    vitals: Vitals
+    doctor: LiveDoctor
     meter: Meter | None = None
-    pause_at: int | None = None
-    vitals: Vitals | None = None
-    doctor: LiveDoctor | None = None
+    pause_at: float = math.inf
+
+    @property
+    def settings(self) -> Settings:
+        """Of the stage."""
+        return self.stage.settings
 
 
 def run_loop(loop: Loop, state: State, watch: Watch) -> None:
@@ -120,9 +113,8 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     where the loss, the gradient or a weight is not finite; no checkpoint ever holds such weights.  One that is to
     pause is a trial of a search: Diverged ends it, too, where it is surely lost (`lost`).
     """
-    recipe, pace = loop.recipe, state.pace
+    settings, pace = loop.settings, state.pace
     events = loop.run.events
-    assert recipe.learning_rate is not None
     step_events_every = max(1, min(50, loop.batches.steps // 4))
     clock = pace.clock
     saved_at, cost_s = clock.monotonic(), 0.0
@@ -131,44 +123,35 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
         raise _paused_within(loop, state, watch)
     # A run that was stopped in its last validation has no step left, but an epoch to finish.
     while not pace.done or state.epoch_step > 0:
-        if loop.thaw is not None:
-            loop.thaw.at(state.epoch - state.first_epoch)
-        else:
-            state.net.train()
+        loop.stage.thaw.set_epoch(state.epoch - state.first_epoch)
+        whole, start = loop.stage.size, settings.progressive_resizing
         if state.epoch_step == 0:
-            state.size = grown(
-                loop.batches.size, recipe.progressive_resizing, pace.progress_after(loop.batches.steps)
-            )
-        share = strength(
-            state.size, loop.batches.size, recipe.progressive_resizing, recipe.progressive_augment
-        )
+            state.size = size_at(whole, start, pace.progress_after(loop.batches.steps))
+        share = augment_strength(state.size, whole, start, settings.progressive_augment)
         batches = replace(loop.batches, augment=loop.batches.augment.milder(share))
-        watch.begin(_epoch_name(state, recipe), batches.steps)
+        watch.begin(_epoch_name(state, settings), batches.steps)
         pace.begin_epoch()
         for batch in () if pace.done else pace.waiting(batches.epoch(state.epoch, state.epoch_step)):
-            factor = rate_factor(recipe.schedule, pace.progress, recipe.warmup)
-            learning_rate = recipe.learning_rate * state.rate_share * factor
-            for group in state.optimizer.param_groups:
-                group["lr"] = learning_rate * group.get("share", 1.0)
+            factor = schedule_factor(settings.schedule, pace.progress, settings.warmup)
+            learning_rate = settings.learning_rate * state.rate_share * factor
+            set_learning_rate(state.optimizer, learning_rate)
 
             if loop.meter is not None:
                 loop.meter.before_step()
-            if loop.vitals is not None:
-                loop.vitals.before_step(state.vitals, state.step, size=state.size, last=pace.remaining <= 1)
+            loop.vitals.before_step(state.vitals, state.step, size=state.size, last=pace.remaining <= 1)
             taken = _take_step(loop, state, batch, learning_rate)
             if loop.meter is not None:
                 loop.meter.after_step()
 
             state.step += 1
-            if loop.vitals is not None:
-                loop.vitals.after_step(
-                    state.vitals, state.step, state.epoch, loss=taken.loss, length=taken.length, clip=recipe.clip,
-                    learning_rate=learning_rate, size=state.size, whole=state.size == loop.batches.size,
-                )  # fmt: skip
-            if loop.pause_at is not None and (
+            loop.vitals.after_step(
+                state.vitals, state.step, state.epoch, loss=taken.loss, length=taken.length, clip=settings.clip,
+                learning_rate=learning_rate, size=state.size, whole=state.size == whole,
+            )  # fmt: skip
+            if loop.pause_at < math.inf and (
                 lost := state.signs.after_step(state.net, state.step, taken.loss)
             ):
-                raise _lost(loop, state, lost, learning_rate)
+                raise _lost(loop, lost, learning_rate)
             state.epoch_step += 1
             state.loss_sum += taken.loss * len(batch.labels)
             state.right += taken.right
@@ -176,7 +159,7 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
             pace.step(loop.batches.steps)
             if state.step % step_events_every == 0:
                 events.append(StepEvent(step=state.step, loss=taken.loss, learning_rate=learning_rate))
-            watch.advance(state.epoch_step, _note(state, recipe))
+            watch.advance(state.epoch_step, _note(state, settings))
             if pace.done:
                 break
             if watch.stopping():
@@ -199,7 +182,7 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
 
 
 def _pauses(loop: Loop, state: State) -> bool:
-    return loop.pause_at is not None and state.step >= loop.pause_at
+    return state.step >= loop.pause_at
 
 
 def _paused_within(loop: Loop, state: State, watch: Watch) -> Paused:
@@ -224,49 +207,31 @@ def stop(loop: Loop, state: State) -> NoReturn:
     )
 
 
-class _Taken(NamedTuple):
-    loss: float
-    right: int
-    length: float
-
-
-def _take_step(loop: Loop, state: State, batch: Batch, learning_rate: float) -> _Taken:
-    """Forward, backward, and a step of the optimizer; the mean loss and the right answers before it."""
-    net, recipe = state.net, loop.recipe
-    x, target = fed(loop.feeder, batch)
-    x = shrunk(x, state.size)
-    answers: list[int] = []
-    lengths: list[float] = []
+def _take_step(loop: Loop, state: State, batch: Batch, learning_rate: float) -> Gradients:
+    """Forward, backward, and a step of the optimizer; what was seen before it."""
+    net, settings = state.net, loop.settings
+    x, target = prepare_batch(loop.stage.feeder, batch)
+    x = downsample(x, state.size)
+    seen: list[Gradients] = []
 
     def gradient() -> float:
-        state.optimizer.zero_grad(set_to_none=True)
-        value, right = add_gradients(
-            net, x, target, loop.thrift, recipe.precision,
-            lambda logits, target: loss_of(net, logits, target, recipe.label_smoothing),
-        )  # fmt: skip
-        length = float(nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or math.inf))
-        answers.append(right)
-        lengths.append(length)
-        if not math.isfinite(value) or not math.isfinite(length):
+        found = compute_gradients(net, state.optimizer, x, target, settings)
+        seen.append(found)
+        if not found.finite:
             what = (
-                f"the gradient's length became {length}"
-                if math.isfinite(value)
-                else f"the loss became {value}"
+                f"the gradient's length became {found.length}"
+                if math.isfinite(found.loss)
+                else f"the loss became {found.loss}"
             )
             raise _diverged(loop, state, what, learning_rate)
-        return value
+        return found.loss
 
-    if isinstance(state.optimizer, torch.optim.LBFGS):
-        # It looks at several points before it steps, and asks for the gradient at each.
-        loss = float(state.optimizer.step(gradient))  # type: ignore[no-untyped-call]
-    else:
-        loss = gradient()
-        state.optimizer.step()
+    take_step(state.optimizer, gradient)
     if (bad := _not_finite(net)) is not None:
         raise _diverged(loop, state, f"`{bad}` became infinite or NaN", learning_rate)
     if state.average is not None:
         state.average.update_parameters(net)
-    return _Taken(loss, answers[0], lengths[0])
+    return seen[0]
 
 
 def _not_finite(net: Net) -> str | None:
@@ -290,10 +255,10 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> Scored:
     scored = _validate(loop, state, watch)
     accuracy, metric, val_loss = scored
     pace.validated(pace.clock.monotonic() - before)
-    best = metric > state.best_metric or (metric == state.best_metric and val_loss < state.best_loss)
+    best = (metric, -val_loss) > (state.best.metric, -state.best.loss)
     if best:
-        state.best_metric, state.best_loss, state.best_epoch = metric, val_loss, state.epoch
-        write_atomic(loop.run.weights, weights_bytes(loop.whole(net), state.figures()))
+        state.best = Best(state.epoch, metric, val_loss)
+        write_atomic(loop.run.weights, weights_bytes(loop.stage.whole(net), state.best._asdict()))
     train_loss, train_accuracy = state.loss_sum / state.seen, state.right / state.seen
     loop.run.events.append(
         EpochEvent(
@@ -318,24 +283,23 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> Scored:
             validation_s=pace.last_validation_s,
         )
     )
-    if _is_worth_a_line(state, loop.recipe):
-        state.told_s = elapsed_s
-        name = METRICS[loop.recipe.metric]
-        other = "" if loop.recipe.metric == "accuracy" else f", {name} {metric:.2%}"
+    if _is_worth_a_line(state, loop.settings):
+        state.noted_s = elapsed_s
+        name = METRICS[loop.settings.metric]
+        other = "" if loop.settings.metric == "accuracy" else f", {name} {metric:.2%}"
         watch.say(
-            f"{_epoch_name(state, loop.recipe)}: loss {train_loss:.3f}, validation loss {val_loss:.3f}, "
+            f"{_epoch_name(state, loop.settings)}: loss {train_loss:.3f}, validation loss {val_loss:.3f}, "
             f"accuracy {accuracy:.2%}{other}, {_time_of(state)}{'  (best)' if best else ''}"
         )
-    if loop.doctor is not None:
-        loop.doctor.look(pace.elapsed_s(), watch)
-    patience = loop.recipe.patience
+    loop.doctor.look(pace.elapsed_s(), watch)
+    patience = loop.settings.patience
     # A stage has epochs of its own to get better in.
-    best_or_begun = max(state.best_epoch, state.first_epoch - 1)
-    if patience is not None and state.epoch - best_or_begun >= patience and not state.pace.done:
+    best_or_begun = max(state.best.epoch, state.first_epoch - 1)
+    if state.epoch - best_or_begun >= patience and not state.pace.done:
         watch.say(f"ends early: no better validation for {counted(patience, 'epoch')}")
         state.pace.remaining = 0
-    if loop.recipe.target is not None and metric >= loop.recipe.target:
-        watch.say(f"reaches {loop.recipe.target:.2%} after {elapsed_s:.1f} s")
+    if metric >= loop.settings.target:
+        watch.say(f"reaches {loop.settings.target:.2%} after {elapsed_s:.1f} s")
         state.pace.remaining = 0
     state.epoch += 1
     state.epoch_step, state.loss_sum, state.right, state.seen = 0, 0.0, 0, 0
@@ -349,13 +313,13 @@ def _renew_statistics(loop: Loop, state: State) -> None:
     renew_statistics(
         state.averaged(),
         [name for name, module in state.net.named_modules() if module.training],
-        loop.feeder, few, split.size, batch=split.batch, precision=loop.recipe.evaluation_precision,
+        loop.stage.feeder, few, split.size, batch=split.batch, precision=loop.settings.evaluation_precision,
     )  # fmt: skip
 
 
 def _validate(loop: Loop, state: State, watch: Watch, *, noted: bool = True) -> Scored:
     """Accuracy, the metric of the recipe, and cross-entropy over the validation images.  noted: in the vitals."""
-    split = loop.validation
+    split, settings = loop.stage.validation, loop.settings
 
     def advance(done: int) -> None:
         watch.advance(done, "")
@@ -366,41 +330,33 @@ def _validate(loop: Loop, state: State, watch: Watch, *, noted: bool = True) -> 
     watch.begin("validation", len(split.labels))
     found = probabilities(
         state.averaged(),
-        loop.feeder,
+        loop.stage.feeder,
         split.images,
-        loop.batches.size,
-        batch=loop.evaluation_batch,
-        precision=loop.recipe.evaluation_precision,
-        tta=loop.recipe.tta,
+        loop.stage.size,
+        batch=settings.evaluation_batch,
+        precision=settings.evaluation_precision,
+        tta=settings.tta,
         advance=advance,
     )
     watch.end()
-    require_finite(found, state, loop.recipe)
-    if noted and loop.vitals is not None:
+    require_finite(found, state, settings)
+    if noted:
         loop.vitals.validated(state.vitals, state.epoch, found, split.labels)
     right = found[np.arange(len(split.labels)), split.labels].astype(np.float64)
     loss = float(-np.log(np.maximum(right, 1e-12)).mean())
     answers = found.argmax(axis=1)
-    metric = metric_of(confusion_of(answers, split.labels, found.shape[1]), loop.recipe.metric)
+    metric = metric_of(confusion_of(answers, split.labels, found.shape[1]), settings.metric)
     return Scored(float((answers == split.labels).mean()), metric, loss)
 
 
-def require_finite(found: NDArray[np.float32], state: State, recipe: Recipe) -> None:
+def require_finite(found: NDArray[np.float32], state: State, settings: Settings) -> None:
     """Raise Diverged where the network's answers are no numbers."""
     if not np.isfinite(found).all():
         raise Diverged(
             f"the network answers NaN after step {state.step}",
             expected="finite weights; others nearly always mean that the learning rate is too high",
-            cure=lower_rate(recipe),
+            cure=lower_rate(settings.learning_rate),
         )
-
-
-def loss_of(net: Net, logits: Tensor, target: Target, smoothing: float) -> Tensor:
-    """Cross-entropy, and that of each auxiliary classifier times its weight."""
-    loss = target.cross_entropy(logits.float(), smoothing)
-    for weight, side in net.auxiliary_logits:
-        loss = loss + weight * target.cross_entropy(side.float(), smoothing)
-    return loss
 
 
 def save(loop: Loop, state: State) -> None:
@@ -416,7 +372,7 @@ def save(loop: Loop, state: State) -> None:
         raise Diverged(
             f"`{bad[0]}` is not finite at step {state.step}",
             expected="finite weights; no checkpoint holds any others",
-            cure=lower_rate(loop.recipe),
+            cure=lower_rate(loop.settings.learning_rate),
         )
     try:
         marks = {state.landmark(state.step), state.landmark(state.step // 2)}
@@ -431,46 +387,47 @@ def _diverged(loop: Loop, state: State, what: str, learning_rate: float) -> Dive
     return Diverged(
         f"{what} at step {state.step + 1}, at a learning rate of {learning_rate:.3g}",
         expected="a finite loss; NaN or infinity nearly always means that the learning rate is too high",
-        cure=lower_rate(loop.recipe),
+        cure=lower_rate(loop.settings.learning_rate),
     )
 
 
-def _lost(loop: Loop, state: State, lost: Loss, learning_rate: float) -> Diverged:
+def _lost(loop: Loop, lost: Loss, learning_rate: float) -> Diverged:
     found = Diverged(
         f"{lost.said}; the learning rate is {learning_rate:.3g}",
         expected="a training that can still learn",
-        cure=lower_rate(loop.recipe),
+        cure=lower_rate(loop.settings.learning_rate),
     )
     found.code = lost.code
     return found
 
 
-def lower_rate(recipe: Recipe, share: float = 0.1) -> str:
-    """The flag that sets a share of the rate, in one digit."""
-    assert recipe.learning_rate is not None
-    return f"--set learning_rate={float(f'{recipe.learning_rate * share:.1g}'):g}"
+def lower_rate(learning_rate: float, share: float = 0.1) -> str:
+    """The flag that sets a share of the learning rate, in one digit."""
+    return f"--set learning_rate={float(f'{learning_rate * share:.1g}'):g}"
 
 
-def _is_worth_a_line(state: State, recipe: Recipe) -> bool:
-    """Whether an epoch is told; of thousands of short ones one a second is, and the last."""
-    few = recipe.epochs is not None and recipe.epochs <= MOST_TOLD
-    return few or state.pace.done or state.pace.elapsed_s() - state.told_s >= 1.0
+def _is_worth_a_line(state: State, settings: Settings) -> bool:
+    """Whether an epoch is reported; of thousands of short ones one a second is, and the last."""
+    return (
+        settings.epochs <= MOST_REPORTED or state.pace.done or state.pace.elapsed_s() - state.noted_s >= 1.0
+    )
 
 
-def _epoch_name(state: State, recipe: Recipe) -> str:
-    return f"epoch {state.epoch + 1}" + (f"/{state.first_epoch + recipe.epochs}" if recipe.epochs else "")
+def _epoch_name(state: State, settings: Settings) -> str:
+    whole = "" if settings.timed else f"/{state.first_epoch + settings.epochs}"
+    return f"epoch {state.epoch + 1}{whole}"
 
 
-def _note(state: State, recipe: Recipe) -> str:
+def _note(state: State, settings: Settings) -> str:
     """What changes within an epoch: its loss, and the seconds of a budget."""
-    spent = "" if recipe.budget_s is None else f", {state.pace.elapsed_s():.0f} of {recipe.budget_s:g} s"
+    spent = f", {state.pace.elapsed_s():.0f} of {settings.budget_s:g} s" if settings.timed else ""
     return f"loss {state.loss_sum / state.seen:.3f}{spent}"
 
 
 def _time_of(state: State) -> str:
     """The time that is spent, and what is left of it."""
     pace = state.pace
-    if pace.budget_s is not None:
+    if pace.budget_s < math.inf:
         return f"{pace.elapsed_s():.0f} of {pace.budget_s:g} s"
     left_s = pace.expected_s()
     return duration(pace.elapsed_s()) + (f", {duration(left_s)} left" if left_s else "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 
@@ -40,11 +40,6 @@ class Signs:
     first: float = 0.0
     high: int = 0
     still: int = 0
-
-    @classmethod
-    def restored(cls, numbers: dict[str, float] | None) -> Self:
-        """From the fields of one; of a checkpoint that holds none, as at the beginning."""
-        return cls(**numbers) if numbers else cls()  # type: ignore[arg-type]
 
     def after_step(self, net: Net, step: int, loss: float) -> Loss | None:
         """Note a step whose gradient is still there; why the training is lost, or None.

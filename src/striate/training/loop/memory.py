@@ -1,10 +1,10 @@
-"""A training step that fits the memory: chosen, told, and measured."""
+"""A training step that fits the memory: chosen, described, and measured."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 import torch
 
@@ -19,6 +19,7 @@ from striate.net.plan.tape import EMULATED, steps, tape
 from striate.progress import Watch
 from striate.recipe.keys import Recipe
 from striate.text.figures import size
+from striate.training.settings import UNLIMITED, Settings
 
 # The word of `recompute` for one tensor of a batch norm and its activation, not two.
 PAIRS = "pairs"
@@ -33,8 +34,8 @@ _SPARE_BYTES = 150_000_000
 MEASURED_STEPS = 3
 
 
-def thrift_of(recipe: Recipe, layout: Layout) -> Thrift:
-    """What `recompute` and `micro_batches` of a recipe say.
+def read_recompute(text: str, layout: Layout) -> Thrift:
+    """What `recompute` of a recipe says.
 
     recompute = "auto" | "none" | ITEM { "," ITEM };  ITEM = "pairs" | PATH [ " to " PATH ]
 
@@ -42,7 +43,7 @@ def thrift_of(recipe: Recipe, layout: Layout) -> Thrift:
     """
     paths = [part.path for part in steps(layout)]
     pairs, again = False, []
-    for item in recipe.recompute.split(",") if recipe.recompute not in ("auto", "none") else ():
+    for item in text.split(",") if text not in ("auto", "none") else ():
         if item.strip() == PAIRS:
             pairs = True
             continue
@@ -51,18 +52,15 @@ def thrift_of(recipe: Recipe, layout: Layout) -> Thrift:
     again.sort()
     closed = tape(layout, "fp32").closed
     if any(first > last for first, last in again) or any(one[1] >= two[0] for one, two in pairwise(again)):
-        raise RecipeError(
-            f"the runs of `{recipe.recompute}` cross", place="recompute", expected="one behind the other"
-        )
+        raise RecipeError(f"the runs of `{text}` cross", place="recompute", expected="one behind the other")
     if any(first <= step <= last for first, last in again for step in closed):
         raise RecipeError(
-            "an auxiliary classifier cannot be made again",
+            "an auxiliary classifier cannot be recomputed",
             place="recompute",
             expected="runs before and behind it",
             cure="recompute=auto",
         )
-    pieces = min(recipe.micro_batches or 1, recipe.batch or recipe.micro_batches or 1)
-    return Thrift(pairs, tuple(again), pieces)
+    return Thrift(pairs, tuple(again))
 
 
 def _place(path: str, paths: list[str]) -> int:
@@ -76,23 +74,23 @@ def _place(path: str, paths: list[str]) -> int:
     return paths.index(path)
 
 
-def written(thrift: Thrift, layout: Layout) -> str:
-    """What `thrift_of` reads; without the pieces."""
+def write_recompute(thrift: Thrift, layout: Layout) -> str:
+    """What `read_recompute` reads; without the pieces."""
     paths = [part.path for part in steps(layout)]
-    said = [PAIRS] if thrift.pairs else []
-    said += [
+    items = [PAIRS] if thrift.pairs else []
+    items += [
         paths[first] if first == last else f"{paths[first]} to {paths[last]}" for first, last in thrift.again
     ]
-    return ", ".join(said) or "none"
+    return ", ".join(items) or "none"
 
 
-def fitter(recipe: Recipe, layout: Layout, device: torch.device) -> Fitter:
-    """The fitter of a recipe.  Where the precision is open, that which needs less."""
-    assert recipe.batch is not None
-    precision: str = "bf16" if recipe.precision == "auto" else recipe.precision
-    if recipe.precision == "bf16" and emulates_bf16(device):
+def fitter(
+    layout: Layout, batch: int, precision: str, optimizer: str, average: bool, device: torch.device
+) -> Fitter:
+    """What fits the step of a training.  precision: where it is open (auto), that which needs less."""
+    if precision == "bf16" and emulates_bf16(device):
         precision = EMULATED
-    return Fitter(layout, recipe.batch, precision, recipe.optimizer, recipe.ema is not None)
+    return Fitter(layout, batch, "bf16" if precision == "auto" else precision, optimizer, average)
 
 
 class Room(NamedTuple):
@@ -102,138 +100,110 @@ class Room(NamedTuple):
     """
 
     bytes: int
-    own: bool
+    own: bool = False
     taken: int = 0
 
 
-def room_for(recipe: Recipe, device: torch.device, *, built_bytes: int = 0) -> Room | None:
-    """The room there is; None where nothing tells.
+def room_for(memory_bytes: int, device: torch.device, *, built_bytes: int = 0) -> Room:
+    """The room there is; UNLIMITED where nothing tells.
 
-    built_bytes: of the network, where it is there already.
+    memory_bytes: the limit of the recipe, or UNLIMITED.  built_bytes: of the network, where it is there already.
     """
     free = free_memory_bytes(device)
-    room = None if free is None else Room(free + built_bytes, own=False)
-    if recipe.memory_bytes is None:
+    room = Room(UNLIMITED if free is None else free + built_bytes)
+    if memory_bytes == UNLIMITED:
         return room
     taken = 0 if device.type == "cuda" else (heap.resident_bytes() or 0) - built_bytes
-    left = max(0, recipe.memory_bytes - taken)
-    return Room(left, own=True, taken=taken) if room is None or left <= room.bytes else room
+    left = max(0, memory_bytes - taken)
+    return Room(left, own=True, taken=taken) if left <= room.bytes else room
 
 
-def require_fits(layout: Layout, recipe: Recipe, device: torch.device) -> None:
+def require_fits(layout: Layout, recipe: Recipe, batch: int, device: torch.device) -> None:
     """Raise ResourceError where a training step cannot fit whatever is done, with the size that would do.
 
     Where a part stays frozen nothing is kept for it, and this asks nothing.
     """
-    room = room_for(recipe, device)
-    if room is None or _stays_frozen(recipe):
-        return
-    found = fitter(recipe, layout, device)
-    if found.fit(room.bytes, **_said(recipe, layout)) is None:
-        raise _refused(found, recipe, layout, room)
+    if not recipe.stays_frozen:
+        _fit(layout, recipe, batch, recipe.precision, device, built=False)
 
 
-def fit_memory(recipe: Recipe, layout: Layout, device: torch.device, watch: Watch) -> Recipe:
-    """The recipe with `recompute` and `micro_batches` chosen, so that a step fits; and what they are, told.
+def fit_memory(
+    layout: Layout, recipe: Recipe, batch: int, precision: str, device: torch.device, watch: Watch
+) -> Thrift:
+    """What a step does so that it fits, where the recipe leaves it open; said in one line.
 
     The network is built.  Raises ResourceError as `require_fits`.
     """
-    if _stays_frozen(recipe):
-        recipe = recipe.model_copy(update={"recompute": "none", "micro_batches": 1})
-    _require_two(recipe, layout)
-    if _stays_frozen(recipe):
-        return recipe
-    found = fitter(recipe, layout, device)
-    heap.trim()
-    # Its running mean is not.
-    built_bytes = found.memory(Thrift()).weights // (2 if found.average else 1)
-    room = room_for(recipe, device, built_bytes=built_bytes)
-    if room is None:
-        thrift = thrift_of(recipe, layout)
-        chosen = Fit(thrift, found.memory(thrift), found.memory(Thrift()), 0.0)
+    if recipe.stays_frozen:
+        _require_two(layout, batch, 1)
+        return Thrift()
+    _require_two(layout, batch, min(recipe.micro_batches or 1, batch))
+    fit = _fit(layout, recipe, batch, precision, device, built=True)
+    if fit.thrift != Thrift() or recipe.memory_bytes is not None:
+        watch.say(f"memory    {describe_fit(fit, batch, layout)}")
+    return fit.thrift
+
+
+def _fit(
+    layout: Layout, recipe: Recipe, batch: int, precision: str, device: torch.device, *, built: bool
+) -> Fit:
+    """The cheapest step that fits.  built: the network is; its running mean is not."""
+    found = fitter(layout, batch, precision, recipe.optimizer, recipe.ema is not None, device)
+    again = None if recipe.recompute == "auto" else read_recompute(recipe.recompute, layout)
+    pieces = None if recipe.micro_batches is None else min(recipe.micro_batches, batch)
+    built_bytes = 0
+    if built:
+        heap.trim()
+        built_bytes = found.memory(Thrift()).weights // (2 if found.average else 1)
+    limit = recipe.memory_bytes or UNLIMITED
+    room = room_for(limit, device, built_bytes=built_bytes)
+    fit = found.fit(room.bytes, again=again, pieces=pieces)
+    if fit is not None:
+        return fit
+    least = found.least_bytes(again=again, pieces=pieces)
+    opened = {"recompute=auto": again, "micro_batches=none": pieces}
+    free = "".join(f" --set {setting}" for setting, value in opened.items() if value is not None)
+    need, cure = f"a training step needs {size(least)}", "a smaller network, or smaller images by --size"
+    if room.own:
+        # What the process has grows a little until the step.
+        megabytes = -(-(least + room.taken + _SPARE_BYTES) // 1_000_000)
+        need += f", and {size(room.bytes)} of {size(limit)} are left for it"
+        cure = f"--memory {megabytes}M, or {cure}"
     else:
-        fit = found.fit(room.bytes, **_said(recipe, layout))
-        if fit is None:
-            raise _refused(found, recipe, layout, room)
-        chosen = fit
-    if chosen.thrift != Thrift() or recipe.memory_bytes is not None:
-        watch.say(f"memory    {told(chosen, found.batch, layout)}")
-    return recipe.model_copy(
-        update={"recompute": written(chosen.thrift, layout), "micro_batches": chosen.thrift.micro_batches}
+        need += f" and {size(room.bytes)} are free"
+    raise ResourceError(
+        need,
+        place=f"batch {batch} of {layout.input}",
+        expected="weights, gradients, optimizer state and activations in memory",
+        cure=cure + (f", or{free}" if free else ""),
     )
 
 
-def _stays_frozen(recipe: Recipe) -> bool:
-    """Whether a part never trains.  Where it thaws, a step is at last one of the whole network."""
-    return recipe.freeze is not None and not recipe.thaw
-
-
-def _require_two(recipe: Recipe, layout: Layout) -> None:
-    assert recipe.batch is not None
-    pieces = min(recipe.micro_batches or 1, recipe.batch)
-    if recipe.batch // pieces < 2 and needs_two(layout):
-        whole = recipe.batch > 1
+def _require_two(layout: Layout, batch: int, pieces: int) -> None:
+    if batch // pieces < 2 and needs_two(layout):
+        whole = batch > 1
         raise RecipeError(
             "one image alone has no variance for the bn behind an fc or on a map of 1x1",
             place="micro_batches" if whole else "batch",
             expected="at least 2 images " + ("in each piece" if whole else "in a step"),
-            cure=f"micro_batches={recipe.batch // 2}" if whole else "batch=2",
+            cure=f"micro_batches={batch // 2}" if whole else "batch=2",
         )
 
 
-def told(fit: Fit, batch: int, layout: Layout) -> str:
+def describe_fit(fit: Fit, batch: int, layout: Layout) -> str:
     """What was chosen and what it costs, in one line."""
     if fit.thrift == Thrift():
         return f"a step takes {size(fit.memory.total)}: it fits as it is"
     line = f"a step takes {size(fit.memory.total)} of {size(fit.plain.total)}: "
-    said = ["one tensor for a bn and its activation"] if fit.thrift.pairs else []
+    parts = ["one tensor for a bn and its activation"] if fit.thrift.pairs else []
     if fit.thrift.again:
-        text = written(replace(fit.thrift, pairs=False), layout)
-        parts = text if len(fit.thrift.again) <= 3 else f"{len(fit.thrift.again)} runs of layers"
-        said.append(f"recomputes {parts} (+{fit.arithmetic:.0%} arithmetic)")
+        text = write_recompute(replace(fit.thrift, pairs=False), layout)
+        runs = text if len(fit.thrift.again) <= 3 else f"{len(fit.thrift.again)} runs of layers"
+        parts.append(f"recomputes {runs} (+{fit.arithmetic:.0%} arithmetic)")
     if fit.thrift.micro_batches > 1:
         pieces = fit.thrift.micro_batches
-        said.append(f"{pieces} micro-batches of {-(-batch // pieces)}, each with statistics of its own")
-    return line + ", ".join(said)
-
-
-class _Said(TypedDict):
-    again: Thrift | None
-    pieces: int | None
-
-
-def _said(recipe: Recipe, layout: Layout) -> _Said:
-    """What a recipe leaves open for `Fitter.fit` to choose, and what not."""
-    thrift = thrift_of(recipe, layout)
-    return {
-        "again": None if recipe.recompute == "auto" else thrift,
-        "pieces": None if recipe.micro_batches is None else thrift.micro_batches,
-    }
-
-
-def _refused(found: Fitter, recipe: Recipe, layout: Layout, room: Room) -> ResourceError:
-    said = _said(recipe, layout)
-    least = found.least_bytes(**said)
-    opened = {"recompute=auto": said["again"], "micro_batches=none": said["pieces"]}
-    free = "".join(f" --set {setting}" for setting, value in opened.items() if value is not None)
-    place = f"batch {recipe.batch} of {layout.input}"
-    if room.own and recipe.memory_bytes is not None:
-        # What the process has grows a little until the step.
-        megabytes = -(-(least + room.taken + _SPARE_BYTES) // 1_000_000)
-        return ResourceError(
-            f"a training step needs {size(least)}, and {size(room.bytes)} of {size(recipe.memory_bytes)} are left "
-            "for it",
-            place=place,
-            expected="weights, gradients, optimizer state and activations in memory",
-            cure=f"--memory {megabytes}M, or a smaller network, or smaller images by --size"
-            + (f", or{free}" if free else ""),
-        )
-    return ResourceError(
-        f"a training step needs {size(least)} and {size(room.bytes)} are free",
-        place=place,
-        expected="weights, gradients, optimizer state and activations in memory",
-        cure="a smaller network, or smaller images by --size" + (f", or{free}" if free else ""),
-    )
+        parts.append(f"{pieces} micro-batches of {-(-batch // pieces)}, each with statistics of its own")
+    return line + ", ".join(parts)
 
 
 @dataclass
@@ -264,7 +234,7 @@ class Meter:
             self.base_bytes = None
 
     def after_step(self) -> None:
-        """It is taken."""
+        """The step is taken."""
         if self.steps >= MEASURED_STEPS:
             return
         self.steps += 1
@@ -283,16 +253,18 @@ class Meter:
         return {"predicted_bytes": self.predicted.total, "measured_bytes": self.measured_bytes}
 
 
-def meter(recipe: Recipe, layout: Layout, device: torch.device, optimizer_bytes: int) -> Meter:
+def meter(settings: Settings, layout: Layout, device: torch.device, optimizer_bytes: int) -> Meter:
     """What measures a run; the network is built, and its running mean.
 
     optimizer_bytes: what the optimizer keeps by now; nothing, unless the run was resumed.
     """
-    found = fitter(recipe, layout, device)
-    predicted = found.memory(thrift_of(recipe, layout))
+    found = fitter(
+        layout, settings.batch, settings.precision, settings.optimizer.word, settings.ema > 0, device
+    )
+    predicted = found.memory(settings.thrift)
     heap.trim()
     own = heap.own_bytes()
     built_bytes = predicted.weights + optimizer_bytes
-    room = room_for(recipe, device, built_bytes=built_bytes)
-    roomy = room is None or PIECES * predicted.total <= room.bytes
+    room = room_for(settings.memory_bytes, device, built_bytes=built_bytes)
+    roomy = PIECES * predicted.total <= room.bytes
     return Meter(predicted, roomy, device, None if own is None else own - built_bytes)

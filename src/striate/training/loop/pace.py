@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from striate.progress import Clock
 
 Item = TypeVar("Item")
 
+# The fields that a checkpoint holds.
+KEPT = ("remaining", "progress", "spent_s", "validation_s", "validations")
+
 # The time of a step is believed after so many steps, or this share of the time.
 SURE_STEPS, SURE_SHARE = 10, 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class StepTime:
-    """Seconds of a training step: for each image, forward and backward; and of the optimizer, for them all.
-
-    looked_s: of an image in a validation, guessed from them.
-    """
-
-    image_s: float
-    optimizer_s: float
-    looked_s: float
-
-    def step_s(self, batch: int) -> float:
-        """A step on so many images."""
-        return batch * self.image_s + self.optimizer_s
 
 
 @dataclass
@@ -39,17 +27,17 @@ class Pace:
     anew as the training goes, and progress moves by (1 - progress) / remaining, so that the schedule
     always ends where the time does.
 
-    remaining: steps still to come.  budget_s: seconds for the whole job, or None.
+    remaining: steps still to come.  budget_s: seconds for the whole job, or infinity.
     spent_s: seconds of the job in earlier sessions.  reserve_s: seconds kept for what follows the last step.
     closing_validations: how many validations the last one and the test together amount to.
     validation_steps: how many steps a validation is thought to take as long as, until one is measured; or
-    validation_guess_s: the seconds that it is thought to take, where a step was timed before.
+    validation_guess_s: the seconds that it is thought to take, where a step was timed before; else 0.
     epoch_steps, epoch_s: steps of this epoch that were taken in this session, and the seconds that they took.
     wait_s: of these, those in which batches were waited for.  last_validation_s: of the last validation.
     """
 
     remaining: int
-    budget_s: float | None
+    budget_s: float
     spent_s: float
     started: float
     reserve_s: float = 0.0
@@ -60,7 +48,7 @@ class Pace:
     validation_s: float = 0.0
     validations: int = 0
     clock: Clock = time
-    validation_guess_s: float | None = None
+    validation_guess_s: float = 0.0
     epoch_steps: int = 0
     epoch_s: float = 0.0
     wait_s: float = 0.0
@@ -73,13 +61,22 @@ class Pace:
     _marks: list[tuple[int, float]] = field(default_factory=list)
     _next_look: int = 2
 
+    def numbers(self) -> dict[str, float]:
+        """What of it a checkpoint holds."""
+        return {**{name: getattr(self, name) for name in KEPT}, "spent_s": self.elapsed_s()}
+
+    def restore(self, numbers: Mapping[str, Any]) -> None:
+        """Take over what `numbers` gave."""
+        for name in KEPT:
+            setattr(self, name, numbers[name])
+
     def elapsed_s(self) -> float:
         """Seconds of the whole job so far, earlier sessions counted."""
         return self.spent_s + self.clock.monotonic() - self.started
 
     def expected_s(self) -> float | None:
         """Seconds until the end: of the budget, or as the steps of this session were taken; None before them."""
-        if self.budget_s is not None:
+        if self.budget_s < math.inf:
             return max(0.0, self.budget_s - self.elapsed_s())
         if self._began is None or self.steps == self._began[1]:
             return None
@@ -130,7 +127,7 @@ class Pace:
         self.epoch_s = self.clock.monotonic() - self._epoch_began
         self.remaining -= 1
         self.progress += (1 - self.progress) / (self.remaining + 1)
-        if self.budget_s is not None:
+        if self.budget_s < math.inf:
             self._look(steps_an_epoch)
 
     def validated(self, seconds: float) -> None:
@@ -140,12 +137,11 @@ class Pace:
         self.validations += 1
         # One more step costs one more validation; where that leads further past the end than stopping
         # here falls short of it, this was the last.
-        if self.budget_s is not None and self._left_s() < -self._a_validation_s() / 2:
+        if self._left_s() < -self._a_validation_s() / 2:
             self.remaining = 0
 
     def _look(self, steps_an_epoch: int) -> None:
         """Estimate the remaining steps from the time of the latest ones."""
-        assert self.budget_s is not None
         if self._first_s is None:
             self._first_s = self.elapsed_s()
         # The first steps may take many times as long as later ones: no end is drawn from them alone.
@@ -170,7 +166,6 @@ class Pace:
 
     def _left_s(self) -> float:
         """Seconds that are left for steps, and for validations between them."""
-        assert self.budget_s is not None
         closing_s = self.reserve_s + self.closing_validations * self._a_validation_s()
         return self.budget_s - closing_s - self.elapsed_s()
 
@@ -178,6 +173,6 @@ class Pace:
         """What one validation takes, measured or guessed; 0 while the steps are too few to guess from."""
         if self.validations:
             return self.validation_s / self.validations
-        if self.validation_guess_s is not None:
+        if self.validation_guess_s:
             return self.validation_guess_s
         return self.validation_steps * self._step_s if self._sure else 0.0

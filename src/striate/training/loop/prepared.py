@@ -1,42 +1,51 @@
-"""What a training needs: before anything is written, and with its run folder."""
+"""What a training needs: before anything is written, with its run folder, and for each of its stages."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
-from striate.data.gather import Data
+from striate.data.gather import Data, Split
 from striate.modules.module import Net
 from striate.net.layout.layout import Layout
-from striate.predict.normalize import Normalization
+from striate.predict.normalize import Feeder, Normalization
 from striate.progress import Clock
 from striate.recipe.keys import Recipe
 from striate.runs.folder import RunFolder
-from striate.runs.record import RunRecord
-from striate.training.loop.pace import StepTime
+from striate.runs.record import NetworkName, RunRecord
+from striate.training.loop.frozen import Thaw
+from striate.training.settings import Settings
 
 
 @dataclass(frozen=True)
 class Prepared:
     """All that a training needs, before anything is written.
 
-    name: of the network, in the zoo or of its file; empty for a text.  why: the reason for it.
-    measured: whether its first weights were measured on the images, and not drawn alone.
-    step_time: of a training step, where it was timed.
+    recipe: with nothing left open, as it is written; settings: the same as the training reads it.
+    name: of the network, and the reason for it.
     """
 
     data: Data
-    layout: Layout
-    recipe: Recipe
-    preparation: Normalization
     net: Net
+    recipe: Recipe
+    settings: Settings
+    preparation: Normalization
     device: torch.device
-    name: str
-    why: str
-    measured: bool
-    step_time: StepTime | None
+    name: NetworkName
+
+    @property
+    def layout(self) -> Layout:
+        """Of the network."""
+        return self.net.layout
+
+    @cached_property
+    def feeder(self) -> Feeder:
+        """What hands images to the network."""
+        return Feeder(self.preparation, self.device, self.settings.layout)
 
 
 @dataclass
@@ -44,13 +53,31 @@ class Job:
     """A run that is ready to train.  started: when it began, by the clock."""
 
     run: RunFolder
-    data: Data
-    layout: Layout
-    recipe: Recipe
-    preparation: Normalization
-    net: Net
-    device: torch.device
+    prepared: Prepared
     record: RunRecord
     started: float
     clock: Clock = time
-    step_time: StepTime | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One loop over a network, and all that it reads.
+
+    net: what is trained.  train, validation, scored: its images; scored are those of the test split, or of the
+    validation split where there is none.  thaw: which parts of it train when.
+    whole: the network to keep, from `net` or its running mean.  part: `net`, with the weights that the whole
+    network has.  skipped: parts of the whole network before `net`.
+    """
+
+    number: int
+    settings: Settings
+    net: Net
+    train: Split
+    validation: Split
+    scored: Split
+    size: tuple[int, int]
+    feeder: Feeder
+    thaw: Thaw
+    whole: Callable[[Net], Net] = field(default=lambda net: net)
+    part: Callable[[Net], Net] = field(default=lambda net: net)
+    skipped: int = 0

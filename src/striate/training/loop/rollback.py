@@ -28,20 +28,19 @@ def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
         try:
             run_loop(loop, state, watch)
         except Diverged as problem:
-            assert loop.recipe.learning_rate is not None
             if state.rollbacks == MOST_ROLLBACKS:
                 tried = ", ".join(
-                    f"{loop.recipe.learning_rate * LOWERED**i:.3g}" for i in range(MOST_ROLLBACKS + 1)
+                    f"{loop.settings.learning_rate * LOWERED**i:.3g}" for i in range(MOST_ROLLBACKS + 1)
                 )
                 raise Diverged(
                     f"{problem.problem}; rolled back {counted(MOST_ROLLBACKS, 'time')}, rates tried: {tried}",
                     expected=problem.expected,
-                    cure=f"{lower_rate(loop.recipe, LOWEST_SHARE / 10)}; or a network with bn; "
+                    cure=f"{lower_rate(loop.settings.learning_rate, LOWEST_SHARE / 10)}; or a network with bn; "
                     "or images without extreme values",
                 ) from None
             _roll_back(loop, state, problem.problem)
             watch.end()
-            learning_rate = loop.recipe.learning_rate * state.rate_share
+            learning_rate = loop.settings.learning_rate * state.rate_share
             watch.say(
                 f"{problem.problem}: back to step {state.step}, the highest learning rate is {learning_rate:.2g} now"
             )
@@ -51,13 +50,13 @@ def run_rescued(loop: Loop, state: State, watch: Watch) -> None:
 
 def _roll_back(loop: Loop, state: State, problem: str) -> None:
     rollbacks, share, elapsed_s = state.rollbacks + 1, state.rate_share * LOWERED, state.pace.elapsed_s()
-    best = state.best_metric, state.best_loss, state.best_epoch
+    best = state.best
     failed = state.step + 1
     checkpoint = load_checkpoint(loop.run.state, state.landmark(state.step // 2))
     state.restore(checkpoint.tensors, checkpoint.numbers)
     state.rollbacks, state.rate_share = rollbacks, share
     # weights.safetensors holds the best so far, even if it came behind the checkpoint.
-    state.best_metric, state.best_loss, state.best_epoch = best
+    state.best = best
     state.pace.spent_s, state.pace.started = elapsed_s, state.pace.clock.monotonic()
     events = loop.run.events
     before = _rollbacks(events)
@@ -72,7 +71,7 @@ def _roll_back(loop: Loop, state: State, problem: str) -> None:
             failed_step=failed,
             rate_share=state.rate_share,
             problem=problem,
-            best_epoch=state.best_epoch,
+            best_epoch=state.best.epoch,
         )
     )
     # Killed before this, a resumed run diverges and comes back once more.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from striate.modules.module import Net
@@ -21,17 +22,30 @@ from striate.training.loop.vitals import VitalsState
 FIRST_LANDMARK = 64
 
 
+class Best(NamedTuple):
+    """The validation whose weights were kept: its epoch, -1 before the first, metric and cross-entropy."""
+
+    epoch: int = -1
+    metric: float = -1.0
+    loss: float = math.inf
+
+    @classmethod
+    def of_file(cls, figures: Mapping[str, Any]) -> Best:
+        """From the figures that a file of weights holds."""
+        return cls(int(figures["epoch"]), float(figures["metric"]), float(figures["loss"]))
+
+
 @dataclass
 class State:
     """The state of a training between two steps.
 
-    average: the running mean of the weights, if the recipe wants one.  step: steps taken in all.
-    stage: which one of the run.  first_epoch, first_step: where it began.
+    average: the running mean of the weights, if the recipe wants one.  noted_s: when an epoch was reported last.
+    Every other field is a number of the checkpoint.
+    step: steps taken in all.  stage: which one of the run.  first_epoch, first_step: where it began.
     epoch, epoch_step: the epoch that runs, and the steps taken in it.
     loss_sum, right, seen: sums over the images of this epoch so far.
-    best_metric, best_loss, best_epoch: of the validation whose weights were kept.
-    events_bytes: length of the event file at this point.  told_s: when an epoch was told last.
-    rollbacks: how often the run went back because the loss was NaN.  rate_share: what the rate is
+    events_bytes: length of the event file at this point.
+    rollbacks: how often the run went back because the loss was NaN.  rate_share: what the learning rate is
     multiplied with since.  size: of the images in this epoch, height and width.  vitals: of the looks so far.
     signs: that it is lost.
     """
@@ -40,6 +54,7 @@ class State:
     optimizer: torch.optim.Optimizer
     pace: Pace
     average: AveragedModel | None = None
+    noted_s: float = -1.0
     stage: int = 0
     first_epoch: int = 0
     first_step: int = 0
@@ -49,11 +64,8 @@ class State:
     loss_sum: float = 0.0
     right: int = 0
     seen: int = 0
-    best_metric: float = -1.0
-    best_loss: float = float("inf")
-    best_epoch: int = -1
+    best: Best = Best()
     events_bytes: int = 0
-    told_s: float = -1.0
     rollbacks: int = 0
     rate_share: float = 1.0
     size: tuple[int, int] = (0, 0)
@@ -66,16 +78,6 @@ class State:
             return self.net
         assert isinstance(self.average.module, Net)
         return self.average.module
-
-    def figures(self) -> dict[str, float]:
-        """Of the best weights, as their file says them."""
-        return {"epoch": self.best_epoch, "metric": self.best_metric, "loss": self.best_loss}
-
-    def take_figures(self, figures: Mapping[str, Any]) -> None:
-        """The best weights are those of a file with these figures; nothing where it has none."""
-        if figures:
-            self.best_epoch = int(figures["epoch"])
-            self.best_metric, self.best_loss = float(figures["metric"]), float(figures["loss"])
 
     def _device(self) -> torch.device:
         return next(self.net.parameters()).device
@@ -94,11 +96,17 @@ class State:
         mark = 1 << (step.bit_length() - 1) if step else 0
         return mark if mark >= max(FIRST_LANDMARK, self.first_step) else self.first_step
 
+    def _modules(self) -> dict[str, nn.Module]:
+        """What is kept as tensors, by the name that these begin with; the optimizer and the random state besides."""
+        return {"net": self.net} | ({} if self.average is None else {"average": self.average})
+
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by name: weights, running statistics, optimizer, random state."""
-        found = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
-        if self.average is not None:
-            found |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        found = {
+            f"{part}.{name}": tensor
+            for part, module in self._modules().items()
+            for name, tensor in module.state_dict().items()
+        }
         found |= self._optimizer_tensors()
         found["random.cpu"] = torch.get_rng_state()
         if (device := self._device()).type == "cuda":
@@ -112,10 +120,7 @@ class State:
         )
 
     def take_optimizer(self, content: bytes) -> bool:
-        """Take over what `optimizer_file` gave; False where it is of other weights, and nothing is taken.
-
-        L-BFGS keeps what it saw of one batch, which says nothing of the next training.
-        """
+        """Take over what `optimizer_file` gave; False where it is of other weights, and nothing is taken."""
         length = int.from_bytes(content[:8], "little")
         numbers = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["numbers"])
         tensors = load(content)
@@ -124,7 +129,7 @@ class State:
             index = int(name.split(".")[1])
             if index >= len(weights) or (tensor.ndim and tensor.shape != weights[index].shape):
                 return False
-        if not tensors or isinstance(self.optimizer, torch.optim.LBFGS):
+        if not tensors:
             return False
         self._restore_optimizer(tensors, numbers)
         return True
@@ -156,76 +161,27 @@ class State:
         return {index: values for index, values in plain.items() if values}
 
     def numbers(self) -> dict[str, Any]:
-        """Every number of the state."""
-        return {
-            "optimizer": self._optimizer_numbers(),
-            "stage": self.stage,
-            "first_epoch": self.first_epoch,
-            "first_step": self.first_step,
-            "step": self.step,
-            "epoch": self.epoch,
-            "epoch_step": self.epoch_step,
-            "loss_sum": self.loss_sum,
-            "right": self.right,
-            "seen": self.seen,
-            "best_metric": self.best_metric,
-            "best_loss": self.best_loss if self.best_epoch >= 0 else None,
-            "best_epoch": self.best_epoch,
-            "events_bytes": self.events_bytes,
-            "rollbacks": self.rollbacks,
-            "rate_share": self.rate_share,
-            "size": list(self.size),
-            "vitals": self.vitals.numbers(),
-            "signs": vars(self.signs),
-            "remaining": self.pace.remaining,
-            "progress": self.pace.progress,
-            "elapsed_s": self.pace.elapsed_s(),
-            "validation_s": self.pace.validation_s,
-            "validations": self.pace.validations,
-        }
+        """Every number of the state, as plain values."""
+        found = {name: getattr(self, name) for name in NUMBERS}
+        plain = {name: dict(vars(value)) if is_dataclass(value) else value for name, value in found.items()}
+        return plain | {"optimizer": self._optimizer_numbers(), "pace": self.pace.numbers()}
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Take over what `tensors` and `numbers` gave; the networks and optimizers must be alike."""
-        net = {name.removeprefix("net."): t for name, t in tensors.items() if name.startswith("net.")}
-        self.net.load_state_dict(net)
-        if self.average is not None:
-            self.average.load_state_dict(
-                {
-                    name.removeprefix("average."): t
-                    for name, t in tensors.items()
-                    if name.startswith("average.")
-                }
-            )
+        for part, module in self._modules().items():
+            own = f"{part}."
+            module.load_state_dict({k.removeprefix(own): t for k, t in tensors.items() if k.startswith(own)})
         self._restore_optimizer(tensors, numbers["optimizer"])
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and (device := self._device()).type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], device)
-        for name in (
-            "first_epoch",
-            "first_step",
-            "step",
-            "epoch",
-            "epoch_step",
-            "right",
-            "seen",
-            "best_epoch",
-            "events_bytes",
-            "rollbacks",
-        ):
-            setattr(self, name, int(numbers[name]))
-        self.rate_share = float(numbers["rate_share"])
+        for name in NUMBERS:
+            value = numbers[name]
+            setattr(self, name, type(getattr(self, name))(**value) if isinstance(value, dict) else value)
+        # What JSON has one kind of list for.
         height, width = numbers["size"]
-        self.size = int(height), int(width)
-        self.loss_sum = float(numbers["loss_sum"])
-        self.vitals = VitalsState.restored(numbers.get("vitals"))
-        self.signs = Signs.restored(numbers.get("signs"))
-        self.best_metric = float(numbers["best_metric"])
-        self.best_loss = float("inf") if numbers["best_loss"] is None else float(numbers["best_loss"])
-        self.pace.remaining = int(numbers["remaining"])
-        self.pace.progress = float(numbers["progress"])
-        self.pace.spent_s = float(numbers["elapsed_s"])
-        self.pace.validation_s = float(numbers["validation_s"])
-        self.pace.validations = int(numbers["validations"])
+        self.size, self.best = (height, width), Best(*numbers["best"])
+        self.pace.restore(numbers["pace"])
 
     def _restore_optimizer(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         saved: dict[int, dict[str, Any]] = {}
@@ -251,6 +207,12 @@ class State:
             for key, value in state.items():
                 if isinstance(value, Tensor) and value.shape == weight.shape:
                     state[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+
+
+# The numbers of a checkpoint that are fields of the state, by their names.
+NUMBERS = tuple(
+    each.name for each in fields(State) if each.name not in {"net", "optimizer", "pace", "average", "noted_s"}
+)
 
 
 def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from striate.predict.evaluate import autocast
 from striate.predict.normalize import Feeder
 from striate.runs.events import EventFile
 from striate.runs.vitals import MOST_VITALS_BYTES, Answers, Begin, Look
-from striate.training.step.progressive_resizing import shrunk
+from striate.training.step.progressive_resizing import downsample
 
 # Images that are looked at, evenly spread over the training images.
 PROBE = 32
@@ -237,7 +237,7 @@ class Vitals:
         state.bytes = self.file.length()
 
     def _begin(self, size: tuple[int, int]) -> Begin:
-        x = shrunk(self._x, size)
+        x = downsample(self._x, size)
         std, mean = torch.std_mean(x)
         norms = any(
             isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.training
@@ -263,7 +263,7 @@ class Vitals:
 
         running: whether batch norms have running statistics yet; at the first step there is nothing to compare.
         """
-        net, x = self.net, shrunk(self._x, size)
+        net, x = self.net, downsample(self._x, size)
         training = {module: module.training for module in net.modules()}
         norms = [
             module

@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from striate.modules.module import Net
 from striate.modules.recompute import forward_again
 from striate.net.plan.memory import Thrift
 from striate.predict.evaluate import autocast
+from striate.training.settings import Settings
 from striate.training.step.target import Target
+
+
+class Gradients(NamedTuple):
+    """What was seen while gradients were computed: the mean loss, the right answers, and their length before clipping."""
+
+    loss: float
+    right: int
+    length: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether a step can be taken along them."""
+        return math.isfinite(self.loss) and math.isfinite(self.length)
+
+
+def compute_gradients(
+    net: Net, optimizer: torch.optim.Optimizer, x: Tensor, target: Target, settings: Settings
+) -> Gradients:
+    """The gradients of a batch in place of those before, clipped.  x: N x C x H x W, normalized."""
+    optimizer.zero_grad(set_to_none=True)
+    loss, right = add_gradients(
+        net, x, target, settings.thrift, settings.precision,
+        lambda logits, target: loss_of(net, logits, target, settings.label_smoothing),
+    )  # fmt: skip
+    return Gradients(loss, right, float(nn.utils.clip_grad_norm_(net.parameters(), settings.clip)))
+
+
+def loss_of(net: Net, logits: Tensor, target: Target, smoothing: float) -> Tensor:
+    """Cross-entropy, and that of each auxiliary classifier times its weight."""
+    loss = target.cross_entropy(logits.float(), smoothing)
+    for weight, auxiliary in net.auxiliary_logits:
+        loss = loss + weight * target.cross_entropy(auxiliary.float(), smoothing)
+    return loss
 
 
 def add_gradients(
@@ -45,7 +82,7 @@ def add_gradients(
                 found = found * (len(some) / count)
         found.backward()  # type: ignore[no-untyped-call]
         loss += found.item()
-        right += int((logits.detach().argmax(dim=1) == part.heavier()).sum())
+        right += int((logits.detach().argmax(dim=1) == part.main_labels()).sum())
         # The graph of this piece goes before that of the next one comes.
         del logits, found
         net.auxiliary_logits.clear()

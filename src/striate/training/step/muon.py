@@ -16,7 +16,7 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ITERATIONS = 5
 
 # A weight whose length tells nothing takes at the usual learning rate, 0.003, a step of 0.24 of its length.
-_HELD = 80
+_FIXED_NORM_STEP = 80
 
 # A matrix of no length is divided by this.
 _LEAST = 1e-7
@@ -35,13 +35,13 @@ class Muon(torch.optim.Optimizer):
     the size of one of AdamW, so that rates mean the same (Liu et al. 2025).  The orthogonal matrix is found
     by five Newton-Schulz iterations (see `orthogonal`).
 
-    A weight before a norm is held at the length sqrt(rows), where only its direction can tell anything:
+    A weight before a norm keeps the length sqrt(rows), where only its direction can tell anything:
 
     w <- w * sqrt(rows) / |w| - rate * 80 * orthogonal(d)
 
     Weights of one dimension (biases, norms) have no matrix; they take a step of Adam at the same rate.
 
-    params: groups of weights, with `lr`, `momentum`, `weight_decay`, and `held` for those before a norm.
+    params: groups of weights, with `lr`, `momentum`, `weight_decay`, and `fixed_norm` for those before a norm.
     precision: fp32 or bf16, of the iterations.
     Source: Jordan 2024, "Muon: an optimizer for hidden layers"; Jordan 2024, airbench94 (the lengths); torch.optim.Muon, which takes matrices only.
     """
@@ -56,7 +56,7 @@ class Muon(torch.optim.Optimizer):
         precision: str = "fp32",
     ) -> None:
         super().__init__(
-            params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "held": False}
+            params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "fixed_norm": False}
         )
         self._precision = precision
 
@@ -107,8 +107,8 @@ class Muon(torch.optim.Optimizer):
         matrices = [_in_memory_order(each).flatten(1) for each in directions]
         del directions
         for weight, step in zip(weights, orthogonal(matrices, self._precision), strict=True):
-            length = _HELD if group["held"] else 0.2 * math.sqrt(max(step.shape))
-            if group["held"]:
+            length = _FIXED_NORM_STEP if group["fixed_norm"] else 0.2 * math.sqrt(max(step.shape))
+            if group["fixed_norm"]:
                 weight.mul_(math.sqrt(len(weight)) / weight.norm().clamp(min=1e-12))
             else:
                 weight.mul_(1 - rate * group["weight_decay"])

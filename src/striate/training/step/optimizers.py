@@ -3,59 +3,51 @@
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from striate.recipe.defaults import DECAYS, RATES
-from striate.recipe.keys import Recipe
+from striate.optimizers import OPTIMIZERS
+from striate.training.settings import OptimizerSettings
 from striate.training.step.muon import Muon
 
 
-def default_learning_rate(optimizer: str, net: nn.Module) -> float:
-    """The rate taken where none is said: less for a network without normalization."""
-    normalized = any(
-        isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) or type(module).__name__ == "ChannelNorm"
-        for module in net.modules()
-    )
-    return RATES[optimizer][0 if normalized else 1]
-
-
-def default_weight_decay(optimizer: str) -> float:
-    """The weight decay taken where none is said: decoupled ones take far more."""
-    return DECAYS.get(optimizer, 5e-4)
-
-
 def make_optimizer(
-    shares: Sequence[tuple[nn.Module, float]], recipe: Recipe, held: Iterable[Tensor] = ()
+    multipliers: Sequence[tuple[nn.Module, float]],
+    settings: OptimizerSettings,
+    fixed_norm: Iterable[Tensor] = (),
 ) -> torch.optim.Optimizer:
-    """The optimizer of a recipe whose rate and weight decay are chosen.
+    """The optimizer of a training.
 
-    shares: the modules that are trained, each with its share of the rate.
-    held: weights whose length tells nothing, for muon.
+    multipliers: the modules that are trained, each with what its learning rate is multiplied with.
+    fixed_norm: weights whose length makes no difference, for muon.
     Weight decay falls on weights of convolutions and fc only, not on biases, norms and scales, whose rate is
     `norm_lr_multiplier` times the others' (Page 2019, "How to train your ResNet" 8; Jordan 2024, section 3.4).
     """
-    assert recipe.learning_rate is not None
-    assert recipe.weight_decay is not None
     _spare_the_compiler()
-    kept = {id(weight) for weight in held} if recipe.optimizer == "muon" else set()
-    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}  # of a share and a decay, held or not
-    for module, share in shares:
+    fixed = {id(weight) for weight in fixed_norm} if OPTIMIZERS[settings.word].orthogonal else set()
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}  # of a multiplier and a decay
+    for module, multiplier in multipliers:
         for name, parameter in module.named_parameters():
             # A locally connected layer has a bias for each place, of three axes.
             decayed = parameter.ndim > 1 and not name.endswith("bias")
-            decay = recipe.weight_decay if decayed else 0.0
-            own = share * (1.0 if decayed else recipe.norm_lr_multiplier)
-            groups.setdefault((own, decay, id(parameter) in kept), []).append(parameter)
+            decay = settings.weight_decay if decayed else 0.0
+            own = multiplier * (1.0 if decayed else settings.norm_lr_multiplier)
+            groups.setdefault((own, decay, id(parameter) in fixed), []).append(parameter)
     made = [
-        {"params": parameters, "weight_decay": decay, "share": share} | ({"held": True} if is_held else {})
-        for (share, decay, is_held), parameters in groups.items()
+        {"params": parameters, "weight_decay": decay, "lr_multiplier": multiplier}
+        | ({"fixed_norm": True} if is_fixed else {})
+        for (multiplier, decay, is_fixed), parameters in groups.items()
     ]
-    return _make(made, recipe, recipe.learning_rate)
+    return _make(made, settings)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    """The learning rate of the next step: each group has a multiplier of its own."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate * group.get("lr_multiplier", 1.0)
 
 
 def _spare_the_compiler() -> None:
@@ -70,68 +62,29 @@ def _spare_the_compiler() -> None:
             method.__dynamo_disable = method
 
 
-def _make(groups: list[dict[str, Any]], recipe: Recipe, learning_rate: float) -> torch.optim.Optimizer:
-    momentum = {"momentum": recipe.momentum}
-    betas = {"betas": (recipe.momentum, 0.999), "fused": True}
-    match recipe.optimizer:
-        case "sgd":
-            return _without_compiler(torch.optim.SGD, groups, lr=learning_rate, fused=True)
-        case "momentum":
-            return _without_compiler(torch.optim.SGD, groups, lr=learning_rate, fused=True, **momentum)
-        case "nesterov":
-            return _without_compiler(
-                torch.optim.SGD, groups, lr=learning_rate, fused=True, nesterov=True, **momentum
-            )
-        case "adagrad":
-            return _without_compiler(torch.optim.Adagrad, groups, lr=learning_rate)
-        case "rmsprop":
-            return _without_compiler(torch.optim.RMSprop, groups, lr=learning_rate, **momentum)
-        case "adam":
-            return _without_compiler(torch.optim.Adam, groups, lr=learning_rate, **betas)
-        case "adamw":
-            return _without_compiler(torch.optim.AdamW, groups, lr=learning_rate, **betas)
-        case "muon":
-            return Muon(groups, lr=learning_rate, precision=recipe.optimizer_precision, **momentum)
-        case "lbfgs":
-            weights = [weight for group in groups for weight in group["params"]]
-            return torch.optim.LBFGS(weights, lr=learning_rate, max_iter=4, history_size=10)
-
-
-def _without_compiler(
-    kind: type[torch.optim.Optimizer], groups: list[dict[str, Any]], **options: Any
-) -> torch.optim.Optimizer:
-    """An optimizer of torch's whose first step does not load the compiler either: what wraps it there does."""
-    step = torch.no_grad()(inspect.unwrap(kind.step))
-    made: torch.optim.Optimizer = type(kind.__name__, (kind,), {"step": step})(groups, **options)
+def _make(groups: list[dict[str, Any]], settings: OptimizerSettings) -> torch.optim.Optimizer:
+    kind = OPTIMIZERS[settings.word]
+    options: dict[str, Any] = {"lr": settings.learning_rate, **kind.options}
+    if kind.momentum == "betas":
+        options["betas"] = (settings.momentum, 0.999)
+    elif kind.momentum:
+        options["momentum"] = settings.momentum
+    if kind.orthogonal:
+        return Muon(groups, precision=settings.precision, **options)
+    own = getattr(torch.optim, kind.name)
+    # L-BFGS knows no groups.
+    weights = [weight for group in groups for weight in group["params"]] if kind.line_search else groups
+    # What wraps the first step loads the compiler as well.
+    step = torch.no_grad()(inspect.unwrap(own.step))
+    made: torch.optim.Optimizer = type(own.__name__, (own,), {"step": step})(weights, **options)
     return made
 
 
-def rate_factor(schedule: str, progress: float, warmup: float) -> float:
-    """What the highest learning rate is multiplied with after a share `progress` of the training, 0 to 1.
-
-    The first `warmup` of the training rises in a straight line from 0.01 to 1; what follows is, with t
-    running from 0 to 1 over the rest:
-
-      constant     1
-      step         0.1 ^ floor(3 t): three stages, each a tenth of the one before
-      exponential  0.01 ^ t
-      inverse      1 / (1 + 9 t)
-      cosine       (1 + cos(pi t)) / 2
-      one-cycle    1 - t, down to 0 in a straight line; with its warm-up a triangle (Smith 2018)
-
-    Source: Goyal et al. 2017 (warm-up); Loshchilov and Hutter 2017 (cosine).
-    """
-    if progress < warmup:
-        return 0.01 + 0.99 * progress / warmup
-    t = min(1.0, (progress - warmup) / (1 - warmup))
-    if schedule == "constant":
-        return 1.0
-    if schedule == "step":
-        return float(0.1 ** math.floor(min(3 * t, 2.999)))
-    if schedule == "exponential":
-        return float(0.01**t)
-    if schedule == "inverse":
-        return 1 / (1 + 9 * t)
-    if schedule == "cosine":
-        return (1 + math.cos(math.pi * t)) / 2
-    return 1 - t
+def take_step(optimizer: torch.optim.Optimizer, gradient: Callable[[], float]) -> float:
+    """One step.  gradient: computes the gradients of a batch and gives its loss; returns that before the step."""
+    if isinstance(optimizer, torch.optim.LBFGS):
+        # It looks at several points before it steps, and asks for the gradient at each.
+        return float(optimizer.step(gradient))  # type: ignore[no-untyped-call]
+    loss = gradient()
+    optimizer.step()
+    return loss

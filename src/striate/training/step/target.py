@@ -50,14 +50,14 @@ class Target:
         rest = (self.others, self.weights, self.importance, self.others_importance)
         return Target(self.labels[some], *(None if each is None else each[some] for each in rest))
 
-    def heavier(self) -> Tensor:
+    def main_labels(self) -> Tensor:
         """The label of the image that has the larger part in each mixture, N."""
         if self.others is None or self.weights is None:
             return self.labels
         return torch.where(self.weights >= 0.5, self.labels, self.others)
 
 
-def fed(feeder: Feeder, batch: Batch) -> tuple[Tensor, Target]:
+def prepare_batch(feeder: Feeder, batch: Batch) -> tuple[Tensor, Target]:
     """A batch on the device: images, normalized and mixed, N x C x H x W, and what they stand for."""
     x, labels = feeder.images(batch.images), feeder.labels(batch.labels)
     importance = None if batch.importance is None else torch.from_numpy(batch.importance).to(feeder.device)

@@ -35,16 +35,16 @@ def recipe_from(run: RunFolder, keys: Mapping[str, Any]) -> tuple[Recipe, str]:
             cure=f"striate resume {run.quoted}",
         )
     known = read_run_recipe(run, record)
-    assert known.learning_rate is not None
     own = {
         "weights": str(run.last_weights.resolve()),
         "weights_sha256": None,
         "warmup": 0.0,
         "progressive_resizing": None,
     }
+    learning_rate = None
     # Another optimizer wants a rate of its own.
-    same = keys.get("optimizer", known.optimizer) == known.optimizer
-    learning_rate = float(f"{known.learning_rate * SHARE:.2g}") if same else None
+    if known.learning_rate is not None and keys.get("optimizer", known.optimizer) == known.optimizer:
+        learning_rate = float(f"{known.learning_rate * SHARE:.2g}")
     return read_recipe(str(run.recipe), given={**own, "learning_rate": learning_rate, **keys}), record.source
 
 
