@@ -30,8 +30,8 @@ from striate.recipe.defaults import (
 from striate.recipe.keys import Recipe, read_recipe
 from striate.training.budget import CLOSING_S, LEAST_EPOCHS, Outlook, needed_epochs, outlook, pick
 from striate.training.layout import time_layouts
-from striate.training.loop.pace import StepTime
 from striate.training.selftest import SelfTest, self_test
+from striate.training.settings import StepTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +240,12 @@ def budget_choice(images: Images, machine: Machine) -> str:
             optimizer_ms * machine.share / 1e3,
             1.2 * image_us * machine.share / 1e6,
         )
-        return outlook(recipe, time, images.counts, BUDGET_S - BEGUN_S - CLOSING_S)
+        batch, smallest = recipe.batch_for(images.counts["train"]), recipe.progressive_resizing or 1.0
+        return outlook(batch, smallest, time, images.counts, BUDGET_S - BEGUN_S - CLOSING_S)
 
     ladder = candidates(size, images.channels, recipe.nets, sides=sides)
     found, far = pick(ladder, expected, needed_epochs(images.counts["train"]))
-    return f"`{found.net}` at {'x'.join(map(str, found.size))}, {far.told()}"
+    return f"`{found.net}` at {'x'.join(map(str, found.size))}, {far.describe()}"
 
 
 def machine_rows() -> list[Row]:
