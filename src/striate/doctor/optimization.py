@@ -18,7 +18,6 @@ from striate.doctor.remedy import (
     next_step,
 )
 from striate.errors import counted
-from striate.recipe.defaults import RATES
 from striate.text.figures import percent
 
 RATIO_HIGH = Threshold(
@@ -197,7 +196,7 @@ def _rate(facts: RunFacts, learning_rate: float) -> Iterator[Finding | NotApplic
     ratio = facts.peak_ratio
     usual, times = facts.usual_rate, facts.times_usual or 0.0
     cure = again(facts) if meant_for_adam(facts) else again(facts, _rate_key(usual))
-    suits = RATES.get(facts.optimizer, RATES["adamw"])[0]
+    suits = facts.optimizer_kind.learning_rate
     if usual < suits <= learning_rate <= HIGH_FOR_NORMS * suits and times < RATE_FAR and "conv" in facts.text:
         # Such a rate is taken with norms, which learn faster: they are missing rather than that it is wrong.
         cure = again(facts, _rate_key(suits), change=with_norms)

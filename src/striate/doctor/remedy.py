@@ -151,7 +151,8 @@ def meant_for_adam(facts: RunFacts) -> bool:
     learning_rate = facts.learning_rate
     adam = facts.usual_rate_of("adamw")
     return (
-        facts.optimizer == "sgd"
+        facts.optimizer_kind.plain
+        and not facts.optimizer_kind.momentum
         and learning_rate is not None
         and learning_rate <= facts.usual_rate / RATE_FAR
         and adam / 10 <= learning_rate <= 2 * adam
