@@ -19,7 +19,7 @@ HIGH, HIGH_STEPS = 5.0, 10
 
 # No gradient at all in front of the last layer, in so many looks in a row, so many steps apart.  The momentum of
 # earlier steps may still bring units back in the first ten.
-LOOK_STEPS, STILL_LOOKS = 4, 8
+LOOK_STEPS, STILL_LOOKS = 4, 5
 
 
 class Loss(NamedTuple):
