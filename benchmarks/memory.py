@@ -77,6 +77,7 @@ def child(name: str, batch: int, precision: str, optimizer: str, share: float) -
 
     import striate
     from striate.machine.device import emulates_bf16
+    from striate.modules.module import build
     from striate.net.plan.memory import Thrift
     from striate.net.plan.memory_fit import Fitter
     from striate.net.plan.tape import EMULATED
@@ -93,11 +94,12 @@ def child(name: str, batch: int, precision: str, optimizer: str, share: float) -
         assert fit is not None, "it cannot fit"
         thrift = fit.thrift
     warm = "conv 32 3x3 -> bn -> relu -> maxpool 2 -> conv 32 3x3 -> bn -> relu -> fc 10"
-    steps(striate.read(warm).build((3, 32, 32)), (3, 32, 32), 8, precision, optimizer, Thrift())
+    # As a training builds it: `striate.read(...).build` gives one for hooks, which writes over no input.
+    steps(build(striate.read(warm).lay((3, 32, 32), 10)), (3, 32, 32), 8, precision, optimizer, Thrift())
     heap.trim()
     base = heap.own_bytes()
     heap.forget_peak()
-    net = striate.read(name).build(input, classes)
+    net = build(layout)
     steps(net, input, batch, precision, optimizer, thrift)
     peak = heap.peak_bytes()
     assert peak is not None

@@ -190,6 +190,8 @@ class Walk:
     """What lives while a step is walked through.
 
     around: what lives besides what is kept, at most, by step of the main flow.
+    flowing: the buffer in which the gradient of a tensor lies; sizes: bytes of each buffer.
+    waiting: the buffer that whoever gave it holds while a run is recomputed and goes backward.
     """
 
     made: Tape
@@ -206,6 +208,7 @@ class Walk:
     firsts: dict[int, list[int]] = field(default_factory=dict)
     flowing: dict[int, int] = field(default_factory=dict)
     sizes: dict[int, int] = field(default_factory=dict)
+    waiting: set[int] = field(default_factory=set)
     serial: int = 0
     peak: tuple[int, int, int, int, str] = (-1, 0, 0, 0, "")
     around: dict[int, int] = field(default_factory=dict)
@@ -284,18 +287,19 @@ class Walk:
         for first, last in [*_kept(runs), *((run.first, run.last) for run in runs if run.again)]:
             remade |= self._remade(first, last)
         made: dict[int, int] = {}
-        held = 0
         for run in reversed(runs):
             if run.again:
-                # The gradient of its end waits while it is run again, and is held by whoever gave it.
-                held = self.size(self.made.operations[run.last - 1].output)
+                end = self.flowing.get(self.made.operations[run.last - 1].output)
+                self.waiting = set() if end is None else {end}
+                held = sum(self.sizes[each] for each in self.waiting)
                 self.fixed += held
                 self._forward(run, self._remade(run.first, run.last), keep=True)
+                self.fixed -= held
             for number in range(run.last - 1, run.first - 1, -1):
                 self._backward(number, remade, made)
             if run.again:
                 self._drop(run.first)
-                self.fixed -= held
+                self.waiting = set()
 
     def _backward(self, number: int, remade: dict[int, int], made: dict[int, int]) -> None:
         operation = self.made.operations[number]
@@ -313,7 +317,7 @@ class Walk:
         new = 0
         if operation.layer is not None and not self._is_view(operation):
             new = sum(map(self.size, into))
-        flowing = sum(self.sizes[each] for each in set(self.flowing.values()))
+        flowing = sum(self.sizes[each] for each in self.waiting.union(self.flowing.values()))
         live = fresh + flowing + new + sum(made.values()) + self.batch * 2 * operation.copies
         self.moment(operation.path, live, self._backward_scratch(operation), operation.step)
         self._hand_back(operation, into)
@@ -328,7 +332,7 @@ class Walk:
 
     def _hand_back(self, operation: Operation, into: list[int]) -> None:
         buffer = self.flowing.pop(operation.output)
-        shared = Counter(self.flowing.values())
+        shared = Counter([*self.flowing.values(), *self.waiting])
         for tensor in into:
             if operation.layer is None:
                 if tensor in self.flowing:
