@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,25 @@ def no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STRIATE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def fresh_cache(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """Called with a folder: makes it a cache that is empty but for what the self-test found, for STRIATE_CACHE.
+
+    The self-test takes seconds, and is run once for all tests of a process.
+    """
+    measured = tmp_path_factory.mktemp("measured")
+
+    def fill(folder: Path) -> str:
+        if not any(measured.iterdir()):
+            from training.quickly import measure_this_machine
+
+            measure_this_machine(measured)
+        shutil.copytree(measured, folder)
+        return str(folder)
+
+    return fill
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,11 @@ NET = "conv 4 3x3 -> bn -> relu -> pool avg -> fc classes"
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def trained(tmp_path_factory: pytest.TempPathFactory, fresh_cache: Callable[[Path], str]) -> Any:
     """A run of an instant."""
     place = tmp_path_factory.mktemp("api")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STRIATE_CACHE", str(place / "cache"))
+        patch.setenv("STRIATE_CACHE", fresh_cache(place / "cache"))
         return striate.train(
             write_arrays(place / "bars.npz"), net=NET, epochs=2, batch=16, out=place / "run", device="cpu"
         )

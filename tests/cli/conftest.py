@@ -13,7 +13,7 @@ import pytest
 
 from striate.cli.main import main
 from training.drawn import write_arrays, write_folder
-from training.quickly import no_long_self_test as no_long_self_test
+from training.quickly import no_long_measuring as no_long_measuring
 from training.quickly import one_thread as one_thread
 
 STRIATE = [sys.executable, "-c", "from striate.cli.main import main; main()"]
@@ -32,11 +32,11 @@ Call = Callable[..., Said]
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_cache: Callable[[Path], str]) -> Path:
     """A working directory and a cache of its own, for commands inside and outside this process."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("STRIATE_CACHE", fresh_cache(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
     monkeypatch.setenv("COLUMNS", "80")
@@ -94,12 +94,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory, photos: Path, fresh_cache: Callable[[Path], str]) -> Path:
     """A run that is finished."""
     import striate
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STRIATE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("STRIATE_CACHE", fresh_cache(tmp_path_factory.mktemp("cached") / "cache"))
         out = tmp_path_factory.mktemp("runs") / "photos"
         striate.train(photos, net=NET, epochs=2, batch=8, out=out, device="cpu")
     return out

@@ -125,13 +125,13 @@ def test_more_makers_make_the_same_batches(makers: int) -> None:
 def test_a_maker_takes_no_helpers_and_leaves_the_others_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     before, seen = torch.get_num_threads(), []
     torch.set_num_threads(2)
-    made = TrainingBatches._make
+    made = TrainingBatches.make
 
     def noting(self: TrainingBatches, *rest: Any) -> Batch:
         seen.append(torch.get_num_threads())
         return made(self, *rest)
 
-    monkeypatch.setattr(TrainingBatches, "_make", noting)
+    monkeypatch.setattr(TrainingBatches, "make", noting)
     try:
         list(training().epoch(0))
         assert set(seen) == {1}

@@ -117,7 +117,7 @@ def test_it_is_unpacked_once_and_anew_where_it_is_gone(
     assert all(each.path.is_relative_to(home / "files") for each in first.entries)
     shutil.copy(here / "a.zip", here / "b.zip")
     with monkeypatch.context() as patch:
-        patch.setattr(archive, "_build", None)  # would fail
+        patch.setattr(archive, "unpack_into", None)  # would fail
         assert list_data("a.zip").entries == first.entries
         assert list_data("b.zip").entries == first.entries, "the content counts, not the name"
     for damage in (
@@ -376,14 +376,14 @@ def test_a_killed_extraction_leaves_nothing_that_looks_finished(here: Path, cach
 
 def test_an_archive_that_changes_meanwhile(here: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "a.tar").write_bytes(tar())
-    real = archive._build
+    real = archive.unpack_into
 
     def changing(*given: object) -> None:
         real(*given)  # type: ignore[arg-type]
         with (here / "a.tar").open("ab") as file:
             file.write(bytes(512))
 
-    monkeypatch.setattr(archive, "_build", changing)
+    monkeypatch.setattr(archive, "unpack_into", changing)
     assert error_of("a.tar").startswith("a.tar: the archive changed while it was read\n")
     assert not list((cache / "archives").iterdir())
 

@@ -33,8 +33,8 @@ def names(cache: Path) -> set[str]:
 
 
 def test_a_seal_breaks_by_one_bit_and_by_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(place, "_BLOCK_BYTES", 1000)
-    monkeypatch.setattr(place, "_PIECE_BYTES", 300)
+    monkeypatch.setattr(place, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(place, "PIECE_BYTES", 300)
     (tmp_path / "f" / "inner").mkdir(parents=True)
     (tmp_path / "f" / "a").write_bytes(bytes(range(250)) * 17)
     (tmp_path / "f" / "inner" / "b").write_bytes(b"")

@@ -8,7 +8,7 @@ import striate
 from calm import calm as calm
 from striate.explaining.subject import Subject
 from striate.predict.normalize import Normalization
-from training.quickly import no_long_self_test as no_long_self_test
+from training.quickly import no_long_measuring as no_long_measuring
 from training.quickly import one_thread as one_thread
 
 

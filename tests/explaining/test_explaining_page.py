@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -348,10 +349,12 @@ def test_files_of_images_with_one_name_are_told_apart() -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch, fresh_cache: Callable[[Path], str]
+) -> Path:
     """A finished run on arrays of three classes, in the working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("STRIATE_CACHE", fresh_cache(tmp_path / "cache"))
     write_arrays(tmp_path / "bars.npz", train=60, test=0)
     words = ("--net", NET, "--epochs", "1", "--device", "cpu", "--quiet")
     assert call("train", "bars.npz", *words, "--out", "run").code == 0

@@ -46,7 +46,7 @@ def test_the_fastest_is_found_once_and_kept(trained: Trained, monkeypatch: pytes
     assert {each.name for each in trials} == set(runtime_names())
     taken = [each.image_ms for each in trials if each.image_ms is not None and each.name != "torch"]
     assert taken == sorted(taken)
-    monkeypatch.setattr(runtime, "_time", None)
+    monkeypatch.setattr(runtime, "time_answers", None)
     again, kept = answering(trained, "auto", 1000)
     assert kept == trials
     assert type(again.answers) is type(ready)
@@ -60,7 +60,7 @@ def test_a_few_images_are_not_worth_a_comparison(trained: Trained) -> None:
 
 def test_a_runtime_with_other_answers_is_not_taken(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {"onnxruntime": lambda model: lambda x: np.zeros((len(x), 10), np.float32)}
-    monkeypatch.setattr(runtime, "_MAKERS", wrong)
+    monkeypatch.setattr(runtime, "MAKERS", wrong)
     monkeypatch.setattr(runtime, "runtime_names", lambda: ["torch", "onnxruntime"])
     ready, trials = fastest(trained.net)
     assert [each.name for each in trials] == ["torch", "onnxruntime"]
@@ -72,7 +72,7 @@ def test_a_runtime_that_fails_is_not_taken(trained: Trained, monkeypatch: pytest
     def fails(model: bytes) -> runtime.Answer:
         raise ValueError("no such operator\nand much more")
 
-    monkeypatch.setattr(runtime, "_MAKERS", {"onnxruntime": fails})
+    monkeypatch.setattr(runtime, "MAKERS", {"onnxruntime": fails})
     monkeypatch.setattr(runtime, "runtime_names", lambda: ["torch", "onnxruntime"])
     assert fastest(trained.net)[1][1] == Timed("onnxruntime", None, "no such operator")
 

@@ -320,7 +320,7 @@ def test_learning_rate_is_the_best_of_the_ladder_and_beyond_it(
         asked.append(learning_rate)
         return -abs(math.log10(learning_rate) - math.log10(5.0))
 
-    monkeypatch.setattr(here, "_score", score)
+    monkeypatch.setattr(here, "score_at", score)
     assert here.chosen(_ARMS[0]) == 3.0
     assert asked == [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,16 +11,18 @@ import torch
 from striate.training.loop import loop
 from survival.tiny import ALWAYS, train
 from training.drawn import write_arrays
-from training.quickly import no_long_self_test as no_long_self_test
+from training.quickly import no_long_measuring as no_long_measuring
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def one_thread(
+    tmp_path_factory: pytest.TempPathFactory, fresh_cache: Callable[[Path], str]
+) -> Iterator[None]:
     """The last bit of a sum depends on how many there are."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STRIATE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("STRIATE_CACHE", fresh_cache(tmp_path_factory.mktemp("cached") / "cache"))
         patch.setattr(loop, "CHECKPOINT_SHARE", ALWAYS)
         yield
     torch.set_num_threads(before)

@@ -182,7 +182,7 @@ def test_the_best_weights_are_those_of_the_record_after_a_rollback(
     out, watch = tmp_path / "run", Ear()
     made = make(arrays, out, watch, epochs=4, ema=None)
     shown, count = iter([0.5, 0.9, 0.6, 0.6, 0.6, 0.6]), 0
-    real = loop._validate
+    real = loop.validate
 
     def validate(*said: Any) -> tuple[float, float, float]:
         real(*said)
@@ -197,7 +197,7 @@ def test_the_best_weights_are_those_of_the_record_after_a_rollback(
             with torch.no_grad():
                 next(made.prepared.net.parameters()).fill_(float("nan"))
 
-    monkeypatch.setattr(loop, "_validate", validate)
+    monkeypatch.setattr(loop, "validate", validate)
     monkeypatch.setattr(watch, "advance", advance)
     # No checkpoint but the first.
     job.run_job(made, watch, resume=False, checkpoint_s=1e9)

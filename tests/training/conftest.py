@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from training.drawn import write_arrays
-from training.quickly import no_long_self_test as no_long_self_test
+from training.quickly import no_long_measuring as no_long_measuring
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_cache: Callable[[Path], str]) -> Path:
     """Every test has a cache of its own."""
     folder = tmp_path / "cache"
-    monkeypatch.setenv("STRIATE_CACHE", str(folder))
+    monkeypatch.setenv("STRIATE_CACHE", fresh_cache(folder))
     return folder
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def one_thread(
+    tmp_path_factory: pytest.TempPathFactory, fresh_cache: Callable[[Path], str]
+) -> Iterator[None]:
     """Small networks are faster on one, and the last bit of a sum depends on how many there are."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STRIATE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("STRIATE_CACHE", fresh_cache(tmp_path_factory.mktemp("cached") / "cache"))
         yield
     torch.set_num_threads(before)
 

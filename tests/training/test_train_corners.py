@@ -39,7 +39,7 @@ def accuracies(patch: pytest.MonkeyPatch, *found: float) -> None:
         accuracy = found[min(state.epoch, len(found) - 1)]
         return accuracy, accuracy, 1.0
 
-    patch.setattr(loop_module, "_validate", validate)
+    patch.setattr(loop_module, "validate", validate)
 
 
 def epochs_of(run: Path) -> int:

@@ -29,26 +29,27 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(selftest, "MEASURED_S", 0.0)
+def an_empty_cache_and_little_to_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "empty"))
+    for name, little in {"MEASURED_S": 0.0, "IMAGES": 1, "CHANNELS": 32, "COPIED": 2**16}.items():
+        monkeypatch.setattr(selftest, name, little)
 
 
 def test_it_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     first = self_test(CPU)
     assert min(first.fp32_flops, first.bf16_flops, first.copy_bytes) > 1e6
     assert 0 < first.bf16_error < 0.01
-    measure = selftest._measure
-    monkeypatch.setattr(selftest, "_measure", lambda *_: pytest.fail("it was kept"))
+    real = selftest.measure
+    monkeypatch.setattr(selftest, "measure", lambda *_: pytest.fail("it was kept"))
     assert self_test(CPU) == first
-    monkeypatch.setattr(selftest, "_measure", measure)
+    monkeypatch.setattr(selftest, "measure", real)
     assert self_test(CPU, again=True).machine == first.machine
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"machine": 1}', b"\xff"])
 def test_a_damaged_file_is_measured_anew(content: bytes, tmp_path: Path) -> None:
     self_test(CPU)
-    (file,) = (tmp_path / "cache" / "machine").glob("machine-*.json")
+    (file,) = (tmp_path / "empty" / "machine").glob("machine-*.json")
     file.write_bytes(content)
     made = self_test(CPU)
     assert made.fp32_flops > 0
@@ -97,7 +98,7 @@ def test_a_disturbed_measurement_does_not_make_bf16_the_faster(monkeypatch: pyte
     """Of two measurements of fp32, around that of bf16, the better counts."""
     figures = iter([1e9, 1.1e11, 1e11])
     monkeypatch.setattr(selftest, "peak_flops", lambda *_: next(figures))
-    assert not selftest._measure(CPU, {}, {}).bf16
+    assert not selftest.measure(CPU, {}, {}).bf16
 
 
 def chosen(monkeypatch: pytest.MonkeyPatch, known: SelfTest, **keys: Any) -> list[str]:

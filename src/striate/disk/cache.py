@@ -31,7 +31,7 @@ _IN_THE_WAY = frozenset(
 _ABANDONED_S = 24 * 3600.0
 """A half-built folder untouched for so long was left by a process that was killed."""
 
-_BLOCK_BYTES, _PIECE_BYTES = 2**24, 2**20
+BLOCK_BYTES, PIECE_BYTES = 2**24, 2**20
 """A thread reads a block, piece by piece."""
 
 
@@ -155,7 +155,7 @@ def seal_of(place: Path) -> dict[str, int | str]:
     """
     found = sorted(_files_in(place))
     whole = hashlib.blake2b(repr([(name, size) for name, _, size in found]).encode(), digest_size=32)
-    blocks = [(path, start) for _, path, size in found for start in range(0, size, _BLOCK_BYTES)]
+    blocks = [(path, start) for _, path, size in found for start in range(0, size, BLOCK_BYTES)]
     with closing(in_order(_hashed, blocks)) as hashes:
         for each in hashes:
             whole.update(each)
@@ -187,10 +187,10 @@ def _files_in(place: Path) -> Iterator[tuple[bytes, str, int]]:
 def _hashed(block: tuple[str, int]) -> bytes:
     path, start = block
     digest = hashlib.blake2b(digest_size=32)
-    left = _BLOCK_BYTES
+    left = BLOCK_BYTES
     with open(path, "rb", buffering=0) as file:
         file.seek(start)
-        while left and (piece := file.read(min(left, _PIECE_BYTES))):
+        while left and (piece := file.read(min(left, PIECE_BYTES))):
             digest.update(piece)
             left -= len(piece)
     return digest.digest()

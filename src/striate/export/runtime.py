@@ -99,7 +99,7 @@ def answered_by(net: Net, name: str) -> nn.Module:
     # To import onnx takes a fifth of a second.
     from striate.export.onnx_graph import onnx_bytes
 
-    return Elsewhere(_MAKERS[name](onnx_bytes(folded(net))))
+    return Elsewhere(MAKERS[name](onnx_bytes(folded(net))))
 
 
 def answering(trained: Trained, name: str, images: int) -> tuple[Trained, list[Timed]]:
@@ -139,7 +139,7 @@ def _compared(net: Net) -> list[Timed]:
     exact: Tensor | None = None
     for name in runtime_names():
         try:
-            answers, taken_s = _time(answered_by(net, name), x)
+            answers, taken_s = time_answers(answered_by(net, name), x)
         except Exception as problem:
             # Whatever another package cannot do is a reason to take torch.
             trials.append(Timed(name, None, str(problem).splitlines()[0][:120]))
@@ -153,7 +153,8 @@ def _compared(net: Net) -> list[Timed]:
     )
 
 
-def _time(net: nn.Module, x: Tensor) -> tuple[Tensor, float]:
+def time_answers(net: nn.Module, x: Tensor) -> tuple[Tensor, float]:
+    """The answers to a batch, and the seconds of the quickest of several goes."""
     best = float("inf")
     with torch.inference_mode():
         answers: Tensor = net(x)
@@ -208,5 +209,5 @@ def _openvino(model: bytes) -> Answer:
     return lambda x: np.array(compiled([x])[0])
 
 
-_MAKERS: dict[str, Callable[[bytes], Answer]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
-_RUNTIMES = ("torch", *_MAKERS)
+MAKERS: dict[str, Callable[[bytes], Answer]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+_RUNTIMES = ("torch", *MAKERS)

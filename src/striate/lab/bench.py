@@ -218,7 +218,7 @@ class Bench:
     def chosen(self, arm: Arm) -> float:
         """The best learning rate, by short trainings of one seed; where it is the first or last, others beyond it too."""
         if arm not in self._rates:
-            tried = {learning_rate: self._score(arm, learning_rate) for learning_rate in self.ladder(arm)}
+            tried = {learning_rate: self.score_at(arm, learning_rate) for learning_rate in self.ladder(arm)}
             for _ in range(0 if self.quick else MOST_BEYOND):
                 best = max(tried, key=lambda learning_rate: tried[learning_rate])
                 if best == min(tried):
@@ -230,11 +230,11 @@ class Bench:
                 # One more than was planned.
                 self._total += 1
                 self.watch.begin("trainings", self._total)
-                tried[beyond] = self._score(arm, beyond)
+                tried[beyond] = self.score_at(arm, beyond)
             self._rates[arm] = max(tried, key=lambda learning_rate: tried[learning_rate])
         return self._rates[arm]
 
-    def _score(self, arm: Arm, learning_rate: float) -> float:
+    def score_at(self, arm: Arm, learning_rate: float) -> float:
         """How good a learning rate is: larger is better."""
         found = self.outcome(arm, learning_rate, 0, short=True)
         if found.diverged or not found.train_error:

@@ -23,7 +23,9 @@ MEASURED_S = 0.3
 FASTER, NEAR = 1.2, 0.01
 
 # A convolution large enough to reach the peak: 16 x 256 x 28 x 28, 256 windows of 3x3.
-_IMAGES, _CHANNELS, _SIDE = 16, 256, 28
+IMAGES, CHANNELS, SIDE = 16, 256, 28
+# Numbers to copy, more than a cache holds.
+COPIED = 32 * 2**20
 
 # The gradient of a middle convolution of the zoo's small networks: 128 windows of 128 x 3 x 3.
 _ROWS, _COLUMNS = 128, 1152
@@ -34,7 +36,7 @@ class SelfTest:
     """What was measured.
 
     machine, versions: what it was measured on.  fp32_flops, bf16_flops: floating-point operations a second of
-    a large convolution, channels last.  copy_bytes: bytes read and written a second in copying 256 MB.
+    a large convolution, channels last.  copy_bytes: bytes read and written a second in copying 128 MiB.
     bf16_error: the largest difference of a bf16 convolution from fp32, as a share of the largest value.
     fp32_muon_s, bf16_muon_s: seconds that Muon takes to make a gradient of 128x1152 orthogonal.
     """
@@ -93,7 +95,7 @@ def self_test(device: torch.device, *, again: bool = False) -> SelfTest:
     return measured_once(
         "machine",
         {"machine": machine, "versions": found},
-        lambda: asdict(_measure(device, machine, found)),
+        lambda: asdict(measure(device, machine, found)),
         lambda kept: SelfTest(**kept),
         again=again,
     )
@@ -103,7 +105,7 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Floating-point operations a second of a large 3x3 convolution, channels last."""
     with torch.inference_mode():
         taken_s = _best_s(_convolution(device, dtype), device)
-    return 2 * 9 * _CHANNELS * _CHANNELS * _IMAGES * _SIDE * _SIDE / taken_s
+    return 2 * 9 * CHANNELS * CHANNELS * IMAGES * SIDE * SIDE / taken_s
 
 
 def muon_s(device: torch.device, precision: str) -> float:
@@ -113,8 +115,9 @@ def muon_s(device: torch.device, precision: str) -> float:
         return _best_s(lambda: list(orthogonal([gradient], precision)), device)
 
 
-def _measure(device: torch.device, machine: dict[str, Any], found: dict[str, str]) -> SelfTest:
-    plain = torch.empty(32 * 2**20, device=device)
+def measure(device: torch.device, machine: dict[str, Any], found: dict[str, str]) -> SelfTest:
+    """The self-test itself, of a machine and versions as they are said."""
+    plain = torch.empty(COPIED, device=device)
     other = torch.empty_like(plain)
     with torch.inference_mode():
         exact, rough = (
@@ -134,13 +137,15 @@ def _measure(device: torch.device, machine: dict[str, Any], found: dict[str, str
         )
 
 
-def _convolution(device: torch.device, dtype: torch.dtype, *, images: int = _IMAGES) -> Callable[[], Tensor]:
+def _convolution(
+    device: torch.device, dtype: torch.dtype, *, images: int | None = None
+) -> Callable[[], Tensor]:
     """The same convolution each time, in one arithmetic."""
     generator = torch.Generator().manual_seed(0)
-    shapes = ((images, _CHANNELS, _SIDE, _SIDE), (_CHANNELS, _CHANNELS, 3, 3))
+    shapes = ((images or IMAGES, CHANNELS, SIDE, SIDE), (CHANNELS, CHANNELS, 3, 3))
     x, weight = (torch.randn(shape, generator=generator).to(device) for shape in shapes)
     x, weight = (
-        each.to(dtype, memory_format=torch.channels_last) for each in (x, weight * (9 * _CHANNELS) ** -0.5)
+        each.to(dtype, memory_format=torch.channels_last) for each in (x, weight * (9 * CHANNELS) ** -0.5)
     )
     return lambda: F.conv2d(x, weight, padding=1)
 

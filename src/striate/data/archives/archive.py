@@ -79,7 +79,7 @@ def unpacked(path: Path, place: str, root: Path) -> Unpacked:
         make_room(root, size_bytes)
         try:
             with building(archives) as temporary:
-                _build(temporary, file, size_bytes, root, place)
+                unpack_into(temporary, file, size_bytes, root, place)
                 if stamp_of(os.fstat(file.fileno())) != stamp:
                     raise DataError(
                         "the archive changed while it was read",
@@ -103,7 +103,8 @@ def _unread(problem: DataError, place: str) -> DataError:
     return DataError(problem.problem, place=place, expected="a file that you may read", cure=problem.cure)
 
 
-def _build(home: Path, file: BinaryIO, size_bytes: int, root: Path, about: str) -> None:
+def unpack_into(home: Path, file: BinaryIO, size_bytes: int, root: Path, about: str) -> None:
+    """Unpack an archive into a folder, and write the index of what came out."""
     allowance = Allowance(size_bytes, root, shutil.disk_usage(home).free)
     target = Target(home / "files")
     os.mkdir(target.folder, 0o755)

@@ -69,10 +69,10 @@ class TrainingBatches:
             coming: deque[Future[Batch]] = deque()
             for step in range(first_step, self.steps):
                 for ahead in range(step + len(coming), min(step + 1 + self.makers, self.steps)):
-                    coming.append(pool.submit(self._make, order, ahead, epoch))
+                    coming.append(pool.submit(self.make, order, ahead, epoch))
                 yield coming.popleft().result()
 
-    def _make(self, order: NDArray[np.int64], step: int, epoch: int) -> Batch:
+    def make(self, order: NDArray[np.int64], step: int, epoch: int) -> Batch:
         draws = order[step * self.batch : (step + 1) * self.batch]
         windows = augmented(self.images, draws, self.size, self.augment, seed=self.seed, epoch=epoch)
         mix = self.augment.mix(Chance(self.seed, epoch, draws))

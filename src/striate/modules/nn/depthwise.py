@@ -29,7 +29,7 @@ class Conv2d(nn.Conv2d):
             assert isinstance(self.padding, tuple)
             found: Tensor = Im2col.apply(input, weight, bias, self.stride, self.padding)  # type: ignore[no-untyped-call]
             return found
-        if not self._is_slow(input):
+        if not self.takes_over(input):
             plain: Tensor = super()._conv_forward(input, weight, bias)
             return plain
         if torch.is_autocast_enabled("cpu"):
@@ -50,7 +50,7 @@ class Conv2d(nn.Conv2d):
             and not isinstance(self.padding, str)
         )
 
-    def _is_slow(self, x: Tensor) -> bool:
+    def takes_over(self, x: Tensor) -> bool:
         """Whether torch's own gradients are far slower here than those below."""
         if (
             not self.groups == self.in_channels == self.out_channels

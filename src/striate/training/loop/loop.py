@@ -191,7 +191,7 @@ def _paused_within(loop: Loop, state: State, watch: Watch) -> Paused:
     kept = {name: each.clone() for name, each in net.named_buffers()}
     if state.epoch_step and state.step <= SHORT_STEPS:
         _renew_statistics(loop, state)
-    scored = _validate(loop, state, watch, noted=False)
+    scored = validate(loop, state, watch, noted=False)
     with torch.no_grad():
         for name, each in net.named_buffers():
             each.copy_(kept[name])
@@ -252,7 +252,7 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> Scored:
     before = pace.clock.monotonic()
     if state.step + pace.remaining <= SHORT_STEPS:
         _renew_statistics(loop, state)
-    scored = _validate(loop, state, watch)
+    scored = validate(loop, state, watch)
     accuracy, metric, val_loss = scored
     pace.validated(pace.clock.monotonic() - before)
     best = (metric, -val_loss) > (state.best.metric, -state.best.loss)
@@ -317,7 +317,7 @@ def _renew_statistics(loop: Loop, state: State) -> None:
     )  # fmt: skip
 
 
-def _validate(loop: Loop, state: State, watch: Watch, *, noted: bool = True) -> Scored:
+def validate(loop: Loop, state: State, watch: Watch, *, noted: bool = True) -> Scored:
     """Accuracy, the metric of the recipe, and cross-entropy over the validation images.  noted: in the vitals."""
     split, settings = loop.stage.validation, loop.settings
 
