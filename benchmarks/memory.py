@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--only NAME,...] [--quick]
 
-Each configuration (network, batch, precision, optimizer, what is made again) runs three steps in a process of its
+Each configuration (network, batch, precision, optimizer, what is made again) runs two steps in a process of its
 own, which gives freed memory back; its peak over what the process had before the network, with the libraries warm,
 stands against the prediction.  Other processes change times and not this; one round of each is run.
 """
@@ -115,7 +115,7 @@ def child(name: str, batch: int, precision: str, optimizer: str, share: float) -
 
 
 def steps(net, input, batch, precision, optimizer, thrift) -> None:  # type: ignore[no-untyped-def]
-    """Three training steps on drawn bytes, prepared as a run prepares them."""
+    """Two training steps on drawn bytes, prepared as a run prepares them; the second has all that an optimizer keeps."""
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -138,7 +138,7 @@ def steps(net, input, batch, precision, optimizer, thrift) -> None:  # type: ign
             loss = loss + weight * F.cross_entropy(side.float(), target.labels)
         return loss
 
-    for step in range(3):
+    for step in range(2):
         x = stored[step % 2].permute(0, 3, 1, 2).float().sub_(127).mul_(1 / 64)
         stepper.zero_grad(set_to_none=True)
         add_gradients(net, x, target, thrift, precision, loss_of)

@@ -232,10 +232,18 @@ class Walk:
         for first, last in _kept(runs):
             remade |= self._remade(first, last)
         for run in runs:
-            self._forward(run, {} if run.again else remade, keep=not run.again)
             source = self.made.operations[run.first].inputs[0]
             if run.again and source not in remade:
                 self._keep(run.first, source)
+            copied = self._copied(run)
+            self.fixed += copied
+            self._forward(run, {} if run.again else remade, keep=not run.again)
+            self.fixed -= copied
+
+    def _copied(self, run: _Run) -> int:
+        """Of the input of a run that is recomputed and would write over it."""
+        first = self.made.operations[run.first]
+        return self.size(first.output) if run.again and first.output in first.inputs else 0
 
     def _forward(self, run: _Run, remade: dict[int, int], *, keep: bool) -> None:
         for number in range(run.first, run.last):
@@ -293,12 +301,14 @@ class Walk:
                 self.waiting = set() if end is None else {end}
                 held = sum(self.sizes[each] for each in self.waiting)
                 self.fixed += held
+                self.kept += self._copied(run)
                 self._forward(run, self._remade(run.first, run.last), keep=True)
                 self.fixed -= held
             for number in range(run.last - 1, run.first - 1, -1):
                 self._backward(number, remade, made)
             if run.again:
                 self._drop(run.first)
+                self.kept -= self._copied(run)
                 self.waiting = set()
 
     def _backward(self, number: int, remade: dict[int, int], made: dict[int, int]) -> None:
