@@ -36,6 +36,9 @@ MOST_S = 450.0
 # Gradients of float32 sums in another order differ by less than this share of the largest.
 TOLERANCE = 1e-3
 
+# Steps of which the weights are compared.
+STEPS = 10
+
 PARTS = ("parity", "resume", "cifar", "photos")
 
 # Data, flags, and the test accuracy to reach.
@@ -110,7 +113,7 @@ def parity(machine: Machine) -> Row:
         settings = OptimizerSettings("muon", 1e-3, 0.05)
         optimizer = make_optimizer([(net, 1.0)], settings)
         gradients: list[Any] = []
-        for _ in range(10):
+        for _ in range(STEPS):
             optimizer.zero_grad(set_to_none=True)
             F.cross_entropy(net(x.to(device)), labels.to(device)).backward()
             gradients = gradients or [each.grad.cpu().clone() for each in net.parameters()]
@@ -128,7 +131,7 @@ def parity(machine: Machine) -> Row:
         tell(f"WRONG: gradients differ by {off[0]:.2g} of the largest")
     return Row(
         what="a training step on the GPU, gradients", peer="the CPU", unit="of the largest", better="neither",
-        ours=off[:1], theirs=[TOLERANCE], figures={"weights after 10 steps of muon": off[1:]},
+        ours=off[:1], theirs=[TOLERANCE], figures={f"weights after {STEPS} steps of muon": off[1:]},
         note="the peer's figure is what is allowed",
     )  # fmt: skip
 

@@ -19,8 +19,8 @@ from PIL import Image
 
 from striate.checks.look import Look, look
 from striate.checks.thumbnails import preview_file
+from striate.data.decode.decode import quiet_pillow
 from striate.data.decode.image import prepare_image
-from striate.data.decode.warnings import quiet_pillow
 from striate.data.files.entry import Entry
 from striate.data.files.finding import Unreadable
 

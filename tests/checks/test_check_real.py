@@ -55,6 +55,7 @@ def test_no_false_alarm_on_clean_photos(caltech: Checked) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason="MNIST is not at ../shared/data")
 def test_no_false_alarm_on_digits() -> None:
     checked = check(REAL / "mnist")

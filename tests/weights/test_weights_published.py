@@ -39,13 +39,14 @@ def prepared(name: str, images: Tensor) -> Tensor:
     return ((images.float() - mean) / deviation).to(memory_format=torch.channels_last)
 
 
+@pytest.mark.slow  # `striate test` on them is tests/training/test_train_measure.py, with resnet20 in each run.
 @pytest.mark.parametrize(
     ("name", "file", "right"),
     [
         ("resnet20", "resnet20-12fca82f.th", 9173),
-        pytest.param("resnet32", "resnet32-d509ac18.th", 9263, marks=pytest.mark.slow),
-        pytest.param("resnet44", "resnet44-014dd654.th", 9310, marks=pytest.mark.slow),
-        pytest.param("resnet56", "resnet56-4bfd9763.th", 9339, marks=pytest.mark.slow),
+        ("resnet32", "resnet32-d509ac18.th", 9263),
+        ("resnet44", "resnet44-014dd654.th", 9310),
+        ("resnet56", "resnet56-4bfd9763.th", 9339),
     ],
 )
 def test_cifar_resnets_are_right_as_often_as_published(

@@ -16,8 +16,8 @@ from striate.checks.duplicates import duplicate_limits, near_and_exact_findings
 from striate.checks.look import Look, look, name_remarks
 from striate.checks.outliers import odd_remarks, shape_remarks
 from striate.checks.thumbnails import preview_file
+from striate.data.decode.decode import quiet_pillow
 from striate.data.decode.size import choose_channels, choose_size, cropped_finding
-from striate.data.decode.warnings import quiet_pillow
 from striate.data.files.entry import SPLITS, Entry, Listing
 from striate.data.files.finding import CODES, Finding
 from striate.data.files.walk import SYSTEM_NAMES

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from striate.data.decode.decode import MAX_PIXELS
+from striate.data.decode.decode import MAX_PIXELS, quiet_pillow
 from striate.data.decode.image import prepare_image
 from striate.data.decode.size import Fit
-from striate.data.decode.warnings import quiet_pillow
 from striate.data.files.file import content_hash
 from striate.data.files.finding import Finding, Unreadable
 from striate.data.formats.listing import list_data

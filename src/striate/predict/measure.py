@@ -16,8 +16,7 @@ from striate.errors import DataError, RunError, counted, nearest
 from striate.predict.score import score, worst_mistakes
 from striate.predict.summary import score_lines
 from striate.progress import Silence, Watch
-from striate.report.measured import measured_page
-from striate.report.page import notebook_frame
+from striate.report.page import measured_page, notebook_frame
 from striate.runs.record import Mistake, PreparationRecord, Score
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Which class was taken for which: as a table for a few classes, as a map for many, and as a list."""
+"""How each class fared, and which was taken for which: as a table for a few, as a map for many, and as a list."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from PIL import Image
 
 from striate.report.element import Html, joined, tag, void
 from striate.report.table import Column, bar, name_cell, scrolling, table
-from striate.runs.record import Score
-from striate.text.figures import count, percent
+from striate.runs.record import ClassScore, DataRecord, Score
+from striate.text.figures import count, percent, wilson
 
 # Classes whose counts can still be read in a table, and those that a map still shows apart.
 MOST_COUNTED = 30
@@ -25,6 +25,64 @@ MOST_LISTED = 20
 
 # As in style.css: the hue of what was right, and of what was wrong.
 _RIGHT, _WRONG = (0, 114, 178), (213, 94, 0)
+
+# Classes that are shown at once; the others are folded away.
+SHOWN_CLASSES = 40
+MOST_CLASSES = 2000
+
+
+def class_table(score: Score, split: str, data: DataRecord | None) -> Html:
+    """A row for each class, worst recall first; classes without an image to judge them by come last.
+
+    data: what data.json says, for the images of the training split.
+    """
+    if not score.classes:
+        return tag("p", "The figures of the classes are not in the run's record.", css="soft")
+    ordered = sorted(
+        enumerate(score.classes, 1),
+        key=lambda each: (each[1].count == 0, each[1].recall, each[1].f1, each[0]),
+    )
+    columns = [
+        Column("", figures=True, css="soft"),
+        Column("class"),
+        Column("recall", figures=True),
+        Column("", css="bars"),
+        Column("precision", figures=True),
+        Column("F1", figures=True),
+        Column(split, figures=True),
+        Column("training", figures=True),
+    ]
+    train = data.splits.get("train") if data else None
+    known = train.per_class if train else {}
+    rows = [_class_row(number, each, known.get(each.name)) for number, each in ordered[:MOST_CLASSES]]
+    note = tag(
+        "p",
+        "Worst recall first. Recall is the share of a class that was found, precision the share of its "
+        "answers that were right. The thin line is the 95% interval of the recall: with few images it is "
+        "wide.",
+        css="soft",
+    )
+    parts = [note, table(columns, rows[:SHOWN_CLASSES], css="fit")]
+    if len(rows) > SHOWN_CLASSES:
+        said = tag("summary", f"The other {len(rows) - SHOWN_CLASSES:,} classes")
+        parts.append(tag("details", said, table(columns, rows[SHOWN_CLASSES:], css="fit")))
+    if len(ordered) > MOST_CLASSES:
+        parts.append(tag("p", f"And {len(ordered) - MOST_CLASSES:,} more in run.json.", css="soft"))
+    return joined(parts)
+
+
+def _class_row(number: int, each: ClassScore, trained: int | None) -> list[str]:
+    recall = each.recall if each.count else None
+    return [
+        str(number),
+        name_cell(each.name),
+        percent(recall),
+        bar(recall, interval=wilson(each.recall, each.count)),
+        percent(each.precision),
+        percent(each.f1),
+        count(each.count),
+        count(trained),
+    ]
 
 
 def confusion(result: Score) -> Html:

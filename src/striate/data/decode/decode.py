@@ -6,6 +6,9 @@ is read and its size refused before a pixel is decoded, and every failure become
 
 from __future__ import annotations
 
+import ctypes
+import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ from importlib import import_module
 from typing import IO, Any, Protocol, cast
 
 import numpy.typing as npt
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, _imaging
 from PIL.AvifImagePlugin import SUPPORTED as AVIF_SUPPORTED
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
@@ -282,3 +285,35 @@ def _reasons() -> Iterator[None]:
 
 # What Pillow, libavif, struct and tifffile say of a file that lacks its end.
 _EARLY_ENDS = ("truncated", "end of file", "unexpected end", "requires a buffer", "failed to read")
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Keeps Pillow's, libtiff's and tifffile's complaints off the terminal; what matters becomes a finding.
+
+    Only for the thread that starts others: these settings belong to the whole process.  They are put back.
+    """
+    # Pillow logs, too, and without any handler that goes to the terminal.
+    log = logging.getLogger("PIL")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
+    with warnings.catch_warnings(), _quiet_libtiff():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+@contextmanager
+def _quiet_libtiff() -> Iterator[None]:
+    """libtiff writes its errors to the terminal by itself; Pillow turns off only its warnings."""
+    try:
+        # A handle on Pillow's own library also finds what that library is linked with.
+        set_handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
+    except (OSError, AttributeError):  # linked in statically: then it cannot be reached
+        yield
+        return
+    set_handler.restype, set_handler.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    before = set_handler(None)
+    try:
+        yield
+    finally:
+        set_handler(before)

@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
+from striate.data.decode.decode import quiet_pillow
 from striate.data.decode.image import prepare_image
 from striate.data.decode.size import Fit
-from striate.data.decode.warnings import quiet_pillow
 from striate.data.files.finding import Unreadable
 from striate.data.store.ledger import stamp_of
 from striate.data.store.survey import Seen

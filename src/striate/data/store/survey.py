@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from striate.data.decode.decode import Header, read_header, refuse_too_long, refuse_too_much
-from striate.data.decode.warnings import quiet_pillow
+from striate.data.decode.decode import Header, quiet_pillow, read_header, refuse_too_long, refuse_too_much
 from striate.data.files.entry import Entry
 from striate.data.files.file import content_hash, opening_failed
 from striate.data.files.finding import Finding, Unreadable
