@@ -383,7 +383,8 @@ def test_a_forked_worker_answers(tmp_path: Path) -> None:
 import multiprocessing, striate, numpy, torch
 torch.set_num_threads(2)
 net = "[conv 32 3x3 -> bn -> relu] x2 -> pool avg -> fc classes"
-run = striate.train({str(write_arrays(tmp_path / "bars.npz"))!r}, net=net, epochs=1, batch=16, device="cpu", out="run")
+keys = {{"epochs": 1, "batch": 16, "precision": "fp32", "layout": "channels_last", "optimizer": "adamw"}}
+run = striate.train({str(write_arrays(tmp_path / "bars.npz"))!r}, net=net, device="cpu", out="run", **keys)
 images = numpy.zeros((64, 12, 12, 1), numpy.uint8)
 wanted = run.predict(images)[0].answer
 def ask(number):
