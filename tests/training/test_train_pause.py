@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from striate.net.shape import Map
 from striate.progress import Silence
 from striate.runs.folder import RunFolder
 from striate.training.job import reopen_job, run_job
+from striate.training.loop import loop
 from striate.training.loop.loop import Diverged, Paused, Scored
 from striate.training.loop.lost import Signs
 from training.jobs import contents, lines, make, resume, train
@@ -100,3 +102,21 @@ def test_the_signs_of_a_lost_trial() -> None:
     # One gradient that is left, and nothing is said.
     next(net.parameters()).grad[0, 0] = 1e-30
     assert all(signs.after_step(net, step, 2.3) is None for step in range(1, 99))
+
+
+def test_a_rung_is_validated_with_statistics_of_its_weights(
+    arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the end they are taken anew, within an epoch and at its end; at the end they are those that are kept."""
+    renewed = []
+    real = loop.renew_statistics
+
+    def noted(*arguments: Any, **keys: Any) -> None:
+        renewed.append(keys["batch"])
+        real(*arguments, **keys)
+
+    monkeypatch.setattr(loop, "renew_statistics", noted)
+    make(arrays, tmp_path / "r", epochs=18).run.make_state()
+    for at, times in ((8, 1), (12, 2), (108, 2)):
+        pause(tmp_path / "r", at)
+        assert len(renewed) == times

@@ -120,7 +120,7 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
     saved_at, cost_s = clock.monotonic(), 0.0
     if _pauses(loop, state):
         # Whoever asked for it ended before they knew what it gave.
-        raise _paused_within(loop, state, watch)
+        raise _paused(loop, state, watch)
     # A run that was stopped in its last validation has no step left, but an epoch to finish.
     while not pace.done or state.epoch_step > 0:
         loop.stage.thaw.set_epoch(state.epoch - state.first_epoch)
@@ -166,7 +166,7 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
                 stop(loop, state)
             if _pauses(loop, state) and state.epoch_step < batches.steps:
                 watch.end()
-                raise _paused_within(loop, state, watch)
+                raise _paused(loop, state, watch)
             late = clock.monotonic() - saved_at > max(loop.checkpoint_s, cost_s / CHECKPOINT_SHARE)
             if late or state.landmark(state.step) == state.step:
                 before = clock.monotonic()
@@ -174,10 +174,9 @@ def run_loop(loop: Loop, state: State, watch: Watch) -> None:
                 saved_at = clock.monotonic()
                 cost_s = saved_at - before
         watch.end()
-        scored = _finish_epoch(loop, state, watch)
+        _finish_epoch(loop, state, watch)
         if _pauses(loop, state):
-            save(loop, state)
-            raise Paused(state.step, scored)
+            raise _paused(loop, state, watch)
     save(loop, state)
 
 
@@ -185,11 +184,15 @@ def _pauses(loop: Loop, state: State) -> bool:
     return state.step >= loop.pause_at
 
 
-def _paused_within(loop: Loop, state: State, watch: Watch) -> Paused:
-    """Validate within an epoch and save, so that nothing of the state is changed by it."""
+def _paused(loop: Loop, state: State, watch: Watch) -> Paused:
+    """Validate and save, so that nothing of the state is changed by it.
+
+    At a high rate the weights run ahead of the running statistics, more so in one trial than in another: before the
+    end those are taken anew.
+    """
     net = state.averaged()
     kept = {name: each.clone() for name, each in net.named_buffers()}
-    if state.epoch_step and state.step <= SHORT_STEPS:
+    if not state.pace.done or state.epoch_step:
         _renew_statistics(loop, state)
     scored = validate(loop, state, watch, noted=False)
     with torch.no_grad():
@@ -246,7 +249,7 @@ def _not_finite(net: Net) -> str | None:
     return next((name for name, each in tensors.items() if not each.isfinite().all()), None)
 
 
-def _finish_epoch(loop: Loop, state: State, watch: Watch) -> Scored:
+def _finish_epoch(loop: Loop, state: State, watch: Watch) -> None:
     """Score the validation images, keep the best weights, write the event, begin the next epoch."""
     pace, net = state.pace, state.averaged()
     before = pace.clock.monotonic()
@@ -303,7 +306,6 @@ def _finish_epoch(loop: Loop, state: State, watch: Watch) -> Scored:
         state.pace.remaining = 0
     state.epoch += 1
     state.epoch_step, state.loss_sum, state.right, state.seen = 0, 0.0, 0, 0
-    return scored
 
 
 def _renew_statistics(loop: Loop, state: State) -> None:
