@@ -142,11 +142,13 @@ class Diagnosis:
         )
 
     def joined(self, other: Diagnosis) -> Diagnosis:
-        """With the findings of another one, as of the probe.  What one of them could check is applicable."""
+        """With the findings of another one, as of the probe.  What one of them could check is applicable; what neither
+        could, the other one says why.
+        """
         checked = [*self.findings, *other.findings]
         codes = {each.code for each in checked}
-        rest = dict.fromkeys((*self.not_applicable, *other.not_applicable))
-        return diagnosis_of([*checked, *(each for each in rest if each.code not in codes)])
+        rest = {each.code: each for each in (*self.not_applicable, *other.not_applicable)}
+        return diagnosis_of([*checked, *(each for code, each in rest.items() if code not in codes)])
 
     def text(self, *, every: bool = False) -> str:
         """Findings, the gravest first, each with its evidence, why it matters and what to try; and how many.

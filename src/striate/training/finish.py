@@ -100,4 +100,6 @@ def _symptom(job: Job, state: State) -> SymptomRecord | None:
         if (short := too_short(settings.budget_s, epochs, state.step, LEAST_EPOCHS, enough)) is not None:
             return short
     grave = [each for each in examine(read_facts(job.run)).findings if each.severity == "error"]
-    return SymptomRecord(code=grave[0].code, said=grave[0].evidence, cure=grave[0].cure) if grave else None
+    # Told in one sentence, with a command to try where any has one: a training as it was, but for what was extreme in it.
+    told = next((each for each in grave if each.cure.startswith("`striate ")), grave[0] if grave else None)
+    return None if told is None else SymptomRecord(code=told.code, said=told.evidence, cure=told.cure)
