@@ -29,7 +29,7 @@ MENDED = {
     ),
     "only-1x1": (
         "conv 8 1x1 -> relu -> conv 8 1x1 -> relu -> pool avg -> fc classes",
-        "conv 8 3x3 -> relu -> conv 8 3x3 -> relu -> pool avg -> fc classes",
+        "conv 8 3x3 -> relu -> conv 8 3x3 -> relu -> maxpool 2 -> fc classes",
     ),
     "no-nonlinearity": (
         "[conv 8 3x3 -> bn] x2 -> maxpool 2 -> conv 8 3x3 -> fc 32 -> fc classes",

@@ -161,9 +161,16 @@ def _tiny_batch(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if batch <= SMALLEST_BATCH or values < FEW_VALUES:
         yield TINY_BATCH_BN.finding(
             f"the bn at {few.path} takes mean and variance of {values:,.0f} values a channel, from {batch:g} images",
-            again(facts, "batch=32", "micro_batches=none"),
+            again(facts, "batch=32", "micro_batches=none", *_as_many_steps(facts)),
             few.path,
         )
+
+
+def _as_many_steps(facts: RunFacts) -> list[str]:
+    """Epochs that make up for the fewer steps of a larger batch, ten at most."""
+    epochs, batch = facts.number("epochs", 10), facts.number("batch", 32)
+    more = min(10.0, epochs * max(1.0, 32 / max(1.0, batch)))
+    return [f"--epochs {more:.0f}"] if more > epochs else []
 
 
 def _mode_gap(facts: RunFacts) -> Iterator[Finding | NotApplicable]:

@@ -209,7 +209,12 @@ def remedied(facts: RunFacts) -> str:
     if windows and all(max(each.kernel) == 1 for each in windows):
         # An fc behind them sees all places, so there is no note of it.
         notes.append(Note("only-1x1", ""))
+    if pixels := any(note.code == "only-1x1" for note in notes):
+        notes = [note for note in notes if note.code != "receptive-field-small"]
     text = mended(facts.layout, *notes) or text
+    if pixels:
+        # What has windows now is seen where it is, and not averaged over the image.
+        text = _stands(facts, re.sub(r"\bpool avg\b(?! \d)", "maxpool 2", text)) or text
     text = _stands(facts, weaker_dropout(text)) or text
     if stale_share(facts) > STALE:
         text = _stands(facts, following(text)) or text
