@@ -9,7 +9,7 @@ its network nor its data.  Chosen is what makes least of
 
     missed / broken / 0.05 + alarmed / healthy / 0.02
 
-that is, of the shares over what is wanted; of several that are equal the middle one.  It begins in the middle of the grids,
+that is, of the shares over what is wanted; of several that are equal the one nearest to the middle.  It begins in the middle of the grids,
 and not at the values in use.  The rules themselves were written by people who had seen the cases, which no leaving out
 undoes; see README.md.
 """
@@ -32,7 +32,7 @@ from striate.doctor.finding import Finding
 
 # Each in the order of size; what is not here is a fact of arithmetic or of the images.
 GRIDS: dict[str, tuple[float, ...]] = {
-    "POOR": (0.4, 0.5, 0.6), "WELL": (0.7, 0.8, 0.87), "UNHARMED": (0.88, 0.93, 0.96),
+    "POOR": (0.5, 0.6, 0.7), "WELL": (0.7, 0.8, 0.87), "UNHARMED": (0.88, 0.93, 0.96),
     "RATIO_HIGH": (0.02, 0.04, 0.08), "RATIO_LOW": (0.00005, 0.0001, 0.0002), "RATE_FAR": (10, 20, 40),
     "RATE_ABSURD": (25, 50, 100), "UNSTABLE": (0.15, 0.25, 0.35), "TIGHT_CLIP": (0.001, 0.01, 0.1),
     "VANISHING": (3e-4, 1e-3, 3e-3), "EXPLODING": (50, 100, 200), "DECAYED": (0.35, 0.5, 0.7),
@@ -141,7 +141,7 @@ def choose(judge: Judge, broken: list[bool], cases: list[int]) -> dict[str, floa
         for name, grid in GRIDS.items():
             costs = [cost(judge.alarms({**chosen, name: value}, cases), broken, cases) for value in grid]
             best = [value for value, each in zip(grid, costs, strict=True) if each <= min(costs) + 1e-12]
-            chosen[name] = best[len(best) // 2]
+            chosen[name] = min(best, key=lambda value: abs(grid.index(value) - len(grid) // 2))
         if chosen == before:
             break
     return chosen

@@ -322,6 +322,17 @@ def test_what_to_try_can_be_pasted(tmp_path: Path) -> None:
     assert tried > 20
 
 
+def test_a_run_without_events_or_recipe_has_no_finding_of_them(tmp_path: Path) -> None:
+    """And a command does not name a file that is not there."""
+    run = make(tmp_path / "run", **{**POOR, "recipe": {"initial": "large"}})
+    run.events.path.unlink()
+    assert "too-few-epochs" not in {each.code for each in diagnose_run(run.path)[1].findings}
+    run = make(tmp_path / "other", **{**POOR, "net": NET + " -> tanh"})
+    run.recipe.unlink()
+    found = diagnose_run(run.path)[1].findings[0]
+    assert found.cure == f"`striate train photos --net '{NET}'`"
+
+
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("name", ["run.json", "data.json", "vitals.jsonl", "events.jsonl", "times.jsonl"])
 def test_damaged_figures_break_nothing(tmp_path: Path, name: str, seed: int) -> None:

@@ -306,6 +306,9 @@ def _too_few(facts: RunFacts) -> Iterator[Finding | NotApplicable]:
     if is_starved(facts):
         yield TOO_FEW_EPOCHS.not_applicable("there are too few images, and more epochs bring no more")
         return
+    if not facts.epochs:
+        yield TOO_FEW_EPOCHS.not_applicable("no epoch was noted")
+        return
     if facts.steps < FEW_STEPS:
         epochs = len(facts.epochs)
         more = max(5, 10 * epochs)

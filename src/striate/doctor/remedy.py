@@ -88,8 +88,8 @@ def again(
         f" {name} {value}" if name.startswith("--") else f" --set {shlex.quote(f'{name}={value}')}"
         for name, value in settings.items()
     )
-    recipe = shlex.quote(str(facts.run.recipe))
-    return f"`striate train {facts.quoted_source} --net {shlex.quote(str(told))} --recipe {recipe}{flags}`"
+    recipe = f" --recipe {shlex.quote(str(facts.run.recipe))}" if facts.recipe else ""
+    return f"`striate train {facts.quoted_source} --net {shlex.quote(str(told))}{recipe}{flags}`"
 
 
 def _pair(key: str) -> tuple[str, str]:
