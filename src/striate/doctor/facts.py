@@ -107,7 +107,7 @@ class StageSeen(NamedTuple):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunFacts:
     """All that is known of a run.
 

@@ -174,6 +174,8 @@ def nothing_else(facts: RunFacts) -> Iterator[Finding]:
 
 
 def _nan(facts: RunFacts) -> Iterator[Finding]:
+    if facts.record.status != "diverged" and not facts.rollbacks:
+        return
     learning_rate = facts.learning_rate
     lower = again(
         facts, _rate_key(min(facts.usual_rate, 0.1 * learning_rate) if learning_rate else facts.usual_rate)
@@ -181,7 +183,7 @@ def _nan(facts: RunFacts) -> Iterator[Finding]:
     if facts.record.status == "diverged":
         said = facts.record.error or f"the run diverged at step {facts.steps}"
         yield NAN.finding(said, lower)
-    elif facts.rollbacks:
+    else:
         last = facts.rollbacks[-1]
         said = last.problem or f"step {last.failed_step} was lost"
         yield NAN.finding(

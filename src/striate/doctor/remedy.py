@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 from striate.doctor.facts import RunFacts
@@ -199,6 +200,7 @@ def narrow(layout: Layout | None, classes: int) -> list[Placed]:
     ]
 
 
+@lru_cache(maxsize=4)
 def remedied(facts: RunFacts) -> str:
     """The text of the network on one line, without what the notes warn of and without what is extreme."""
     text = facts.one_line
@@ -255,6 +257,8 @@ def _wider(text: str, facts: RunFacts) -> str:
 
 def _stands(facts: RunFacts, text: str) -> str | None:
     """The text, or None where it is no network for the run's images."""
+    if text == facts.one_line and facts.layout is not None:
+        return text
     return text if _laid(facts, text) is not None else None
 
 
