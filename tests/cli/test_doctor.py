@@ -35,13 +35,13 @@ error     dead-relu at 0.0.1
           why: A unit that is always 0 has no gradient: it never comes back, and what is behind it sees nothing.
           try: `striate train photos --net '[conv 8 3x3 -> leaky -> maxpool 2] x2 -> hidden: fc 32 -> leaky -> head: fc classes' --recipe {run.path}/recipe.toml`
 
-found     1 error, 0 warnings, 0 notes; 7 checks not applicable (--all says why)
+found     1 error, 0 warnings, 0 notes; 8 checks not applicable (--all says why)
 """
     )
     muted = call("doctor", str(run.path), "--mute", "dead-relu", "--all")
     assert muted.code == 0
     assert "not applicable  saturated, because the network has no tanh or sigmoid\n" in muted.out
-    assert muted.out.endswith("found     nothing wrong; 7 checks not applicable\n")
+    assert muted.out.endswith("found     nothing wrong; 8 checks not applicable\n")
 
 
 def test_as_json(call: Call, tmp_path: Path) -> None:
