@@ -15,7 +15,7 @@ from pathlib import Path
 import striate
 from striate.data.augment.augment import default_augment
 from striate.data.decode.size import choose_size
-from striate.export.runtime import WORTH_COMPARING
+from striate.exporting.runtime import WORTH_COMPARING
 from striate.machine.device import choose_device
 from striate.modules.module import build
 from striate.net.shape import Map
@@ -303,7 +303,7 @@ def machine_rows() -> list[Row]:
 def record() -> None:
     """Print what is recorded of the machine that this runs on."""
     from striate.cli.process import set_up_process
-    from striate.export.runtime import fastest
+    from striate.exporting.runtime import fastest
 
     set_up_process()
     device = choose_device("cpu")

@@ -53,6 +53,7 @@ def test_dir_shows_the_public_names_and_nothing_else() -> None:
         "compare",
         "draw",
         "explain",
+        "export",
         "features",
         "filter",
         "look",

@@ -16,7 +16,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from striate.export.runtime import runtime_names
+from striate.exporting.runtime import runtime_names
 from striate.silence import no_reports
 from training.drawn import write_folder
 

@@ -22,7 +22,7 @@ from answers_loop import run
 from line import Line
 
 import striate
-from striate.export.runtime import fastest
+from striate.exporting.runtime import fastest
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from striate.api.bundles import bench, cache, verify
+from striate.api.bundles import bench, cache, export, verify
 from striate.api.diagnosis import diagnose
 from striate.api.images import check, show
 from striate.api.networks import NetText, draw, filter, plan, read
@@ -39,6 +39,7 @@ __all__ = [
     "diagnose",
     "draw",
     "explain",
+    "export",
     "features",
     "filter",
     "load",

@@ -78,7 +78,7 @@ def test_i_do_not_know(call: Call, run: Path, here: Path) -> None:
 
 def test_timed(call: Call, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("striate.bundle.bench.timing_of", made_up)
-    monkeypatch.setattr("striate.export.bench.timing_of", made_up)
+    monkeypatch.setattr("striate.exporting.bench.timing_of", made_up)
     said = call("bench", str(run))
     assert said.err == ""
     rows = [" ".join(line.split()) for line in said.out.splitlines()]

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from export.living import lived, off
+from exporting.living import lived, off
 from networks import fitting_networks
 from striate.api.networks import read
 from striate.modules.fold import folded

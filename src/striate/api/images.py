@@ -51,7 +51,7 @@ def _with_labels(checked: Checked, data: str | Path, run: str | Path) -> Checked
     from striate.checks.checked import in_order_of_severity
     from striate.checks.labels import label_findings
     from striate.data.gather import gather
-    from striate.export.runtime import answering
+    from striate.exporting.runtime import answering
     from striate.predict.trained import load_trained
     from striate.recipe.keys import read_recipe
 

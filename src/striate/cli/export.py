@@ -92,7 +92,7 @@ def export(
     if data is not None:
         require_outside("--out", out / "bundle", data)
     risk = None if wrong_at_most is None else share(wrong_at_most, "--wrong-at-most")
-    from striate.export.export import export as write
+    from striate.exporting.export import export as write
     from striate.predict.trained import load_trained
 
     screen = Screen(quiet=quiet or json_)
@@ -128,7 +128,7 @@ def export(
         f"{high:.2%}), {proof.before.accuracy:.2%} before"
     )
     if proof.int8 is not None:
-        from striate.export.quantize import described
+        from striate.exporting.quantize import described
 
         low, high = proof.int8.interval
         console.print(

@@ -151,7 +151,7 @@ def _print_device_sheet(text: NetText, shape: tuple[int, int, int], classes: int
     except MissingExtra as missing:
         why_not = missing.problem
     else:
-        from striate.export.bench import net_timings
+        from striate.exporting.bench import net_timings
 
         timings = net_timings(text.build(shape, classes))
     if json_:

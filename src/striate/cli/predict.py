@@ -146,7 +146,7 @@ def _run_answers(
     runs: list[str], runtime: str, device: str | None, count: int, best: int, complaints: Console | None
 ) -> tuple[Callable[[list[Path]], Group], int]:
     """What answers for runs, and how many classes there are."""
-    from striate.export.runtime import answering
+    from striate.exporting.runtime import answering
     from striate.predict.ensemble import Ensemble, load_ensemble
 
     loaded = load_ensemble(runs, device=device).members

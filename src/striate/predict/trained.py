@@ -37,7 +37,7 @@ from striate.runs.folder import RunFolder, find_run
 from striate.runs.record import RunRecord
 
 if TYPE_CHECKING:
-    from striate.export.export import Exported
+    from striate.exporting.export import Exported
     from striate.predict.measure import Measured
 
 # Images that are prepared before they go through the network together.
@@ -114,9 +114,9 @@ class Trained:
     ) -> Exported:
         """Write it as a bundle that answers without torch, once that has answered as this does.
 
-        See `striate.export.export.export`, which takes the same names, and the command.
+        See `striate.exporting.export.export`, which takes the same names, and the command.
         """
-        from striate.export.export import export
+        from striate.exporting.export import export
 
         return export(
             self,

@@ -9,11 +9,11 @@ import onnxruntime
 import pytest
 import torch
 
-from export.living import lived
+from exporting.living import lived
 from striate.api.networks import read
-from striate.export.int8 import paired_loss
-from striate.export.onnx_graph import IMAGES, LOGITS, onnx_bytes
-from striate.export.quantize import (
+from striate.exporting.int8 import paired_loss
+from striate.exporting.onnx_graph import IMAGES, LOGITS, onnx_bytes
+from striate.exporting.quantize import (
     METHODS,
     activation_ranges,
     described,
@@ -104,7 +104,7 @@ def test_ranges_are_those_of_the_activations(monkeypatch: pytest.MonkeyPatch) ->
     x = images(shape, 6)
     one = activation_ranges(model, strided(x))
     seen: list[int] = []
-    monkeypatch.setattr("striate.export.quantize.STRIDE_BYTES", 1)
+    monkeypatch.setattr("striate.exporting.quantize.STRIDE_BYTES", 1)
     another = activation_ranges(model, strided(x, seen))
     assert set(seen) == {1}
     assert set(one) == set(METHODS)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from export.living import lived
+from exporting.living import lived
 from networks import fitting_networks
 from striate.api.networks import read
 from striate.bundle.verify import agreement
-from striate.export.onnx_graph import CLASS_MAP, IMAGES, LOGITS, head_of, onnx_bytes
+from striate.exporting.onnx_graph import CLASS_MAP, IMAGES, LOGITS, head_of, onnx_bytes
 from striate.modules.fold import folded
 from striate.modules.initial import initialize
 from striate.modules.module import Net, build

@@ -18,7 +18,7 @@ import striate
 from striate.bundle.bundle import Bundle, is_bundle
 from striate.bundle.verify import verify
 from striate.errors import BundleError, DataError
-from striate.export.export import Exported
+from striate.exporting.export import Exported
 from striate.predict.trained import Trained
 from training.drawn import CLASSES, draw, write_arrays
 
@@ -132,7 +132,7 @@ def test_a_promise_that_is_not_kept(exported: Exported, tmp_path: Path) -> None:
 
 
 def test_a_zip_is_a_bundle(trained: Trained, exported: Exported, tmp_path: Path, images: list[Path]) -> None:
-    made = trained.export(tmp_path / "bundle.zip", speed=False)
+    made = striate.export(trained.run.path, tmp_path / "bundle.zip", speed=False)
     assert is_bundle(made.path)
     found = made.bundle.answer(images, wrong_at_most=0)
     assert np.array_equal(found.logits, exported.bundle.answer(images).logits)
@@ -253,7 +253,7 @@ def test_a_network_that_answers_differently_is_not_written(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a percent is enough, and nothing is left behind."""
-    from striate.export import export as module
+    from striate.exporting import export as module
 
     def skewed(net: object, **named: bool) -> bytes:
         other = module.folded(trained.net)
@@ -271,7 +271,7 @@ def test_a_network_that_answers_differently_is_not_written(
 
 def test_int8(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few images, so that one of another label would be too many: agreement is not asked for here."""
-    monkeypatch.setattr("striate.export.int8.AGREEMENT", 0.97)
+    monkeypatch.setattr("striate.exporting.int8.AGREEMENT", 0.97)
     made = trained.export(tmp_path / "small", int8=True, lose_at_most=3, speed=False)
     proof = made.certificate
     assert proof.precision == "int8"
@@ -288,8 +288,8 @@ def test_int8_that_loses_too_much_is_refused(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ranges that are far too small: no way is good enough, and the reason is said with its figures."""
-    from striate.export import int8 as module
-    from striate.export.quantize import Ranges
+    from striate.exporting import int8 as module
+    from striate.exporting.quantize import Ranges
 
     def tiny(model: bytes, batches: object) -> dict[str, Ranges]:
         found = real(model, batches)  # type: ignore[arg-type]

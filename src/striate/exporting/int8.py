@@ -15,8 +15,8 @@ from striate.bundle.certificate import Int8
 from striate.bundle.preprocess import Preprocessing
 from striate.bundle.session import open_session
 from striate.errors import BundleError, counted
-from striate.export.quantize import Ranges, activation_ranges, layer_nodes, pair_proofs, quantized
-from striate.export.validation import Validation
+from striate.exporting.quantize import Ranges, activation_ranges, layer_nodes, pair_proofs, quantized
+from striate.exporting.validation import Validation
 from striate.progress import Watch
 
 # Images that ranges are found on, those that ways are compared on, and those that a layer's harm is measured on.

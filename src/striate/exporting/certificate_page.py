@@ -8,7 +8,7 @@ from striate.bundle.certificate import Certificate, Int8, Timing
 from striate.bundle.manifest import Calibration
 from striate.bundle.verify import Agreement
 from striate.errors import counted
-from striate.export.quantize import described
+from striate.exporting.quantize import described
 from striate.report.element import Html, joined, tag
 from striate.report.head import figure
 from striate.report.page import framed

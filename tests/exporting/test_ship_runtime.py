@@ -10,8 +10,8 @@ import pytest
 from striate.api.runs import load
 from striate.api.trainings import train
 from striate.errors import RunError
-from striate.export import runtime
-from striate.export.runtime import Timed, answered_by, answering, fastest, runtime_names
+from striate.exporting import runtime
+from striate.exporting.runtime import Timed, answered_by, answering, fastest, runtime_names
 from striate.modules.module import Net
 from striate.predict.trained import Trained
 

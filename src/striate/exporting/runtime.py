@@ -97,7 +97,7 @@ def answered_by(net: Net, name: str) -> nn.Module:
     if name == "torch":
         return apply_layout(folded(net), "channels_last")
     # To import onnx takes a fifth of a second.
-    from striate.export.onnx_graph import onnx_bytes
+    from striate.exporting.onnx_graph import onnx_bytes
 
     return Elsewhere(MAKERS[name](onnx_bytes(folded(net))))
 

@@ -39,11 +39,11 @@ from striate.bundle.verify import (
 )
 from striate.disk.atomic import cannot_write, sync_folder
 from striate.errors import BundleError, counted
-from striate.export.bench import torch_timing
-from striate.export.certificate_page import certificate_page
-from striate.export.int8 import to_int8
-from striate.export.onnx_graph import CLASS_MAP, Head, head_of, onnx_bytes
-from striate.export.validation import Validation, other_images, trained_logits, validation_of
+from striate.exporting.bench import torch_timing
+from striate.exporting.certificate_page import certificate_page
+from striate.exporting.int8 import to_int8
+from striate.exporting.onnx_graph import CLASS_MAP, Head, head_of, onnx_bytes
+from striate.exporting.validation import Validation, other_images, trained_logits, validation_of
 from striate.machine.device import describe_machine, versions
 from striate.modules.fold import folded
 from striate.predict.normalize import Feeder

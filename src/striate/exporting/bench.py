@@ -12,8 +12,8 @@ import torch
 from striate.bundle.bench import model_timings, timed, timing_of
 from striate.bundle.certificate import Timing
 from striate.bundle.session import default_threads
-from striate.export.onnx_graph import onnx_bytes
-from striate.export.quantize import activation_ranges, quantized
+from striate.exporting.onnx_graph import onnx_bytes
+from striate.exporting.quantize import activation_ranges, quantized
 from striate.modules.fold import folded
 from striate.modules.module import Net, build
 from striate.modules.weights import load_weights
@@ -61,7 +61,7 @@ def torch_timing(
         "classes": classes,
         "threads": threads or default_threads(),
     }
-    code = "from striate.export.bench import child; child()"
+    code = "from striate.exporting.bench import child; child()"
     return timing_of("torch", "fp32", code, asked, run.weights.stat().st_size)
 
 
