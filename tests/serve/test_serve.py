@@ -212,12 +212,28 @@ def test_what_waits_is_answered_together_and_more_is_refused(bundle: Path) -> No
         status, headers, body = exchange(port, head)
         assert (status, headers["retry-after"]) == (429, "1")
         assert json.loads(body) == {"error": "too many images wait already; try again in 1 s"}
+        # A connection goes on after refusals: bodies that come later or in pieces are skipped, others are read as ever.
+        line = socket.create_connection(("127.0.0.1", port))
+        whole = post("/predict", RED)
+        chunked = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n.\r\n0\r\n\r\n"
+        for parts in (
+            [head, bytes(400), bytes(600)],
+            [whole],
+            [head + bytes(1000)],
+            [get("/health")],
+            [chunked],
+        ):
+            for part in parts:
+                line.sendall(part)
+                time.sleep(0.02)
+            assert answer_on(line)[0] == (200 if parts[0].startswith(b"GET") else 429)
         slow.gate.set()
         assert [each.result()[0] for each in (first, *others)] == [200] * 32
         assert batches == [1, 16, 15]
+        line.close()
         assert exchange(port, post("/predict", RED))[0] == 200
         assert (
-            b'striate_requests_total{route="/predict",status="429"} 1.0' in exchange(port, get("/metrics"))[2]
+            b'striate_requests_total{route="/predict",status="429"} 5.0' in exchange(port, get("/metrics"))[2]
         )
 
 

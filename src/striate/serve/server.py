@@ -75,7 +75,7 @@ def configured(service: Service) -> uvicorn.Config:
     limits = service.limits
     return uvicorn.Config(
         create_app(service),
-        http=connection_class(limits),
+        http=connection_class(limits, service.engine.refuse_if_busy, service.metrics.request),
         ws="none",
         loop="asyncio",
         lifespan="on",
