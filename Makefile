@@ -55,7 +55,7 @@ soak: setup
 	STRIATE_SOAK=1 $(PYTEST) tests/survival
 
 # Hours, and 8 GB for the peers; benchmarks/README.md says what each is.  One that fails does not keep the others.
-BENCHES := start memory thrift steps optimizer pipeline transfer mnist photos load inference serve cifar ablation parity
+BENCHES := start memory thrift steps optimizer pipeline transfer mnist photos load inference reject serve cifar ablation parity
 
 bench: setup
 	@failed=; for name in $(BENCHES); do $(PY) benchmarks/$$name.py || failed="$$failed $$name"; done; \

@@ -28,6 +28,7 @@ SECTIONS = {
     "ablation": "What each trick of the recipe `quick` is worth",
     "inference": "Answering",
     "serve": "Serving",
+    "reject": "Whether a bundle says that it does not know",
     "memory": "Memory",
     "thrift": "Three times the batch in the same memory",
     "optimizer": "What the optimizer costs",
