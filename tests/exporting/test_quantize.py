@@ -11,7 +11,6 @@ import torch
 
 from exporting.living import lived
 from striate.api.networks import read
-from striate.exporting.int8 import paired_loss
 from striate.exporting.onnx_graph import IMAGES, LOGITS, onnx_bytes
 from striate.exporting.quantize import (
     METHODS,
@@ -19,10 +18,10 @@ from striate.exporting.quantize import (
     described,
     pair_proofs,
     quantized,
-    safe_scales,
     saturation,
     weighted_nodes,
 )
+from striate.exporting.rounding import least_error_weights, limits, safe_scales
 from striate.modules.fold import folded
 from striate.net.zoo.list import zoo_names, zoo_net
 
@@ -67,17 +66,6 @@ def test_scales_leave_no_pair_above_128() -> None:
     assert whole[2, 0] == 127
 
 
-def test_a_paired_loss_by_hand() -> None:
-    """Of 100, 3 became wrong and 1 right: (3.5 - 1.5) / 102 +- 1.96 sqrt(5 - 4 / 102) / 102."""
-    before, after = np.ones(100, dtype=bool), np.ones(100, dtype=bool)
-    before[0] = after[1] = after[2] = after[3] = False
-    lost, (low, high) = paired_loss(before, after)
-    assert lost == pytest.approx(2)
-    half = 1.959964 * np.sqrt(5 - 4 / 102) / 102
-    assert (low, high) == pytest.approx((100 * (2 / 102 - half), 100 * (2 / 102 + half)))
-    assert paired_loss(before, before)[0] == 0
-
-
 def network(name: str) -> tuple[bytes, tuple[int, int, int]]:
     known = zoo_net(name)
     torch.manual_seed(0)
@@ -104,7 +92,7 @@ def test_ranges_are_those_of_the_activations(monkeypatch: pytest.MonkeyPatch) ->
     x = images(shape, 6)
     one = activation_ranges(model, strided(x))
     seen: list[int] = []
-    monkeypatch.setattr("striate.exporting.quantize.STRIDE_BYTES", 1)
+    monkeypatch.setattr("striate.exporting.activations.STRIDE_BYTES", 1)
     another = activation_ranges(model, strided(x, seen))
     assert set(seen) == {1}
     assert set(one) == set(METHODS)
@@ -146,6 +134,32 @@ def test_a_network_in_int8(name: str) -> None:
 @pytest.mark.parametrize("name", [each for each in zoo_names() if each not in ("resnet20", "swift32")])
 def test_every_network_in_int8(name: str) -> None:
     assert_safe(name)
+
+
+def test_rounding_that_hears_of_the_inputs_errs_less() -> None:
+    """On other images of the same kind, whose neighbors are alike, beside activations of 8 bits; no pair is above 128."""
+    torch.manual_seed(0)
+    net = lived(
+        read("conv 16 3x3 -> relu -> conv 16 3x3 -> relu -> pool avg -> fc classes").build((3, 16, 16), 8)
+    )
+    model = onnx_bytes(net)
+    x = CHANCE.normal(size=(96, 3, 4, 4)).repeat(4, axis=2).repeat(4, axis=3).astype(np.float32) + 1
+    known = least_error_weights(model, strided(x[:48]), [])
+    assert list(known) == weighted_nodes(model)
+    ranges = activation_ranges(model, strided(x[:48]))["minmax"]
+    exact = answers(model, x[48:])
+    errors = [
+        ((answers(quantized(model, ranges, [], each), x[48:]) - exact) ** 2).mean() for each in (None, known)
+    ]
+    assert errors[1] < 0.7 * errors[0]
+    assert all(each.proven for each in pair_proofs(quantized(model, ranges, [], known), x[:1]))
+
+
+def test_limits_by_hand() -> None:
+    """A row with 100 leaves 28 to others of its sign, and 64 to those of the other; without one it is 64 for all."""
+    low, high = limits(np.array([[100.0, 20.0, -30.0], [60.0, -64.0, 50.0]]))
+    assert high.tolist() == [[100, 28, 28], [64, 64, 64]]
+    assert low.tolist() == [[-64, -64, -64], [-64, -64, -64]]
 
 
 def test_a_layer_left_in_float() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,9 @@ from striate.bundle.preprocess import Preprocessing
 from striate.bundle.session import open_session
 from striate.errors import BundleError, counted
 from striate.exporting.quantize import Ranges, activation_ranges, layer_nodes, pair_proofs, quantized
+from striate.exporting.rounding import Rounded, least_error_weights
 from striate.exporting.validation import Validation
+from striate.predict.score import paired_bootstrap
 from striate.progress import Watch
 
 # Images that ranges are found on, those that ways are compared on, and those that a layer's harm is measured on.
@@ -26,6 +28,19 @@ CALIBRATED, COMPARED, PROBED = 128, 256, 64
 AGREEMENT = 0.995
 
 BATCH = 16
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a network may come to int8: itself in float32, its weights as whole numbers, the ranges of its activations."""
+
+    model: bytes
+    rounded: Mapping[str, Rounded]
+    ranges: Ranges
+
+    def quantized(self, in_float: Sequence[str]) -> bytes:
+        """The network in int8 but for some of its nodes."""
+        return quantized(self.model, self.ranges, in_float, self.rounded)
 
 
 @dataclass(frozen=True)
@@ -82,28 +97,32 @@ def to_int8(
         for start in range(0, len(calibration), most):
             yield preprocessing.normalize(calibration[start : start + most])
 
-    watch.say(f"int8      ranges of activations over {counted(len(calibration), 'validation image')}")
-    ranges = activation_ranges(model, batches)
+    watch.say(
+        f"int8      weights and ranges of activations over {counted(len(calibration), 'validation image')}"
+    )
+    rounded = least_error_weights(model, batches, kept)
+    ways = {name: _Way(model, rounded, ranges) for name, ranges in activation_ranges(model, batches).items()}
     rest, truth, exact = stored[~mask], labels[~mask], wanted[~mask]
     some = slice(None, None, max(1, len(rest) // COMPARED))
     methods = {
-        method: _error(quantized(model, each, kept), rest[some], exact[some], preprocessing)
-        for method, each in ranges.items()
+        name: _error(way.quantized(kept), rest[some], exact[some], preprocessing)
+        for name, way in ways.items()
     }
     method = min(methods, key=lambda each: methods[each])
+    way = ways[method]
     watch.say("int8      " + ", ".join(f"{name} {error:.2g}" for name, error in methods.items()))
 
     weighted = [each for each in layer_nodes(model) if _layer(each) != CLASS_MAP]
 
     def trial(in_float: Sequence[str]) -> _Trial:
-        made = quantized(model, ranges[method], in_float)
+        made = way.quantized(in_float)
         layers = [each for each in weighted if each in in_float]
         return _tried(made, layers, rest, truth, exact, preprocessing)
 
     tried = [trial(kept)]
     if not _holds(tried[-1], allowed):
         watch.say(f"int8      {tried[-1]}; looking for the layers that hurt")
-        harmful = _harm(model, ranges[method], kept, rest, exact, preprocessing, watch)
+        harmful = _harm(way, kept, rest, exact, preprocessing, watch)
         count = 1
         while not _holds(tried[-1], allowed) and count < len(harmful):
             tried.append(trial([*kept, *harmful[:count]]))
@@ -137,21 +156,6 @@ def to_int8(
         agreement=best.agreement,
         tried=[str(each) for each in tried],
     )
-
-
-def paired_loss(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> tuple[float, tuple[float, float]]:
-    """Percentage points lost between two sets of answers to the same N images, and the 95 % interval.
-
-    (b - c) / N of the discordant pairs;  the interval by Wald with half a pair added to each of the four cells
-
-    before, after: N, whether each was right.  Source: Agresti and Min 2005, section 3.
-    """
-    count = len(before)
-    b, c = int((before & ~after).sum()), int((~before & after).sum())
-    total, more, less = count + 2, b + 0.5, c + 0.5
-    middle = (more - less) / total
-    half = 1.959964 * np.sqrt(more + less - (more - less) ** 2 / total) / total
-    return 100 * (b - c) / count, (100 * float(middle - half), 100 * float(middle + half))
 
 
 def _holds(each: _Trial, allowed: float) -> bool:
@@ -192,13 +196,14 @@ def _tried(
     preprocessing: Preprocessing,
 ) -> _Trial:
     before, after = exact.argmax(axis=1), _logits(model, stored, preprocessing).argmax(axis=1)
-    lost, interval = paired_loss(before == truth, after == truth)
-    return _Trial(model, tuple(in_float), float((before == after).mean()), lost, interval)
+    right, still = before == truth, after == truth
+    low, high = paired_bootstrap(still, right)
+    lost = 100 * float(right.mean() - still.mean())
+    return _Trial(model, tuple(in_float), float((before == after).mean()), lost, (100 * low, 100 * high))
 
 
 def _harm(
-    model: bytes,
-    ranges: Ranges,
+    way: _Way,
     kept: Sequence[str],
     stored: NDArray[Any],
     exact: NDArray[np.float32],
@@ -206,13 +211,13 @@ def _harm(
     watch: Watch,
 ) -> list[str]:
     """The layers by how much the logits err where each alone is in int8, the worst first."""
-    names = [node.name for node in onnx.load_from_string(model).graph.node]
+    names = [node.name for node in onnx.load_from_string(way.model).graph.node]
     some = slice(None, None, max(1, len(stored) // PROBED))
-    candidates = [name for name in layer_nodes(model) if name not in kept]
+    candidates = [name for name in layer_nodes(way.model) if name not in kept]
     harm = {}
     watch.begin("layers in int8, one at a time", len(candidates))
     for number, name in enumerate(candidates):
-        alone = quantized(model, ranges, [each for each in names if each != name])
+        alone = way.quantized([each for each in names if each != name])
         harm[name] = _error(alone, stored[some], exact[some], preprocessing)
         watch.advance(number + 1, "")
     watch.end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,21 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from striate.bundle.certificate import LayerPairs
-from striate.bundle.session import Run, open_session
+from striate.bundle.session import Run
 from striate.errors import counted
+from striate.exporting.activations import Batches, activations
+from striate.exporting.rounding import (
+    SAFE_PAIR,
+    WITH_WEIGHTS,
+    Rounded,
+    groups_of,
+    nearest,
+    patches,
+    two_largest,
+)
 from striate.silence import no_reports
 
-# Layers with weights, and what between them would turn int8 to float and back.
-WITH_WEIGHTS = ("Conv", "Gemm")
+# What between layers with weights would turn int8 to float and back.
 JOINS = ("Add", "Concat")
 BETWEEN = ("Relu", "Clip", "MaxPool", "AveragePool", "Flatten", *JOINS)
 
@@ -32,16 +41,8 @@ METHODS: dict[str, float | None] = {
 }
 
 BINS = 2048
-# Of all activations of the images that are calibrated on together.
-STRIDE_BYTES = 64_000_000
 # Values of a tensor and a group of images that are put into its histogram.
 MOST_COUNTED = 200_000
-
-# Two unsigned products of 8 bits: 255 * 128 <= 32,767 < 255 * 129.
-SAFE_PAIR = 128
-
-Batches = Callable[[int], Iterator[NDArray[np.float32]]]
-"""Real images as the network reads them, in groups of at most so many."""
 
 
 @dataclass(frozen=True)
@@ -59,44 +60,35 @@ def activation_ranges(model: bytes, batches: Batches) -> dict[str, Ranges]:
     """
     made = onnx.load_from_string(model)
     names = _activations(made)
-    known = {each.name for each in made.graph.output}
-    for name in names:
-        if name not in known and name != made.graph.input[0].name:
-            made.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    given = made.graph.input[0].name
-    wanted = [name for name in names if name != given]
-    run = open_session(made.SerializeToString(), wanted)
-    first = next(batches(1))
-    stride = max(1, STRIDE_BYTES // max(1, sum(each.nbytes for each in run(first)) + first.nbytes))
-
-    def passes() -> Iterator[tuple[str, NDArray[np.float32]]]:
-        for x in batches(stride):
-            yield given, x
-            yield from zip(wanted, run(x), strict=True)
-
+    passes = activations(made, names, batches)
     ends: dict[str, tuple[float, float]] = {}
-    for name, values in passes():
-        low, high = ends.get(name, (0.0, 0.0))
-        ends[name] = min(low, float(values.min())), max(high, float(values.max()))
+    for found in passes():
+        for name in names:
+            low, high = ends.get(name, (0.0, 0.0))
+            ends[name] = min(low, float(found[name].min())), max(high, float(found[name].max()))
     counts = {name: np.zeros(BINS, dtype=np.int64) for name in ends}
-    for name, values in passes():
-        low, high = ends[name]
-        if high > low:
-            some = values.reshape(-1)[:: max(1, values.size // MOST_COUNTED)]
-            counts[name] += np.histogram(some, BINS, (low, high))[0]
+    for found in passes():
+        for name in names:
+            low, high = ends[name]
+            if high > low:
+                some = found[name].reshape(-1)[:: max(1, found[name].size // MOST_COUNTED)]
+                counts[name] += np.histogram(some, BINS, (low, high))[0]
     return {
         method: Ranges({name: _range(counts[name], ends[name], share) for name in ends})
         for method, share in METHODS.items()
     }
 
 
-def quantized(model: bytes, ranges: Ranges, in_float: Sequence[str]) -> bytes:
+def quantized(
+    model: bytes,
+    ranges: Ranges,
+    in_float: Sequence[str],
+    rounded: Mapping[str, Rounded] | None = None,
+) -> bytes:
     """The network in int8: activations unsigned by tensor, weights signed by channel, as QuantizeLinear pairs.
 
-    in_float: names of nodes that stay in float32.
-
-    The scale of a channel is the smallest that needs no clipping and lets no two weights of one sign sum to more than
-    128: s = max(largest |w| / 127, (the two largest of one sign) / 127), as each rounds by half a step at most.
+    in_float: names of nodes that stay in float32.  rounded: the weights of the others, by name; each weight rounded by
+    itself where they are not given.
     """
     with no_reports():
         from onnxruntime.quantization import CalibrationMethod, QuantType
@@ -104,12 +96,16 @@ def quantized(model: bytes, ranges: Ranges, in_float: Sequence[str]) -> bytes:
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     made = onnx.shape_inference.infer_shapes(onnx.load_from_string(model))
-    weights = {each.name: numpy_helper.to_array(each) for each in made.graph.initializer}
+    initial = {each.name: each for each in made.graph.initializer}
     excluded = set(in_float)
     overrides: dict[str, list[dict[str, Any]]] = {}
     for node in made.graph.node:
         if node.op_type in WITH_WEIGHTS and node.name not in excluded:
-            weight = weights[node.input[1]]
+            weight, *biases = (numpy_helper.to_array(initial[name]) for name in node.input[1:])
+            known = (rounded or {}).get(node.name) or nearest(weight, biases[0] if biases else None)
+            whole = known.whole * known.scales.reshape(-1, *(1,) * (weight.ndim - 1))
+            for name, values in zip(node.input[1:], (whole, known.bias), strict=False):
+                initial[name].CopyFrom(numpy_helper.from_array(np.asarray(values, np.float32), name))
             overrides[node.input[1]] = [
                 {
                     "axis": 0,
@@ -118,7 +114,7 @@ def quantized(model: bytes, ranges: Ranges, in_float: Sequence[str]) -> bytes:
                     "rmin": np.float32(-127 * scale),
                     "rmax": np.float32(127 * scale),
                 }
-                for scale in safe_scales(weight)
+                for scale in known.scales
             ]
     # What cannot be told from 0 by a float32 has no scale.
     tensors = TensorsData(
@@ -147,24 +143,6 @@ def quantized(model: bytes, ranges: Ranges, in_float: Sequence[str]) -> bytes:
         )
         quantizer.quantize_model()
     return bytes(quantizer.model.model.SerializeToString())
-
-
-def safe_scales(weight: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The scale of each output channel of a weight, O x ..., with which no pair of products saturates 16 bits."""
-    rows = weight.reshape(len(weight), -1).astype(np.float64)
-    pair = np.maximum(_two_largest(rows), _two_largest(-rows))
-    scales = np.maximum(np.abs(rows).max(axis=1), pair) / 127
-    return np.where(scales > 1e-12, scales, 1e-12)
-
-
-def _two_largest(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The sum of the two largest positive values of each row; one that is not there counts nothing."""
-    positive = np.maximum(rows, 0)
-    if positive.shape[1] == 1:
-        return positive[:, 0]
-    two = np.partition(positive, positive.shape[1] - 2, axis=1)[:, -2:]
-    total: NDArray[np.float64] = two.sum(axis=1)
-    return total
 
 
 def weighted_nodes(model: bytes) -> list[str]:
@@ -207,20 +185,21 @@ def pair_proofs(model: bytes, x: NDArray[np.float32]) -> list[LayerPairs]:
     proofs = []
     for node, source, weight in layers:
         rows = weight.reshape(len(weight), -1).astype(np.float64)
-        pair = max(float(_two_largest(rows).max()), float(_two_largest(-rows).max()))
+        pair = max(float(two_largest(rows).max()), float(two_largest(-rows).max()))
         values = found[source.input[0]]
         zero = int(weights[source.input[2]]) if len(source.input) > 2 else 0
-        patches = _patches(node, values, weight.shape, zero)
+        places = max(1, min(_PLACES, _PRODUCTS // max(1, weight.size)))
+        seen = patches(node, values, weight.shape, places, zero=zero)
         differ = 0
         for order in _orders(weight.shape):
-            differ = max(differ, saturation(patches, weight.reshape(len(weight), -1), order, _groups(node)))
+            differ = max(differ, saturation(seen, weight.reshape(len(weight), -1), order, groups_of(node)))
         proofs.append(
             LayerPairs(
                 layer=node.name.split("/")[0] or node.name,
                 weights=int(weight.size),
                 pair=int(pair),
                 largest=int(np.abs(rows).max()),
-                simulated=int(patches.shape[0] * len(weight)),
+                simulated=int(seen.shape[0] * len(weight)),
                 difference=differ,
             )
         )
@@ -256,30 +235,6 @@ def saturation(
 _PLACES, _PRODUCTS = 32, 30_000_000
 
 
-def _patches(
-    node: onnx.NodeProto, values: NDArray[np.uint8], shape: tuple[int, ...], zero: int
-) -> NDArray[np.uint8]:
-    """What some places of a layer multiply, P x groups x K; beside the map stands what means zero."""
-    work = int(np.prod(shape))
-    places = max(1, min(_PLACES, _PRODUCTS // max(1, work)))
-    if node.op_type == "Gemm":
-        return values.reshape(len(values), 1, -1)[:places]
-    known = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-    groups = known.get("group", 1)
-    top, left, bottom, right = known.get("pads", [0, 0, 0, 0])
-    padded = np.pad(values, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=zero)
-    (dy, dx), (sy, sx) = known.get("dilations", [1, 1]), known.get("strides", [1, 1])
-    reach = (shape[2] - 1) * dy + 1, (shape[3] - 1) * dx + 1
-    windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(2, 3))[
-        :, :, ::sy, ::sx, ::dy, ::dx
-    ]
-    count = len(values) * windows.shape[2] * windows.shape[3]
-    at = np.unique(np.linspace(0, count - 1, places).astype(int))
-    image, row, column = np.unravel_index(at, (len(values), windows.shape[2], windows.shape[3]))
-    found = windows[image, :, row, column]
-    return np.ascontiguousarray(found).reshape(len(at), groups, -1)
-
-
 def _orders(shape: tuple[int, ...]) -> list[NDArray[np.int64]]:
     """The order in which weights lie, and for a convolution also that with the channels innermost."""
     count = int(np.prod(shape[1:]))
@@ -287,10 +242,6 @@ def _orders(shape: tuple[int, ...]) -> list[NDArray[np.int64]]:
     if len(shape) == 4:
         orders.append(np.arange(count).reshape(shape[1:]).transpose(1, 2, 0).reshape(-1))
     return orders
-
-
-def _groups(node: onnx.NodeProto) -> int:
-    return next((each.i for each in node.attribute if each.name == "group"), 1)
 
 
 def _activations(model: onnx.ModelProto) -> list[str]:
