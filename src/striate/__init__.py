@@ -10,17 +10,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from striate.api.bundles import bench, cache, export, verify
-from striate.api.diagnosis import diagnose
-from striate.api.images import check, show
-from striate.api.networks import NetText, draw, filter, plan, read
-from striate.api.runs import compare, explain, features, load, look, test
-from striate.api.searches import search
-from striate.api.trainings import cross_validate, lr, train
 from striate.errors import StriateError
 from striate.version import __version__
 
 if TYPE_CHECKING:
+    from striate.api.bundles import bench, cache, export, verify
+    from striate.api.diagnosis import diagnose
+    from striate.api.images import check, show
+    from striate.api.networks import NetText, draw, filter, plan, read
+    from striate.api.runs import compare, explain, features, load, look, test
+    from striate.api.searches import search
+    from striate.api.trainings import cross_validate, lr, train
     from striate.bundle.bundle import Bundle
     from striate.classifier import Classifier
 
@@ -55,12 +55,24 @@ __all__ = [
 ]
 
 
+# Where each name is defined.  It is imported when it is asked for: what answers at once needs few of them.
+_WHERE = {
+    "striate.api.bundles": ("bench", "cache", "export", "verify"),
+    "striate.api.diagnosis": ("diagnose",),
+    "striate.api.images": ("check", "show"),
+    "striate.api.networks": ("NetText", "draw", "filter", "plan", "read"),
+    "striate.api.runs": ("compare", "explain", "features", "load", "look", "test"),
+    "striate.api.searches": ("search",),
+    "striate.api.trainings": ("cross_validate", "lr", "train"),
+    "striate.bundle.bundle": ("Bundle",),
+    "striate.classifier": ("Classifier",),
+}
+
+
 def __getattr__(name: str) -> object:
-    if name == "Bundle":
-        return import_module("striate.bundle.bundle").Bundle
-    # The estimator needs scikit-learn, which takes long to import and may not be installed.
-    if name == "Classifier":
-        return import_module("striate.classifier").Classifier
+    for module, names in _WHERE.items():
+        if name in names:
+            return getattr(import_module(module), name)
     raise AttributeError(f"module 'striate' has no attribute {name!r}")
 
 

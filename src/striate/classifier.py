@@ -16,10 +16,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor
 
-from striate.api.networks import NetText, read, require_train
+from striate.api.networks import NetText, read
 from striate.api.trainings import begin_with
 from striate.data.formats.npz import list_arrays
-from striate.errors import DataError, StriateError, counted
+from striate.errors import DataError, StriateError, counted, require_train
 from striate.optimizers import OPTIMIZERS
 from striate.predict.trained import Trained
 

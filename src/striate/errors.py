@@ -83,6 +83,19 @@ class MissingExtra(StriateError):
     """A command needs an extra that is not installed."""
 
 
+def require_train(command: str) -> None:
+    """Raise MissingExtra unless torch and scikit-learn are installed; imports neither."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "sklearn", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise MissingExtra(
+            f"`{command}` needs {', '.join(missing)}, not installed here",
+            expected="the extra `train`",
+            cure='pip install "striate[train]"',
+        )
+
+
 def nearest(word: str, words: Iterable[str]) -> str | None:
     """The one of `words` most like `word`, or None where nothing is like it.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from striate.api.networks import require_train
+from striate.errors import require_train
 
 if TYPE_CHECKING:
     from striate.bundle.certificate import Timing

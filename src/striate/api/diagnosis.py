@@ -6,9 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from striate.api.networks import NetText, read, require_train
+from striate.api.networks import NetText, read
 from striate.api.trainings import begin_with
 from striate.data.decode.size import Size
+from striate.errors import require_train
 
 if TYPE_CHECKING:
     from striate.doctor.finding import Diagnosis

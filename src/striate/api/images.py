@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from striate.api.networks import require_train
 from striate.data.decode.size import Fit, Size
-from striate.errors import DataError, StriateError
+from striate.errors import DataError, StriateError, require_train
 
 if TYPE_CHECKING:
     from striate.checks.checked import Checked

@@ -11,7 +11,7 @@ from PIL import Image
 
 from striate.data.decode.image import prepare_image
 from striate.disk.small import read_small_text
-from striate.errors import MissingExtra, NotationError, StriateError, nearest
+from striate.errors import NotationError, StriateError, nearest, require_train
 from striate.net.layers.words import WORDS
 from striate.net.layout.layout import Layout, lay
 from striate.net.network import Network
@@ -199,19 +199,6 @@ def filter(flow: str | NetText, image: str | Path) -> Filtered:
     if isinstance(flow, str) and flow.replace("-", "").isalpha() and flow not in WORDS:
         return filter_image(flow, None, image)
     return filter_image(str(flow), read(flow).network, image)
-
-
-def require_train(command: str) -> None:
-    """Raise MissingExtra unless torch and scikit-learn are installed; imports neither."""
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "sklearn", "matplotlib") if find_spec(name) is None]
-    if missing:
-        raise MissingExtra(
-            f"`{command}` needs {', '.join(missing)}, not installed here",
-            expected="the extra `train`",
-            cure='pip install "striate[train]"',
-        )
 
 
 def _map(input: tuple[int, int, int]) -> Map:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.api.networks import NetText, read, require_train
+from striate.api.networks import NetText, read
 from striate.data.decode.size import Size
-from striate.errors import StriateError, nearest
+from striate.errors import StriateError, nearest, require_train
 from striate.net.zoo.list import zoo_names
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.api.networks import NetText, read, require_train
-from striate.errors import StriateError
+from striate.api.networks import NetText, read
+from striate.errors import StriateError, require_train
 
 if TYPE_CHECKING:
     from striate.progress import Watch

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.api.networks import NetText, read, require_train
+from striate.api.networks import NetText, read
 from striate.api.runs import load
-from striate.errors import StriateError
+from striate.errors import StriateError, require_train
 from striate.net.zoo.list import zoo_net
 
 if TYPE_CHECKING:

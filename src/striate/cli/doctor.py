@@ -10,7 +10,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from striate.api.diagnosis import is_data, look_at
-from striate.api.networks import require_train
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
@@ -19,7 +18,7 @@ from striate.doctor.doctor import diagnose_run, require_codes
 from striate.doctor.facts import RunFacts
 from striate.doctor.finding import Diagnosis
 from striate.doctor.first_look import judge
-from striate.errors import StriateError, counted
+from striate.errors import StriateError, counted, require_train
 from striate.text.figures import percent
 
 

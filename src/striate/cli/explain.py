@@ -7,13 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api.networks import require_train
 from striate.api.runs import load_network
 from striate.cli.console import open_page, print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import OUT, require_outside
-from striate.errors import StriateError, counted
+from striate.errors import StriateError, counted, require_train
 from striate.text.visible import visible
 
 

@@ -8,12 +8,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api.networks import require_train
 from striate.cli.console import open_page, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import OUT, require_outside, share
-from striate.errors import StriateError, counted
+from striate.errors import StriateError, counted, require_train
 from striate.text.figures import size
 from striate.text.visible import visible
 

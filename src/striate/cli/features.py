@@ -9,12 +9,12 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
-from striate.api.networks import require_train
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import OUT, require_new
 from striate.disk.atomic import write_atomic
+from striate.errors import require_train
 
 
 def features(

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 from striate.api.networks import filter as filter_image
-from striate.api.networks import require_train
 from striate.cli.console import prose
 from striate.cli.process import set_up_process
 from striate.cli.values import OUT, require_new
 from striate.disk.atomic import write_atomic
-from striate.errors import StriateError
+from striate.errors import StriateError, require_train
 
 
 def filter(

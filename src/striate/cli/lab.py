@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from striate.api.networks import require_train
 from striate.cli.console import open_page, print_json, prose, tabular
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import OUT
+from striate.errors import require_train
 
 if TYPE_CHECKING:
     from striate.lab.receipt import Receipt

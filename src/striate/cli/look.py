@@ -7,12 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api.networks import require_train
 from striate.api.runs import look as look_at
 from striate.cli.console import print_found
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import OUT, asked_page, asked_size
+from striate.errors import require_train
 
 
 def look(

@@ -8,12 +8,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api.networks import require_train
 from striate.api.trainings import lr as range_test
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import OUT, asked_size, require_new
+from striate.errors import require_train
 
 
 def lr(

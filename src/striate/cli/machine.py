@@ -7,9 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api.networks import require_train
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
+from striate.errors import require_train
 
 
 def machine(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from striate.api.networks import CLASSES, NetText, read, require_train
+from striate.api.networks import CLASSES, NetText, read
 from striate.cli.console import print_json, prose
 from striate.cli.values import input_shape
-from striate.errors import MissingExtra, StriateError, counted, nearest
+from striate.errors import MissingExtra, StriateError, counted, nearest, require_train
 from striate.net.plan.memory import StepMemory
 from striate.net.plan.table import Plan
 from striate.net.plan.tree import Node, Row, number, written

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from cyclopts import Parameter
 
-from striate.api.networks import require_train
 from striate.bundle.bundle import is_bundle
 from striate.cli.console import print_json, prose
 from striate.cli.process import set_up_process
 from striate.cli.values import require_new
 from striate.cli.values import share as share_of
 from striate.disk.atomic import write_atomic
-from striate.errors import DataError, StriateError, counted
+from striate.errors import DataError, StriateError, counted, require_train
 from striate.text.visible import visible
 
 if TYPE_CHECKING:

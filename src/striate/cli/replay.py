@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from striate.api.networks import require_train
 from striate.cli.console import prose
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import OUT
-from striate.errors import RunError
+from striate.errors import RunError, require_train
 
 
 def replay(

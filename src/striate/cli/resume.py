@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from striate.api.networks import require_train
 from striate.cli.console import prose
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
+from striate.errors import require_train
 
 
 def resume(run: str, /, *, data: str | None = None, device: str | None = None, quiet: bool = False) -> None:

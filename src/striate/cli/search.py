@@ -7,12 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api.networks import read, require_train
+from striate.api.networks import read
 from striate.api.searches import begin_or_join
 from striate.cli.console import open_page, prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import OUT, large_count, short_seconds
+from striate.errors import require_train
 from striate.recipe.given import byte_count, seconds
 
 

@@ -7,11 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api.networks import read, require_train
+from striate.api.networks import read
 from striate.cli.console import prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import OUT
+from striate.errors import require_train
 
 
 def sweep(

@@ -8,14 +8,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate.api.networks import require_train
 from striate.api.runs import candidate_of
 from striate.bundle.bundle import Bundle, is_bundle
 from striate.cli.console import prose
 from striate.cli.process import set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import require_new, require_outside
-from striate.errors import StriateError
+from striate.errors import StriateError, require_train
 from striate.text.visible import visible
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from striate.api.networks import read, require_train
+from striate.api.networks import read
 from striate.api.trainings import begin_from, begin_with, one_start
 from striate.cli.console import open_page, prose
 from striate.cli.process import began, set_up_process
 from striate.cli.screen import Screen
 from striate.cli.values import OUT, asked_size
-from striate.errors import StriateError
+from striate.errors import StriateError, require_train
 
 if TYPE_CHECKING:
     from striate.api.networks import NetText

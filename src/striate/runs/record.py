@@ -59,7 +59,10 @@ Facts = Annotated[Mapping[Text, Text | Number | int | None], Field(max_length=10
 class Part(BaseModel):
     """A part of a record."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, validate_assignment=True)
+    # Its checks are built when it is first read or written: most commands need few of all parts.
+    model_config = ConfigDict(
+        extra="allow", strict=True, allow_inf_nan=False, validate_assignment=True, defer_build=True
+    )
 
 
 class ClassScore(Part):
