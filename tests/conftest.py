@@ -41,7 +41,7 @@ def fresh_cache(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], st
             from training.quickly import measure_this_machine
 
             measure_this_machine(measured)
-        shutil.copytree(measured, folder)
+        shutil.copytree(measured, folder, dirs_exist_ok=True)
         return str(folder)
 
     return fill

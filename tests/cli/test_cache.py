@@ -19,11 +19,12 @@ def filled(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache with an archive that is in use, and a measurement.  The archive's home."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("STRIATE_CACHE_LIMIT", "5G")
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "filled"))
     (here / "a.zip").write_bytes(zipped())
     list_data("a.zip")
-    (tmp_path / "cache" / "machine").mkdir()
-    (tmp_path / "cache" / "machine" / "selftest-12.json").write_bytes(bytes(2000))
-    return next((tmp_path / "cache" / "archives").iterdir())
+    (tmp_path / "filled" / "machine").mkdir()
+    (tmp_path / "filled" / "machine" / "selftest-12.json").write_bytes(bytes(2000))
+    return next((tmp_path / "filled" / "archives").iterdir())
 
 
 def test_what_lies_there(call: Call, filled: Path, tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_what_lies_there(call: Call, filled: Path, tmp_path: Path) -> None:
         ("archives", True, False),
         ("machine", False, False),
     ]
-    assert told["folder"] == str(tmp_path / "cache")
+    assert told["folder"] == str(tmp_path / "filled")
     assert [each.path.name for each in striate.cache("machine")] == ["selftest-12.json"]
 
 
