@@ -2,8 +2,9 @@
 
 python benchmarks/doctor/recording.py --data FOLDER [--pairs N] [--out FILE]
 
-Five short trainings, each with and without, in turn; one thread.  share: of the loop's time, of the pairs' medians; spent:
-the time within the recording itself over the loop's, which scatters less.  Short trainings pay most: a run looks at its
+Five short trainings, each with and without, in turn; one thread.
+share: of the loop's time, of the pairs' medians; spent: the time within the recording itself over the loop's, which
+scatters less.  Short trainings pay most: a run looks at its
 first and last step, however few there are.
 """
 
