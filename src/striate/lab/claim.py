@@ -50,7 +50,7 @@ class Comparison:
     """A figure that is compared over the seeds, with its 95 % interval.
 
     values: one a seed.  middle: their mean, or geometric mean where they are ratios.  low, high: the interval.
-    reads: what the interval says, in a sentence.  verdict: None where it is told for information only.
+    reads: what the interval says, in a sentence.  verdict: None where it is no part of the claim's.
     """
 
     name: str
@@ -149,15 +149,19 @@ class Claim:
 # ---- figures over seeds -------------------------------------------------------------------------------
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and 95 % interval of a few values: mean +- t(n - 1) * s / sqrt(n).  Of one value both ends are infinite."""
+def interval(values: Sequence[float], *, among: int = 1) -> tuple[float, float, float]:
+    """Mean and 95 % interval of a few values: mean +- t(n - 1) * s / sqrt(n).  Of one value both ends are infinite.
+
+    among: how many comparisons the verdict is taken from, any of which may be right by chance (Bonferroni): the share
+    outside is 5 % / among.
+    """
     from scipy.special import stdtrit
 
     found = np.asarray(values, dtype=np.float64)
     mean = float(found.mean())
     if len(found) < 2:
         return mean, -math.inf, math.inf
-    half = float(stdtrit(len(found) - 1, 0.975) * found.std(ddof=1) / math.sqrt(len(found)))
+    half = float(stdtrit(len(found) - 1, 1 - 0.025 / among) * found.std(ddof=1) / math.sqrt(len(found)))
     return mean, mean - half, mean + half
 
 
@@ -168,19 +172,25 @@ def ratio_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def differs(
-    name: str, values: Sequence[float], *, unit: str = "points", margin: float = MARGIN, counts: bool = True
+    name: str,
+    values: Sequence[float],
+    *,
+    unit: str = "points",
+    margin: float = MARGIN,
+    counts: bool = True,
+    among: int = 1,
 ) -> Comparison:
     """A paired difference that the claim says is above 0.
 
-    holds: the interval is above 0.  does not hold: it is below `margin`, so that what there may be is too small to
-    matter.  Else not settled.
+    does not hold: the interval is below `margin`, so that what there may be is too small to matter.  holds: else, and it
+    is above 0.  Else not settled.  among: as in `interval`.
     """
-    middle, low, high = interval(values)
+    middle, low, high = interval(values, among=among)
     verdict: Verdict
-    if low > 0:
-        verdict, reads = "holds", "the interval is above 0"
-    elif high < margin:
+    if high < margin:
         verdict, reads = "does not hold", f"the interval is below {margin:g}: there is no such difference"
+    elif low > 0:
+        verdict, reads = "holds", "the interval is above 0"
     else:
         verdict, reads = "not settled", f"the interval reaches from below 0 to above {margin:g}"
     return Comparison(name, unit, tuple(values), middle, low, high, reads, verdict if counts else None)

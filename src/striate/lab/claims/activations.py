@@ -180,7 +180,7 @@ def _relu_dies(bench: Bench) -> Finding:
     top = [max(row) for row in shares["relu"]]
     rise = [row[end] - row[0] for row in shares["relu"]]
     comparisons: list[Comparison] = [
-        differs("dead share of relu, highest learning rate less lowest", rise, margin=5),
+        differs("dead share of relu, highest learning rate minus lowest", rise, margin=5),
     ]
     highest: dict[str, list[float]] = {}
     for kind in _KINDS:
@@ -188,13 +188,13 @@ def _relu_dies(bench: Bench) -> Finding:
         if kind != "relu":
             gain = [a - b for a, b in zip(highest["relu"], highest[kind], strict=True)]
             comparisons.append(
-                differs(f"dead share at the highest learning rate, relu less {kind}", gain, margin=5)
+                differs(f"dead share at the highest learning rate, relu minus {kind}", gain, margin=5)
             )
     best = {kind: [max(row) for row in accuracy[kind]] for kind in _KINDS}
     for kind in ("leaky", "elu", "maxout"):
         gain = [a - b for a, b in zip(best[kind], best["relu"], strict=True)]
         comparisons.append(
-            differs(f"test accuracy at the best learning rate, {kind} less relu", gain, counts=False)
+            differs(f"test accuracy at the best learning rate, {kind} minus relu", gain, counts=False)
         )
     rows = [Row(kind, "dead maps at the highest learning rate", "%", tuple(highest[kind])) for kind in _KINDS]
     rows += [Row(kind, "test accuracy at the best learning rate", "%", tuple(best[kind])) for kind in _KINDS]
@@ -269,12 +269,12 @@ def _maxout_doubles(bench: Bench) -> Finding:
         rows.append(Row(arm.name, "weights", "", (float(cost(arm.net, bench).weights),)))
         rows.append(Row(arm.name, "test accuracy", "%", tuple(values), bench.chosen(arm)))
     pays = differs(
-        "test accuracy at equal weights, maxout less relu",
+        "test accuracy at equal weights, maxout minus relu",
         [b - a for a, b in zip(relu, maxout, strict=True)],
         counts=False,
     )
     return Finding(
-        (doubled, pays), tuple(rows), notes=("Whether it pays at equal weights is told for information.",)
+        (doubled, pays), tuple(rows), notes=("Whether it pays at equal weights is not part of the verdict.",)
     )
 
 

@@ -103,7 +103,7 @@ def _filters_make_crosses(bench: Bench) -> Finding:
         for name, values in sums.items()
     ]
     return Finding(
-        (comparison, differs("such units, trained less before training", gain, unit="units", margin=1, counts=False)),
+        (comparison, differs("such units, trained minus before training", gain, unit="units", margin=1, counts=False)),
         tuple(rows),
         (bars("Units that answer a cross twice as strongly as each of its lines", f"of {units}", rows[:2]),),
         pictures=tuple(
@@ -123,7 +123,7 @@ FILTERS_MAKE_CROSSES = Claim(
     protocol="A network of four layers, trained on the images; drawn lines and crosses, a pixel wide, at 25 offsets: what each "
     "unit of layer 2, which sees 5x5 pixels, answers a cross and each of its lines alone.",
     falsifier="In five seeds no unit answers a cross twice as strongly as each of its two lines alone.",
-    changes="Wider lines; asking for more than the sum of both lines, which a linear unit never gives, and which is told too.",
+    changes="Wider lines; asking for more than the sum of both lines, which a linear unit never gives, and which is given too.",
     measure=_filters_make_crosses,
     arms=[_CROSS_ARM],
 )

@@ -132,7 +132,7 @@ def _init_variance(bench: Bench) -> Finding:
             rows.append(Row(arm.name, "training error", "%", tuple(ends[word]), bench.chosen(arm)))
         gains = [a - b for a, b in zip(ends["lecun"], ends["he"], strict=True)]
         comparisons.append(
-            differs(f"{depth} layers: training error, Xavier of the notes less He", gains, counts=False)
+            differs(f"{depth} layers: training error, Xavier of the notes minus He", gains, counts=False)
         )
     lines = tuple(series(name, DEPTHS, curves[word]) for word, name in _WORDS.items())
     chart = Chart("Mean square before each relu, before training", "layer", "mean square", lines, log_y=True)
@@ -143,7 +143,7 @@ def _init_variance(bench: Bench) -> Finding:
         notes=(
             "The mean square before the relu is its variance over draws of the weights, whose mean is 0. "
             "Where every layer is as wide as the one before, Glorot's mean of fan_in and fan_out is fan_in.",
-            "Who trains is told for information: the claim is about the variance.",
+            "Who trains is not part of the verdict: the claim is about the variance.",
         ),
     )
 
@@ -219,7 +219,7 @@ def _init_extremes(bench: Bench) -> Finding:
             losses = [100 * a.test_accuracy - b for a, b in zip(good, found_here, strict=True)]
             comparisons.append(
                 differs(
-                    f"10 layers, trained: test accuracy, Xavier less {_SIZES[word]}", losses, counts=False
+                    f"10 layers, trained: test accuracy, Xavier minus {_SIZES[word]}", losses, counts=False
                 )
             )
     names = {"small": "standard deviation 0.01", "large": "standard deviation 1", "xavier": "Xavier"}
@@ -341,7 +341,7 @@ def _bn_rates(bench: Bench) -> Finding:
     spreads = {bn: np.ptp(np.asarray(worst[bn]), axis=0) for bn in worst}
     gains = [float(each) for each in spreads[False] - spreads[True]]
     comparisons.append(
-        differs("best less worst of three initializations, test accuracy, without bn less with it", gains)
+        differs("best minus worst of three initializations, test accuracy, without bn minus with it", gains)
     )
     chart = Chart(
         "Test accuracy by learning rate", "learning rate", "test accuracy, %", tuple(curves), log_x=True

@@ -65,8 +65,8 @@ def _pool_shift(bench: Bench) -> Finding:
     for way in ("max", "avg", "stride", "blur"):
         for shift in SHIFTS[1:]:
             gains = [a[shift] - b[shift] for a, b in zip(found[way], found["none"], strict=True)]
-            what = f"agreement moved by {shift}, {way} less none"
-            # Strides are no pooling, and by 3 pixels the image is another one: told for information.
+            what = f"agreement moved by {shift}, {way} minus none"
+            # Strides are no pooling, and by 3 pixels the image is another one: not part of the verdict.
             counts = way in ("max", "avg", "blur") and shift == 1
             comparisons.append(differs(what, gains, counts=counts))
     for way, arm in _SHIFT_ARMS.items():
@@ -136,7 +136,7 @@ def _stride_replaces(bench: Bench) -> Finding:
         rows.append(Row(arm.name, "multiply-adds", "", (float(here.multiply_adds),)))
     difference = [b - a for a, b in zip(*accuracy.values(), strict=True)]
     drawn = bars("Test accuracy", "%", [row for row in rows if row.what == "test accuracy"])
-    return Finding((equals("test accuracy, strides less pooling", difference),), tuple(rows), (drawn,))
+    return Finding((equals("test accuracy, strides minus pooling", difference),), tuple(rows), (drawn,))
 
 
 STRIDE_REPLACES = Claim(
@@ -145,7 +145,7 @@ STRIDE_REPLACES = Claim(
     words="Pooling can be replaced by convolutions with stride, without loss of accuracy.",
     source="Springenberg, Dosovitskiy, Brox and Riedmiller 2015, Striving for simplicity, section 3.",
     protocol="Three convolutions and global pooling; the map is halved twice, by max pooling, or by the stride of the "
-    "convolution before it: equal weights, and a quarter of the work. Test accuracy, 24 epochs.",
+    "convolution before it: equal weights, and about half of the multiply-adds. Test accuracy, 24 epochs.",
     falsifier="The interval of the difference is outside of +-0.5 points.",
     changes="The paper's better variant adds a convolution in place of the pooling, which has more weights; more work for "
     "the strided network, to equal multiply-adds.",

@@ -134,7 +134,7 @@ def _coarse_to_fine(bench: Bench) -> Finding:
             tuple(shares), middle, low, high, reads, verdict,
         ),
         differs("validation accuracy that it misses", found, counts=False),
-        differs("test accuracy, coarse-to-fine less fine", tests, counts=False),
+        differs("test accuracy, coarse-to-fine minus fine", tests, counts=False),
     )  # fmt: skip
     rows = (
         Row("coarse-to-fine", "share of the gain", "%", tuple(shares)),
