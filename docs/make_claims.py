@@ -120,7 +120,7 @@ def comparisons(receipt: Receipt) -> Iterator[str]:
     """The rows of the table."""
     for each in receipt.finding.comparisons:
         ends = f"{number(each.low)} to {number(each.high)}" if len(each.values) > 1 else "exact"
-        yield f"| {each.name} | {unit(each)} | {ends} | {each.verdict or 'not part of it'} |"
+        yield f"| {each.name} | {unit(each)} | {ends} | {each.verdict or 'not part of the verdict'} |"
 
 
 def rows(receipt: Receipt) -> Iterator[str]:
