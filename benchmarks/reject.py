@@ -3,7 +3,7 @@
     python benchmarks/reject.py [--data DIR] [--quick]
 
 A head on the frozen body that comes with striate is trained on 26 kinds of photographs, half of the training images held
-out. `striate export --wrong-at-most 1%` promises from these that no more than that share of its answers is wrong, with
+out. `striate export --wrong-at-most 2%` promises from these that no more than that share of its answers is wrong, with
 95 % confidence; here it is measured on the test images, which neither training nor promise has seen. Then the same bundle
 is asked about other photographs and about CIFAR-10: what share it refuses, and the AUROC of its score of unlike images.
 """
@@ -23,7 +23,8 @@ from striate.bundle.bundle import Answers, Bundle
 from striate.exporting.export import Exported
 from striate.text.figures import wilson
 
-RISK = 0.01
+# 1 % is refused: so many answers without a mistake are not among 869 validation images.
+RISK = 0.02
 
 
 def main() -> None:
