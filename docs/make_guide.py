@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def run(command: str, place: Path) -> str:
 
 
 def _serve(call: list[str], place: Path, surroundings: dict[str, str]) -> str:
-    """Start a server, wait until it says where it is, and end it."""
+    """Start a server, ask it whether it is ready, and end it."""
     with subprocess.Popen(
         call, cwd=place, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as server:
@@ -146,7 +147,9 @@ def _serve(call: list[str], place: Path, surroundings: dict[str, str]) -> str:
         said = ""
         for line in server.stdout:
             said += line
-            if "http://" in line:
+            if found := re.search(r"http://\S+/", line):
+                with urllib.request.urlopen(f"{found[0]}ready", timeout=30) as answer:
+                    answer.read()
                 server.send_signal(signal.SIGTERM)
         if server.wait() != 0:
             raise RuntimeError(f"striate serve\n{said}")
