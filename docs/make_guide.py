@@ -93,8 +93,7 @@ def prepare(place: Path) -> None:
 def run_page(text: str, place: Path, *, show: bool = False) -> str:
     """Run all commands of a page in a folder, and return the page with what they print.
 
-    Raises RuntimeError for a command that fails, with what it printed.  `check` and `doctor` leave with 1 where they
-    found something.
+    Raises RuntimeError for a command that fails, with what it printed.
     """
 
     def block(found: re.Match[str]) -> str:
@@ -103,7 +102,7 @@ def run_page(text: str, place: Path, *, show: bool = False) -> str:
         for command in commands(body):
             if show:
                 print(command, flush=True)
-            printed = run(command, place)
+            printed = run(command, place, may_refuse=head == "console")
             lines += [f"$ {command}", *printed.rstrip().splitlines(), ""]
         if head != "console":
             return found[0]
@@ -120,8 +119,8 @@ def commands(body: str) -> Iterator[str]:
             yield typed
 
 
-def run(command: str, place: Path) -> str:
-    """What a command prints."""
+def run(command: str, place: Path, *, may_refuse: bool = True) -> str:
+    """What a command prints.  may_refuse: it may leave with 1, as an error or a finding of `check` that is shown does."""
     typed = command
     for long, short in SHORTER.items():
         typed = typed.replace(long, short)
@@ -133,7 +132,7 @@ def run(command: str, place: Path) -> str:
     done = subprocess.run(
         call, cwd=place, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    if done.returncode not in ((0, 1) if words[1] in ("check", "doctor") else (0,)):
+    if done.returncode > (1 if may_refuse or words[1] in ("check", "doctor") else 0):
         raise RuntimeError(f"{command}\n{done.stdout}")
     return re.sub(r"[ \t]+$", "", done.stdout, flags=re.M)
 
