@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from striate.report.search import front
 from striate.runs.folder import RunFolder
 from striate.runs.search import SearchFolder, SearchRecord
 from striate.searching import search as module
+from striate.searching.checkpoints import Checkpoints
 from striate.searching.database import Database
 from striate.searching.search import find_search
 from striate.searching.stage import widened_space
@@ -355,6 +359,16 @@ def test_a_search_whose_database_is_gone(
     assert not gone.exists()
 
 
+@pytest.mark.parametrize("name", ["../out.txt", "/out.txt", "a/../../out.txt"])
+def test_an_archive_that_leads_out_of_its_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "all" / "s").mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "all" / "s" / "0001.zip", "w") as archive:
+        archive.writestr(name, "x")
+    run = RunFolder(tmp_path / "trials" / "0001")
+    assert Checkpoints(str(tmp_path / "all"), "s").fetch(1, run) == "it is damaged"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["0001.zip"]
+
+
 def test_a_database_that_goes_while_it_is_searched(
     arrays: Path, whole: tuple[Path, SearchRecord], tmp_path: Path
 ) -> None:
@@ -373,6 +387,9 @@ def test_a_database_that_goes_while_it_is_searched(
         striate.search(arrays, out=folder, watch=Mover(stop_at=60), storage=url, **{**KEYS, "trials": 3})
     # The cure: bring it back, then the same command again.
     (tmp_path / "away").rename(tmp_path / "db")
+    with closing(sqlite3.connect(tmp_path / "db" / "study.db")) as opened, opened:
+        # As if the minute that the lease of this process still holds were over.
+        opened.execute("UPDATE striate_rung SET expires = 0")
     assert plain(striate.search(resume=folder, device="cpu")) == plain(whole[1])
 
 

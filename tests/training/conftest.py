@@ -13,9 +13,13 @@ from training.quickly import no_long_measuring as no_long_measuring
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_cache: Callable[[Path], str]) -> Path:
-    """Every test has a cache of its own."""
-    folder = tmp_path / "cache"
+def cache(
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    fresh_cache: Callable[[Path], str],
+) -> Path:
+    """Every test has a cache of its own, beside its folder."""
+    folder = tmp_path_factory.mktemp("cache") / "cache"
     monkeypatch.setenv("STRIATE_CACHE", fresh_cache(folder))
     return folder
 

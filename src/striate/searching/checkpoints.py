@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import shutil
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from striate.errors import MissingExtra, StriateError
 from striate.runs.folder import RunFolder
@@ -77,8 +77,7 @@ class Checkpoints:
         shutil.rmtree(beside, ignore_errors=True)
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                # Members that lead out of the folder are put into it.
-                archive.extractall(beside)
+                _unpack(archive, beside, len(content))
         except (zipfile.BadZipFile, NotImplementedError):
             shutil.rmtree(beside, ignore_errors=True)
             return "it is damaged"
@@ -97,6 +96,24 @@ class Checkpoints:
 def steps_reached(run: RunFolder) -> int:
     """The step of the newest checkpoint in a run folder, -1 where there is none."""
     return max((int(each.name.split("-")[0]) for each in Path(run.state).glob("*-*.safetensors")), default=-1)
+
+
+def _unpack(archive: zipfile.ZipFile, folder: Path, most: int) -> None:
+    """Write the files of an archive that `keep` packed into a folder.  Raises zipfile.BadZipFile where it is none of ours.
+
+    most: bytes in all; `keep` does not compress.
+    """
+    members = archive.infolist()
+    paths = [PurePosixPath(member.filename) for member in members]
+    if sum(member.file_size for member in members) > most or any(
+        path.is_absolute() or ".." in path.parts or not path.parts for path in paths
+    ):
+        raise zipfile.BadZipFile("no archive of a run")
+    for member, path in zip(members, paths, strict=True):
+        place = folder.joinpath(*path.parts)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(member) as packed, open(place, "wb") as written:
+            shutil.copyfileobj(packed, written)
 
 
 def _why(error: Exception) -> str:
