@@ -255,13 +255,14 @@ def _small_data_transfer(bench: Bench) -> Finding:
 SMALL_DATA_TRANSFER = Claim(
     name="small-data-transfer",
     line="Transfer needs tens of images a class where training from scratch needs hundreds.",
-    words="With a body that was trained on other classes, tens of images of each new class are enough; from nothing it takes "
+    words="With a backbone that was trained on other classes, tens of images of each new class are enough; from scratch it takes "
     "hundreds.",
     source="Yosinski et al. 2014; Donahue et al. 2014 (DeCAF); CS231n notes on transfer learning.",
-    protocol="A body trained on classes 0 to 4; a head on it, frozen, for classes 5 to 9, against the same network from "
-    "nothing, on 5 to 60 images of each, drawn anew by each seed.",
-    falsifier="The learning curves cross below 60 images a class.",
-    changes="A body of more, and more various, classes (`striate train --transfer` has one of photographs); thawing the body; "
+    protocol="A backbone trained on classes 0 to 4; a head on it, frozen, for classes 5 to 9, against the same network from "
+    "scratch, on 5 to 60 images of each, drawn anew by each seed.",
+    falsifier="From scratch is as good as, or better than, the transferred network at 60 images of each class or fewer.",
+    changes="A backbone of more, and more various, classes (`striate train --transfer` has one of photographs): five digits are few, "
+    "so this is about that backbone; unfreezing it; "
     "classes that are less like those it was trained on.",
     measure=_small_data_transfer,
     arms=[_few_arm(count, transfer=transfer) for count in PER_CLASS for transfer in (True, False)],
