@@ -7,9 +7,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from PIL import Image
-
-from striate.data.decode.image import prepare_image
 from striate.disk.small import read_small_text
 from striate.errors import NotationError, StriateError, nearest, require_train
 from striate.net.layers.words import WORDS
@@ -168,6 +165,11 @@ def draw(
     seen = None if at is None else seen_by(table.rows, at)
     under = None
     if image is not None:
+        # Only here: without an image `plan` and `draw` need no numpy, and start in half the time.
+        from PIL import Image
+
+        from striate.data.decode.image import prepare_image
+
         values = prepare_image(image, stored_size=shape[1:], channels=3 if shape[0] == 3 else 1)
         under = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
         seen = seen or seen_by(table.rows, table.rows[-1].path)
