@@ -132,7 +132,7 @@ def run(command: str, place: Path, *, may_refuse: bool = True) -> str:
     done = subprocess.run(
         call, cwd=place, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    if done.returncode > (1 if may_refuse or words[1] in ("check", "doctor") else 0):
+    if done.returncode not in ((0, 1) if may_refuse or words[1] in ("check", "doctor") else (0,)):
         raise RuntimeError(f"{command}\n{done.stdout}")
     return re.sub(r"[ \t]+$", "", done.stdout, flags=re.M)
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from striate.bundle.manifest import Calibration, Real, Sha256
 from striate.bundle.verify import Agreement, Measured
 from striate.runs.record import Count, Facts, Part, Share, Text
+from striate.text.figures import NONE, size
 
 
 class Timing(Part):
@@ -27,6 +28,24 @@ class Timing(Part):
     peak_bytes: Count | None = None
     network_bytes: Count | None = None
     why_not: Text = ""
+
+    def cells(self, why_not: str) -> list[str]:
+        """As a row of a table: runtime, precision, time of an image, its quartiles, images a second, memory, file.
+
+        why_not: what stands in place of the times where there are none.
+        """
+        if self.single_ms is None or self.quartiles_ms is None or self.images_per_s is None:
+            return [self.runtime, self.precision, why_not, "", "", "", ""]
+        low, high = self.quartiles_ms
+        return [
+            self.runtime,
+            self.precision,
+            f"{self.single_ms:.3g} ms",
+            f"{low:.3g} to {high:.3g}",
+            f"{self.images_per_s:,.0f}",
+            NONE if self.peak_bytes is None else size(self.peak_bytes),
+            NONE if self.network_bytes is None else size(self.network_bytes),
+        ]
 
 
 class LayerPairs(Part):

@@ -7,10 +7,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from striate.api.bundles import bench as measure
-from striate.bundle.certificate import Timing
 from striate.cli.console import print_json, prose
 from striate.errors import StriateError
-from striate.text.figures import NONE, aligned, size
+from striate.text.figures import aligned
 from striate.text.visible import visible
 
 
@@ -47,20 +46,6 @@ def bench(
         print_json({"model": model, "timings": [each.model_dump() for each in found]})
         return
     rows = [["runtime", "precision", "an image", "quartiles", "a second by 16", "peak memory", "file"]]
-    for line in aligned([*rows, *map(_row, found)], left=2):
+    rows += [each.cells(f"not measured: {each.why_not}") for each in found]
+    for line in aligned(rows, left=2):
         prose().print(visible(line))
-
-
-def _row(each: Timing) -> list[str]:
-    if each.single_ms is None or each.quartiles_ms is None or each.images_per_s is None:
-        return [each.runtime, each.precision, f"not measured: {each.why_not}", "", "", "", ""]
-    low, high = each.quartiles_ms
-    return [
-        each.runtime,
-        each.precision,
-        f"{each.single_ms:.3g} ms",
-        f"{low:.3g} to {high:.3g}",
-        f"{each.images_per_s:,.0f}",
-        NONE if each.peak_bytes is None else size(each.peak_bytes),
-        NONE if each.network_bytes is None else size(each.network_bytes),
-    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from striate.bundle.certificate import Certificate, Int8, Timing
+from striate.bundle.certificate import Certificate, Int8
 from striate.bundle.manifest import Calibration
 from striate.bundle.verify import Agreement
 from striate.errors import counted
@@ -13,7 +13,7 @@ from striate.report.element import Html, joined, tag
 from striate.report.head import figure
 from striate.report.page import framed
 from striate.report.table import Column, bar, pairs_table, table
-from striate.text.figures import NONE, count, decimal, percent, size
+from striate.text.figures import NONE, count, decimal, percent
 
 
 def certificate_page(made: Certificate) -> Html:
@@ -231,19 +231,9 @@ def _speed(made: Certificate) -> Html:
     ]
     threads = made.machine.get("threads", NONE)
     note = f"Each in a process of its own with {threads} threads on this machine; memory is that of the whole process."
-    return joined([table(columns, map(_timing, made.timings)), tag("p", note, css="soft")])
-
-
-def _timing(each: Timing) -> list[str]:
-    if each.single_ms is None or each.quartiles_ms is None or each.images_per_s is None:
-        return [each.runtime, each.precision, each.why_not or NONE, "", "", "", ""]
-    low, high = each.quartiles_ms
-    return [
-        each.runtime,
-        each.precision,
-        f"{each.single_ms:.3g} ms",
-        f"{low:.3g} to {high:.3g}",
-        f"{each.images_per_s:,.0f}",
-        NONE if each.peak_bytes is None else size(each.peak_bytes),
-        NONE if each.network_bytes is None else size(each.network_bytes),
-    ]
+    return joined(
+        [
+            table(columns, [each.cells(each.why_not or NONE) for each in made.timings]),
+            tag("p", note, css="soft"),
+        ]
+    )

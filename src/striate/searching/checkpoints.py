@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 import shutil
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from striate.errors import MissingExtra, StriateError
+from striate.data.archives.allowance import Broken, parts_of
+from striate.errors import DataError, MissingExtra, StriateError
 from striate.runs.folder import RunFolder
 
 # A run that is locked, or only to be looked at, is not needed to go on with it.
@@ -104,13 +105,14 @@ def _unpack(archive: zipfile.ZipFile, folder: Path, most: int) -> None:
     most: bytes in all; `keep` does not compress.
     """
     members = archive.infolist()
-    paths = [PurePosixPath(member.filename) for member in members]
-    if sum(member.file_size for member in members) > most or any(
-        path.is_absolute() or ".." in path.parts or not path.parts for path in paths
-    ):
+    try:
+        paths = [parts_of(member.filename) for member in members]
+    except (DataError, Broken):
+        raise zipfile.BadZipFile("no archive of a run") from None
+    if sum(member.file_size for member in members) > most or () in paths:
         raise zipfile.BadZipFile("no archive of a run")
-    for member, path in zip(members, paths, strict=True):
-        place = folder.joinpath(*path.parts)
+    for member, parts in zip(members, paths, strict=True):
+        place = folder.joinpath(*parts)
         place.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(member) as packed, open(place, "wb") as written:
             shutil.copyfileobj(packed, written)
